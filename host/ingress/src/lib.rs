@@ -27,6 +27,7 @@
 pub mod compiler;
 mod config;
 mod driver;
+mod error;
 mod listen;
 mod metrics;
 mod middleware;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 
 pub use compiler::{Batch, Compiled, Compiler, CompilerError};
 pub use config::{EntryPoint, IngressConfig};
+pub use error::IngressError;
 
 use driver::secrets::Secrets;
 use driver::{Feed, Kinds, Reload, StatusReporter, class, crds};
@@ -65,20 +67,6 @@ use upstream::pool::{Pools, service_of};
 const DRAIN: Duration = Duration::from_millis(1500);
 /// Idle connections to servers need no more.
 const CLOSE: Duration = Duration::from_millis(100);
-
-/// Why the data plane did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum IngressError {
-    /// The plugin did not say what it decides on.
-    #[error(transparent)]
-    Compiler(#[from] CompilerError),
-    /// A kind that no plugin may see.
-    #[error("the ingress plugin asks for {0}, which it may not have")]
-    Forbidden(String),
-    /// The default certificate could not be made.
-    #[error("TLS: {0}")]
-    Tls(String),
-}
 
 /// An entry point's name, and its address from the moment on that it listens.
 type Bound = (&'static str, watch::Receiver<Option<SocketAddr>>);
@@ -167,7 +155,8 @@ impl Parts {
         let tasks = tasks.child("ingress");
         let connections = Tasks::root("ingress connections");
         let (clock, random) = (config.clock.clone(), config.random.clone());
-        let default_certificate = certs::self_signed(&clock, &random).map_err(IngressError::Tls)?;
+        let default_certificate =
+            certs::self_signed(&clock, &random).map_err(IngressError::DefaultCertificate)?;
         let certificates = Certificates::new([].into_iter(), default_certificate.clone());
         let proxy = Proxy {
             table: ArcSwap::default(),

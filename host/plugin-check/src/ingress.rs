@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k3s_adapters::ingress::{CONTRACT, RoutingProbe};
+use k3s_base::error::chain;
 use k3s_client::Obj;
 use k3s_ingress::compiler::rehearse::Rehearsal;
 use k3s_ingress::model::{Change, Interest, ObjectId, Outcome, Severity};
@@ -101,7 +102,7 @@ impl Rig {
             .decided
             .values()
             .flat_map(|outcome| outcome.routes.clone());
-        let rehearsal = Rehearsal::new(routes).map_err(|error| error.to_string())?;
+        let rehearsal = Rehearsal::new(routes).map_err(|error| chain(&error))?;
         let backend = rehearsal
             .route(host, path)
             .and_then(|route| route.target.backends.first());

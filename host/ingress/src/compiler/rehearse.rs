@@ -6,9 +6,26 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Method};
 
+use crate::error::RuleError;
 use crate::model::Route;
 use crate::table::index::{Index, Ranked};
 use crate::table::rule::{Facts, Rule};
+
+/// Why routes would not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// Two routes have this name.
+    #[error("two routes are called {0:?}")]
+    DuplicateName(String),
+    /// A rule cannot be evaluated.
+    #[error("the rule of route {route:?}")]
+    Rule {
+        /// The route's name.
+        route: String,
+        /// The cause.
+        source: RuleError,
+    },
+}
 
 /// Routes as they would be served.
 pub struct Rehearsal(Index<Planned>);
@@ -37,15 +54,17 @@ impl Rehearsal {
     ///
     /// # Errors
     /// When a rule cannot be evaluated, or two routes have one name.
-    pub fn new(routes: impl IntoIterator<Item = Route>) -> Result<Self, String> {
+    pub fn new(routes: impl IntoIterator<Item = Route>) -> Result<Self, RehearsalError> {
         let mut names = BTreeSet::new();
         let mut planned = Vec::new();
         for route in routes {
             if !names.insert(route.name.clone()) {
-                return Err(format!("two routes are called {:?}", route.name));
+                return Err(RehearsalError::DuplicateName(route.name));
             }
-            let rule = Rule::build(&route.rule)
-                .map_err(|why| format!("the rule of route {:?}: {why}", route.name))?;
+            let rule = Rule::build(&route.rule).map_err(|source| RehearsalError::Rule {
+                route: route.name.clone(),
+                source,
+            })?;
             planned.push(Planned { rule, route });
         }
         Ok(Self(Index::new(planned)))

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::htpasswd::{Users, verify};
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::MiddlewareError;
 use crate::model;
 
 /// Hashes checked at a time: a flood of wrong passwords must not take every processor.
@@ -32,7 +33,7 @@ pub(crate) struct BasicAuth {
 }
 
 impl BasicAuth {
-    pub(crate) fn new(settings: &model::BasicAuth, users: Users) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::BasicAuth, users: Users) -> Result<Self, MiddlewareError> {
         let realm = if settings.realm.is_empty() {
             "traefik"
         } else {
@@ -43,9 +44,13 @@ impl BasicAuth {
             users: Arc::new(users),
             realm: format!("Basic realm=\"{}\"", realm.replace('"', "'"))
                 .parse()
-                .map_err(|_| "bad realm".to_owned())?,
+                .map_err(|_| MiddlewareError::Realm(realm.to_owned()))?,
             header_field: field
-                .map(|field| field.parse().map_err(|_| format!("{field:?} is no header")))
+                .map(|field| {
+                    field
+                        .parse()
+                        .map_err(|_| MiddlewareError::HeaderName(field.clone()))
+                })
                 .transpose()?,
             remove_header: settings.remove_header,
             remembered: Mutex::default(),

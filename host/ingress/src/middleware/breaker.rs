@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::window::Window;
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::MiddlewareError;
 use crate::model::{self, BreakerCondition, BreakerMetric, BreakerTerm, Comparison};
 use crate::proxy::NoAnswer;
 
@@ -44,7 +45,7 @@ impl CircuitBreaker {
         settings: &model::CircuitBreaker,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, MiddlewareError> {
         let code = settings.response_code;
         let breaker = Self {
             expression: settings.expression.clone(),
@@ -52,7 +53,7 @@ impl CircuitBreaker {
             fallback: Duration::from_millis(settings.fallback_duration_ms),
             recovery: Duration::from_millis(settings.recovery_duration_ms),
             response_code: StatusCode::from_u16(code)
-                .map_err(|_| format!("{code} is no status code"))?,
+                .map_err(|_| MiddlewareError::StatusCode(code))?,
             clock,
             random,
             state: Mutex::new(State {
@@ -62,9 +63,7 @@ impl CircuitBreaker {
             }),
         };
         let known = evaluate(&breaker.expression, &Window::default());
-        known
-            .map(|_| breaker)
-            .ok_or_else(|| "the plugin gave a malformed expression".to_owned())
+        known.map(|_| breaker).ok_or(MiddlewareError::Expression)
     }
 
     fn admits(&self, now: Duration) -> bool {

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use regex::Regex;
 
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::MiddlewareError;
 use crate::model;
 use crate::proxy::headers;
 use crate::table::rule::regex;
@@ -29,8 +30,8 @@ impl ForwardAuth {
     pub(crate) fn new(
         settings: &model::ForwardAuth,
         client: std::sync::Arc<Client>,
-    ) -> Result<Self, String> {
-        let bad = || format!("{:?} is no address", settings.address);
+    ) -> Result<Self, MiddlewareError> {
+        let bad = || MiddlewareError::Address(settings.address.clone());
         let address: Uri = settings.address.parse().map_err(|_| bad())?;
         let host = address.host().ok_or_else(bad)?;
         let port = address
@@ -42,7 +43,10 @@ impl ForwardAuth {
             });
         let names = |list: &[String]| {
             list.iter()
-                .map(|name| name.parse().map_err(|_| format!("{name:?} is no header")))
+                .map(|name| {
+                    name.parse()
+                        .map_err(|_| MiddlewareError::HeaderName(name.clone()))
+                })
                 .collect::<Result<_, _>>()
         };
         let pattern = Some(&settings.response_headers_regexp).filter(|pattern| !pattern.is_empty());

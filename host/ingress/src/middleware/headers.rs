@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::MiddlewareError;
 use crate::model;
 use crate::table::rule::regex;
 
@@ -32,13 +33,13 @@ struct Cors {
 }
 
 impl Headers {
-    pub(crate) fn new(settings: &model::Headers) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::Headers) -> Result<Self, MiddlewareError> {
         let cors = settings.cors.as_ref().map(|cors| {
             let patterns = cors
                 .allow_origin_regexps
                 .iter()
                 .map(|pattern| regex(pattern));
-            Ok::<_, String>(Cors {
+            Ok::<_, MiddlewareError>(Cors {
                 origin_patterns: patterns.collect::<Result<_, _>>()?,
                 settings: cors.clone(),
             })
@@ -57,14 +58,17 @@ impl Headers {
     }
 }
 
-fn edits(pairs: &[(String, String)]) -> Result<Edits, String> {
+fn edits(pairs: &[(String, String)]) -> Result<Edits, MiddlewareError> {
     let edit = |(name, value): &(String, String)| {
         let header = name
             .parse::<HeaderName>()
-            .map_err(|_| format!("{name:?} is no header"))?;
+            .map_err(|_| MiddlewareError::HeaderName(name.clone()))?;
         let value = value
             .parse::<HeaderValue>()
-            .map_err(|_| format!("header {name}: {value:?} is no value"))?;
+            .map_err(|_| MiddlewareError::HeaderValue {
+                name: name.clone(),
+                value: value.clone(),
+            })?;
         Ok((header, value))
     };
     pairs.iter().map(edit).collect()

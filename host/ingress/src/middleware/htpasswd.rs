@@ -9,13 +9,15 @@ use k3s_base::Secret;
 use md5::Md5;
 use sha1::{Digest, Sha1};
 
+use crate::error::UsersError;
+
 /// Names and hashes.
 #[derive(Debug, Default)]
 pub(crate) struct Users(HashMap<String, Secret>);
 
 impl Users {
-    /// Reads lines of `name:hash`. The error tells a line's number, not what is in it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads lines of `name:hash`.
+    pub(crate) fn parse(text: &str) -> Result<Self, UsersError> {
         let mut users = HashMap::new();
         let lines = text
             .lines()
@@ -25,17 +27,14 @@ impl Users {
         for (at, line) in lines {
             let (name, hash) = line
                 .split_once(':')
-                .ok_or_else(|| format!("line {} is not NAME:HASH", at + 1))?;
+                .ok_or(UsersError::Line { line: at + 1 })?;
             if !is_known(hash) {
-                return Err(format!(
-                    "line {}: only bcrypt, apr1 and SHA hashes are supported",
-                    at + 1
-                ));
+                return Err(UsersError::Hash { line: at + 1 });
             }
             users.insert(name.to_owned(), Secret::new(hash.to_owned()));
         }
         if users.is_empty() {
-            Err("no user is listed".to_owned())
+            Err(UsersError::Empty)
         } else {
             Ok(Self(users))
         }
@@ -182,7 +181,7 @@ mod tests {
         let users = Users::parse("# users\na:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n\n").unwrap();
         assert!(users.hash("a").is_some() && users.hash("b").is_none());
         for broken in ["", "hunter2", "a:hunter2"] {
-            let error = Users::parse(broken).unwrap_err();
+            let error = Users::parse(broken).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
         assert!(verify(

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::guard::Guarded;
 use super::source::{Source, Strategy};
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::MiddlewareError;
 use crate::model;
 use crate::table::rule::cidr;
 
@@ -28,7 +29,10 @@ pub(crate) struct AllowList {
 }
 
 impl AllowList {
-    pub(crate) fn new(ranges: &[String], strategy: &model::IpStrategy) -> Result<Self, String> {
+    pub(crate) fn new(
+        ranges: &[String],
+        strategy: &model::IpStrategy,
+    ) -> Result<Self, MiddlewareError> {
         let ranges = ranges
             .iter()
             .map(|range| cidr(range))
@@ -68,9 +72,9 @@ struct Bucket {
 }
 
 impl RateLimit {
-    pub(crate) fn new(settings: &model::RateLimit, clock: Clock) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::RateLimit, clock: Clock) -> Result<Self, MiddlewareError> {
         if settings.average > 0 && settings.period_ms == 0 {
-            return Err("a period of zero".to_owned());
+            return Err(MiddlewareError::Period);
         }
         #[allow(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
         let (average, period_ms, burst) = (
@@ -173,7 +177,7 @@ impl Drop for Counted {
 }
 
 impl InFlight {
-    pub(crate) fn new(settings: &model::InFlight) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::InFlight) -> Result<Self, MiddlewareError> {
         Ok(Self {
             source: Source::new(&settings.source)?,
             amount: settings.amount,

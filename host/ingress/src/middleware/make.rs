@@ -16,79 +16,85 @@ use super::path::Rewrite;
 use super::redirect::Redirect;
 use super::retry::Retry;
 use crate::driver::secrets::Lookup;
+use crate::error::{MiddlewareError, SecretDataError, SecretError};
 use crate::model::{self, Action, Middleware, Name, Scheme};
-use crate::table::build::ObjectBuild;
-use crate::table::rule::regex;
+use crate::table::build::{Builder, ObjectBuild};
 
-/// A layer; none while a Secret it needs is being read. The error is for the author of the object.
-pub(crate) fn layer(
-    build: &mut ObjectBuild<'_>,
-    action: &Action,
-) -> Result<Option<Arc<dyn Layer>>, String> {
-    let (clock, random) = (build.builder.clock.clone(), build.builder.random.clone());
-    Ok(Some(match action {
-        Action::StripPrefix(prefixes) => Arc::new(Rewrite::StripPrefix(prefixes.clone())),
-        Action::StripPrefixRegexp(patterns) => {
-            let patterns = patterns
-                .iter()
-                .map(|pattern| regex(pattern))
-                .collect::<Result<_, _>>()?;
-            Arc::new(Rewrite::StripPrefixRegexp(patterns))
-        }
-        Action::AddPrefix(prefix) => Arc::new(Rewrite::AddPrefix(prefix.clone())),
-        Action::ReplacePath(path) => Arc::new(Rewrite::Replace(path.clone())),
-        Action::ReplacePathRegexp(rewrite) => Arc::new(Rewrite::ReplaceRegexp(
-            regex(&rewrite.pattern)?,
-            rewrite.replacement.clone(),
-        )),
-        Action::Redirect(redirect) => Arc::new(Redirect::Regexp {
-            pattern: regex(&redirect.rewrite.pattern)?,
-            replacement: redirect.rewrite.replacement.clone(),
-            permanent: redirect.permanent,
-        }),
-        Action::RedirectScheme(redirect) => Arc::new(Redirect::Scheme {
-            scheme: redirect.scheme.clone(),
-            port: redirect.port.clone(),
-            permanent: redirect.permanent,
-        }),
-        Action::Headers(settings) => Arc::new(Headers::new(settings)?),
-        Action::BasicAuth(settings) => match users(build, settings)? {
-            Some(users) => Arc::new(BasicAuth::new(settings, users)?),
-            None => return Ok(None),
-        },
-        Action::ForwardAuth(settings) => {
-            let secure = settings.address.starts_with("https://");
-            let client = build.plain_client(if secure { Scheme::Https } else { Scheme::Http })?;
-            Arc::new(ForwardAuth::new(settings, client)?)
-        }
-        Action::RateLimit(settings) => Arc::new(RateLimit::new(settings, clock)?),
-        Action::InFlight(settings) => Arc::new(InFlight::new(settings)?),
-        Action::Retry(settings) => Arc::new(Retry::new(settings)?),
-        Action::CircuitBreaker(settings) => Arc::new(CircuitBreaker::new(settings, clock, random)?),
-        Action::Compress(settings) => Arc::new(Compress::new(settings)),
-        Action::IpAllowList((ranges, strategy)) => Arc::new(AllowList::new(ranges, strategy)?),
-        Action::Buffering(settings) => Arc::new(Buffering::new(settings)),
-        Action::Errors(settings) => match build.target(&settings.target)? {
-            Some(target) => Arc::new(ErrorPages::new(settings, target)),
-            None => return Ok(None),
-        },
-    }))
+/// The result of building a layer; none while a Secret it needs is being read.
+type LayerResult = Result<Option<Arc<dyn Layer>>, MiddlewareError>;
+
+/// Builds the layer of an action.
+pub(crate) fn build_layer(build: &mut ObjectBuild<'_>, action: &Action) -> LayerResult {
+    let Builder { clock, random, .. } = build.builder;
+    match action {
+        Action::StripPrefix(prefixes) => ready(Rewrite::StripPrefix(prefixes.clone())),
+        Action::StripPrefixRegexp(patterns) => ready(Rewrite::strip_prefix_regexp(patterns)?),
+        Action::AddPrefix(prefix) => ready(Rewrite::AddPrefix(prefix.clone())),
+        Action::ReplacePath(path) => ready(Rewrite::Replace(path.clone())),
+        Action::ReplacePathRegexp(rewrite) => ready(Rewrite::replace_regexp(rewrite)?),
+        Action::Redirect(redirect) => ready(Redirect::regexp(redirect)?),
+        Action::RedirectScheme(redirect) => ready(Redirect::scheme(redirect)),
+        Action::Headers(settings) => ready(Headers::new(settings)?),
+        Action::BasicAuth(settings) => build_basic_auth(build, settings),
+        Action::ForwardAuth(settings) => build_forward_auth(build, settings),
+        Action::RateLimit(settings) => ready(RateLimit::new(settings, clock.clone())?),
+        Action::InFlight(settings) => ready(InFlight::new(settings)?),
+        Action::Retry(settings) => ready(Retry::new(settings)?),
+        Action::CircuitBreaker(settings) => ready(CircuitBreaker::new(
+            settings,
+            clock.clone(),
+            random.clone(),
+        )?),
+        Action::Compress(settings) => ready(Compress::new(settings)),
+        Action::IpAllowList((ranges, strategy)) => ready(AllowList::new(ranges, strategy)?),
+        Action::Buffering(settings) => ready(Buffering::new(settings)),
+        Action::Errors(settings) => build_error_pages(build, settings),
+    }
 }
 
-/// Whether a layer may be kept when its object is made anew: those that follow from Secrets or
+fn ready(layer: impl Layer + 'static) -> LayerResult {
+    Ok(Some(Arc::new(layer)))
+}
+
+fn build_basic_auth(build: &mut ObjectBuild<'_>, settings: &model::BasicAuth) -> LayerResult {
+    match read_users(build, settings)? {
+        Some(users) => ready(BasicAuth::new(settings, users)?),
+        None => Ok(None),
+    }
+}
+
+fn build_forward_auth(build: &mut ObjectBuild<'_>, settings: &model::ForwardAuth) -> LayerResult {
+    let scheme = if settings.address.starts_with("https://") {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let client = build.plain_client(scheme, None)?;
+    ready(ForwardAuth::new(settings, client)?)
+}
+
+fn build_error_pages(build: &mut ObjectBuild<'_>, settings: &model::ErrorPages) -> LayerResult {
+    match build.target(&settings.target)? {
+        Some(target) => ready(ErrorPages::new(settings, target)),
+        None => Ok(None),
+    }
+}
+
+/// Whether a layer may be kept when its object is built again: those that follow from Secrets or
 /// Services may not.
-pub(crate) fn keeps(middleware: &Middleware) -> bool {
+pub(crate) fn is_reusable(middleware: &Middleware) -> bool {
     !matches!(middleware.action, Action::BasicAuth(_) | Action::Errors(_))
 }
 
-fn users(
+/// The users in the Secret that the settings name; none while it is being read.
+fn read_users(
     build: &mut ObjectBuild<'_>,
     settings: &model::BasicAuth,
-) -> Result<Option<Users>, String> {
+) -> Result<Option<Users>, SecretError> {
     let name = Name::from(&settings.secret);
     let secret = match build.secret(&name) {
         Lookup::Unknown => return Ok(None),
-        Lookup::Missing => return Err(format!("secret {name} does not exist")),
+        Lookup::Missing => return Err(SecretError::NotFound(name)),
         Lookup::Found(secret) => secret,
     };
     let text = |key: &str| {
@@ -96,14 +102,14 @@ fn users(
             .get(key)
             .and_then(|value| std::str::from_utf8(value.reveal()).ok())
     };
-    if secret.kind() == "kubernetes.io/basic-auth" {
-        let (Some(user), Some(password)) = (text("username"), text("password")) else {
-            return Err(format!("secret {name}: username and password are needed"));
-        };
-        return Ok(Some(Users::single(user, password)));
-    }
-    let list = text("users").ok_or_else(|| format!("secret {name} has no users"))?;
-    Users::parse(list)
-        .map(Some)
-        .map_err(|why| format!("secret {name}: {why}"))
+    let users = if secret.kind() == "kubernetes.io/basic-auth" {
+        match (text("username"), text("password")) {
+            (Some(user), Some(password)) => Ok(Users::single(user, password)),
+            _ => Err(SecretDataError::NoPassword),
+        }
+    } else {
+        let list = text("users").ok_or(SecretDataError::NoUsers);
+        list.and_then(|list| Ok(Users::parse(list)?))
+    };
+    users.map(Some).map_err(|error| error.of(&name))
 }

@@ -1,17 +1,20 @@
-//! Layers that give the request another path before it goes on.
+//! Layers that change the request's path.
 
 use http::{HeaderValue, StatusCode};
 use regex::Regex;
 
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::PatternError;
+use crate::model;
 use crate::proxy::path::set_path;
+use crate::table::rule::regex;
 
-/// Tells servers what was taken away.
+/// The header that carries the stripped prefix.
 const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
-/// Tells servers what was replaced.
+/// The header that carries the replaced path.
 const REPLACED_PATH: &str = "x-replaced-path";
 
-/// What becomes of a path.
+/// A change of the path.
 #[derive(Debug)]
 pub(crate) enum Rewrite {
     StripPrefix(Vec<String>),
@@ -21,7 +24,7 @@ pub(crate) enum Rewrite {
     ReplaceRegexp(Regex, String),
 }
 
-/// The new path, and the header that says what was there.
+/// The new path, and the header that carries the old part.
 #[derive(Debug, PartialEq)]
 struct Rewritten {
     path: String,
@@ -29,6 +32,16 @@ struct Rewritten {
 }
 
 impl Rewrite {
+    pub(crate) fn strip_prefix_regexp(patterns: &[String]) -> Result<Self, PatternError> {
+        let patterns = patterns.iter().map(|pattern| regex(pattern));
+        Ok(Self::StripPrefixRegexp(patterns.collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn replace_regexp(rewrite: &model::Rewrite) -> Result<Self, PatternError> {
+        let pattern = regex(&rewrite.pattern)?;
+        Ok(Self::ReplaceRegexp(pattern, rewrite.replacement.clone()))
+    }
+
     fn apply(&self, path: &str) -> Option<Rewritten> {
         match self {
             Self::StripPrefix(prefixes) => {

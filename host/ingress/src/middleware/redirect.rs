@@ -1,4 +1,4 @@
-//! Layers that send the client elsewhere.
+//! Layers that redirect the client to another URL.
 
 use http::header::LOCATION;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -6,8 +6,11 @@ use k3s_serve::Body;
 use regex::Regex;
 
 use super::{Answer, Exchange, Layer, Next, answer};
+use crate::error::PatternError;
+use crate::model;
+use crate::table::rule::regex;
 
-/// Where to.
+/// A redirect.
 #[derive(Debug)]
 pub(crate) enum Redirect {
     /// By a pattern on the whole URL.
@@ -25,6 +28,22 @@ pub(crate) enum Redirect {
 }
 
 impl Redirect {
+    pub(crate) fn regexp(redirect: &model::Redirect) -> Result<Self, PatternError> {
+        Ok(Self::Regexp {
+            pattern: regex(&redirect.rewrite.pattern)?,
+            replacement: redirect.rewrite.replacement.clone(),
+            permanent: redirect.permanent,
+        })
+    }
+
+    pub(crate) fn scheme(redirect: &model::RedirectScheme) -> Self {
+        Self::Scheme {
+            scheme: redirect.scheme.clone(),
+            port: redirect.port.clone(),
+            permanent: redirect.permanent,
+        }
+    }
+
     fn location(&self, exchange: &Exchange) -> Option<String> {
         let origin = &exchange.origin;
         let scheme = if origin.tls { "https" } else { "http" };
@@ -57,7 +76,7 @@ impl Redirect {
                 } else {
                     format!(":{port}")
                 };
-                // A request that is where it should be already is let through, or it would go round.
+                // A request with the wanted scheme passes: a redirect would loop.
                 (scheme != wanted).then(|| format!("{wanted}://{}{suffix}{path}", origin.host))
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Request;
 
 use super::{Answer, Exchange, Layer, Next};
+use crate::error::MiddlewareError;
 use crate::model;
 use crate::proxy::NoAnswer;
 use crate::upstream::body::Keeper;
@@ -21,9 +22,9 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    pub(crate) fn new(settings: &model::Retry) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::Retry) -> Result<Self, MiddlewareError> {
         if settings.attempts == 0 || settings.attempts > MAX_ATTEMPTS {
-            return Err(format!("attempts must be from 1 to {MAX_ATTEMPTS}"));
+            return Err(MiddlewareError::Attempts { max: MAX_ATTEMPTS });
         }
         let initial_interval = Duration::from_millis(settings.initial_interval_ms);
         Ok(Self {

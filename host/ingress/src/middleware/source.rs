@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Exchange;
+use crate::error::RangeError;
 use crate::model;
 use crate::proxy::headers::{FORWARDED_FOR, list};
 use crate::table::rule::cidr;
@@ -26,7 +27,7 @@ pub(crate) enum Source {
 }
 
 impl Strategy {
-    pub(crate) fn new(settings: &model::IpStrategy) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::IpStrategy) -> Result<Self, RangeError> {
         let excluded = settings
             .excluded
             .iter()
@@ -63,7 +64,7 @@ impl Strategy {
 }
 
 impl Source {
-    pub(crate) fn new(settings: &model::Source) -> Result<Self, String> {
+    pub(crate) fn new(settings: &model::Source) -> Result<Self, RangeError> {
         Ok(match settings {
             model::Source::Client(strategy) => Self::Client(Strategy::new(strategy)?),
             model::Source::Header(name) => Self::Header(name.to_ascii_lowercase()),

@@ -1,4 +1,4 @@
-//! Sticky cookies.
+//! Sticky cookies: they keep a client at the backend or endpoint that answered it first.
 
 use std::fmt::Write;
 
@@ -7,8 +7,41 @@ use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 
 use crate::model::{Cookie, SameSite};
 
+/// The sticky cookie of a service, and the value that the client sent.
+pub(crate) struct Sticky<'a> {
+    cookie: &'a Cookie,
+    name: String,
+    sent: Option<String>,
+}
+
+impl<'a> Sticky<'a> {
+    /// Reads the cookie from a request's headers; none without a configured cookie.
+    pub(crate) fn read(
+        cookie: Option<&'a Cookie>,
+        service: &str,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        let cookie = cookie?;
+        let name = name_of(cookie, service);
+        let sent = value_of(headers, &name).map(str::to_owned);
+        Some(Self { cookie, name, sent })
+    }
+
+    /// The value that the client sent.
+    pub(crate) fn sent<'s>(sticky: Option<&'s Self>) -> Option<&'s str> {
+        sticky.and_then(|sticky| sticky.sent.as_deref())
+    }
+
+    /// Sets the cookie in a response's headers, unless the client already sent this value.
+    pub(crate) fn set(&self, headers: &mut HeaderMap, value: &str) {
+        if self.sent.as_deref() != Some(value) {
+            set(headers, self.cookie, &self.name, value);
+        }
+    }
+}
+
 /// The value of a cookie that the client sent.
-pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let texts = headers
         .get_all(COOKIE)
         .iter()
@@ -21,8 +54,8 @@ pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim_matches('"'))
 }
 
-/// The cookie's name; where the author gave none, one that follows from what it sticks to.
-pub(crate) fn name(cookie: &Cookie, service: &str) -> String {
+/// The cookie's name; without a configured one, a name derived from the service.
+fn name_of(cookie: &Cookie, service: &str) -> String {
     if !cookie.name.is_empty() {
         return cookie.name.clone();
     }
@@ -30,8 +63,7 @@ pub(crate) fn name(cookie: &Cookie, service: &str) -> String {
     format!("_{}", id.get(..5).unwrap_or_default())
 }
 
-/// Tells the client to come back to the same place.
-pub(crate) fn set(headers: &mut HeaderMap, cookie: &Cookie, name: &str, value: &str) {
+fn set(headers: &mut HeaderMap, cookie: &Cookie, name: &str, value: &str) {
     let mut text = format!(
         "{name}={value}; Path={}",
         cookie.path.as_deref().unwrap_or("/")

@@ -1,11 +1,14 @@
-//! From a target to an answer: choose a backend and an endpoint, send, and try another one where that
-//! is safe.
+//! Sends a request to its target: chooses a backend and an endpoint, and tries another endpoint where
+//! that is safe.
 
-use http::{Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use k3s_serve::Body;
 
-use super::{NoAnswer, Proxy, cookie, headers, upgrade};
+use super::cookie::Sticky;
+use super::{NoAnswer, Proxy, headers, upgrade};
 use crate::middleware::{Exchange, answer};
 use crate::upstream::balance::{Balancer, Choice, service_id};
 use crate::upstream::body::Keeper;
@@ -16,7 +19,7 @@ use crate::upstream::pool::Endpoint;
 /// would turn an outage into a storm.
 const MAX_ENDPOINTS: usize = 3;
 
-/// What came of sending.
+/// A response and the endpoint that gave it.
 struct Sent {
     response: Response<Incoming>,
     endpoint: Endpoint,
@@ -29,43 +32,21 @@ impl Proxy {
         target: &Balancer,
         mut exchange: Exchange,
     ) -> Response<Body> {
-        let wanted = target.sticky().and_then(|sticky| {
-            let name = cookie::name(sticky, target.label());
-            cookie::value(exchange.request.headers(), &name).map(str::to_owned)
-        });
-        let Some(choice) = target.choose(wanted.as_deref()) else {
+        let headers = exchange.request.headers();
+        let backend = Sticky::read(target.sticky(), target.label(), headers);
+        let Some(choice) = target.choose(Sticky::sent(backend.as_ref())) else {
             return no_server();
         };
-        let upgrade = headers::upgrade_of(exchange.request.headers())
-            .filter(|_| choice.client.upgrades() && exchange.request.version() != Version::HTTP_2);
-        let leaving = upgrade
-            .is_some()
-            .then(|| upgrade::of_client(&mut exchange.request));
-        let head = exchange.request.headers_mut();
-        headers::strip_hop_by_hop(head);
-        headers::introduce(head, &exchange.origin, upgrade.is_some(), &self.node_name);
-        if let Some(protocol) = upgrade {
-            head.insert(
-                http::header::CONNECTION,
-                http::HeaderValue::from_static("Upgrade"),
-            );
-            head.insert(http::header::UPGRADE, protocol);
-        }
-        let sticky = choice
-            .backend
-            .sticky
-            .as_ref()
-            .map(|sticky| (sticky, cookie::name(sticky, &choice.service)));
-        let endpoint = sticky
-            .as_ref()
-            .and_then(|(_, name)| cookie::value(exchange.request.headers(), name));
-        let endpoint = endpoint.map(str::to_owned);
-        let mut sent = match self.send(choice, endpoint.as_deref(), exchange).await {
+        let upgrade = self.prepare_request(&mut exchange, choice.client.upgrades());
+        let headers = exchange.request.headers();
+        let endpoint = Sticky::read(choice.backend.sticky.as_ref(), &choice.service, headers);
+        let preferred = Sticky::sent(endpoint.as_ref());
+        let mut sent = match self.send(choice, preferred, exchange).await {
             Ok(sent) => sent,
             Err(response) => return response,
         };
         if sent.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(client) = leaving else {
+            let Some(client) = upgrade else {
                 return answer(StatusCode::BAD_GATEWAY, "Bad Gateway");
             };
             upgrade::join(client, &mut sent.response, &self.tunnels);
@@ -73,25 +54,35 @@ impl Proxy {
             headers::strip_hop_by_hop(sent.response.headers_mut());
         }
         let mut response = sent.response.map(k3s_serve::body::boxed);
-        if let Some(sticky) = target.sticky() {
-            let id = service_id(&choice.service);
-            if wanted.as_deref() != Some(&id) {
-                cookie::set(
-                    response.headers_mut(),
-                    sticky,
-                    &cookie::name(sticky, target.label()),
-                    &id,
-                );
-            }
+        if let Some(backend) = backend {
+            backend.set(response.headers_mut(), &service_id(&choice.service));
         }
-        if let Some((sticky, name)) = sticky
-            && endpoint.as_deref() != Some(&sent.endpoint.id)
-        {
-            cookie::set(response.headers_mut(), sticky, &name, &sent.endpoint.id);
+        if let Some(endpoint) = endpoint {
+            endpoint.set(response.headers_mut(), &sent.endpoint.id);
         }
         response
     }
 
+    /// Replaces the hop-by-hop headers by this hop's, and takes the client's side of an upgrade, if the
+    /// request asks for one and the server's client can pass it on.
+    fn prepare_request(&self, exchange: &mut Exchange, upgrades: bool) -> Option<OnUpgrade> {
+        let request = &mut exchange.request;
+        let protocol = headers::upgrade_of(request.headers())
+            .filter(|_| upgrades && request.version() != Version::HTTP_2);
+        let client = protocol
+            .is_some()
+            .then(|| hyper::upgrade::on(&mut *request));
+        let headers = request.headers_mut();
+        headers::strip_hop_by_hop(headers);
+        headers::introduce(headers, &exchange.origin, client.is_some(), &self.node_name);
+        if let Some(protocol) = protocol {
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, protocol);
+        }
+        client
+    }
+
+    /// Tries endpoints until one responds or the request may not be repeated.
     async fn send(
         &self,
         choice: &Choice,
@@ -102,7 +93,6 @@ impl Proxy {
         let Exchange { request, origin } = exchange;
         let (mut parts, body) = request.into_parts();
         parts.extensions.clear();
-        let repeatable = parts.method.is_safe();
         let body = Keeper::new(body);
         let mut last = None;
         for endpoint in endpoints {
@@ -117,35 +107,44 @@ impl Proxy {
             };
             headers::set_host(&mut parts.headers, host);
             let request = Request::from_parts(parts.clone(), attempt);
-            match choice.client.send(&endpoint, host, request).await {
+            let error = match choice.client.send(&endpoint, host, request).await {
                 Ok(response) => return Ok(Sent { response, endpoint }),
-                Err(error) => {
-                    tracing::debug!(service = %choice.service, endpoint = %endpoint.authority, %error, "no answer");
-                    // A request that was not sent can be sent elsewhere; one that may have been seen
-                    // only if it changes nothing (RFC 9110 section 9.2.2), and both only whole.
-                    let again = match error {
-                        SendError::NotSent(_) => true,
-                        SendError::Closed(_) => repeatable,
-                        SendError::Timeout(_) | SendError::Failed(_) => false,
-                    };
-                    last = Some(error);
-                    if !again {
-                        break;
-                    }
-                }
+                Err(error) => error,
+            };
+            tracing::debug!(
+                service = %choice.service, endpoint = %endpoint.authority, %error, "no response"
+            );
+            let may_repeat = may_repeat(&error, &parts.method);
+            last = Some(error);
+            if !may_repeat {
+                break;
             }
         }
-        let seen = !matches!(last, None | Some(SendError::NotSent(_)));
-        let mut response = match last {
-            None => no_server(),
-            Some(SendError::Timeout(_)) => answer(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
-            Some(_) => answer(StatusCode::BAD_GATEWAY, "Bad Gateway"),
-        };
-        response.extensions_mut().insert(NoAnswer {
-            may_have_been_seen: seen,
-        });
-        Err(response)
+        Err(no_response(last.as_ref()))
     }
+}
+
+/// Whether another endpoint may get the same request: one that was not sent, or one that changes
+/// nothing on the server (RFC 9110 section 9.2.2).
+fn may_repeat(error: &SendError, method: &Method) -> bool {
+    match error {
+        SendError::NotSent(_) => true,
+        SendError::Closed(_) => method.is_safe(),
+        SendError::Timeout(_) | SendError::Failed(_) => false,
+    }
+}
+
+/// The response in place of one that did not come, after this error of the last attempt.
+fn no_response(last: Option<&SendError>) -> Response<Body> {
+    let mut response = match last {
+        None => no_server(),
+        Some(SendError::Timeout(_)) => answer(StatusCode::GATEWAY_TIMEOUT, "Gateway Timeout"),
+        Some(_) => answer(StatusCode::BAD_GATEWAY, "Bad Gateway"),
+    };
+    response.extensions_mut().insert(NoAnswer {
+        may_have_been_seen: !matches!(last, None | Some(SendError::NotSent(_))),
+    });
+    response
 }
 
 fn no_server() -> Response<Body> {

@@ -1,6 +1,6 @@
-//! Connections that leave HTTP (WebSocket): both sides are joined and bytes are copied.
+//! Upgraded connections (WebSocket): joins both sides and copies bytes between them.
 
-use http::{Request, Response};
+use http::Response;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -10,18 +10,13 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 /// Bytes held per direction.
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// Takes the client's side of a request that wants to leave.
-pub(crate) fn of_client<B>(request: &mut Request<B>) -> OnUpgrade {
-    hyper::upgrade::on(request)
-}
-
-/// Joins both sides as soon as the answer that allows it is out.
+/// Joins both sides as soon as the client has the response that allows it.
 pub(crate) fn join(client: OnUpgrade, response: &mut Response<Incoming>, tunnels: &Tasks) {
     let server = hyper::upgrade::on(response);
     tunnels.spawn_until_stopped("ingress tunnel", async move {
         let (client, server) = match tokio::try_join!(client, server) {
             Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade came to nothing"),
+            Err(error) => return tracing::debug!(%error, "an upgrade failed"),
         };
         let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
         let copied =
@@ -30,7 +25,7 @@ pub(crate) fn join(client: OnUpgrade, response: &mut Response<Incoming>, tunnels
         if let Err(error) = copied {
             tracing::debug!(%error, "a tunnel ended");
         }
-        // A peer that is gone already cannot be told.
+        // A shutdown of a connection that the peer has closed fails, and that is fine.
         let (_client, _server) = (client.shutdown().await, server.shutdown().await);
     });
 }

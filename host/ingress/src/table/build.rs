@@ -1,10 +1,11 @@
-//! From the plugin's outcomes to what can be served. What cannot be is a problem of the object it came
-//! from, and costs only the route that needs it.
+//! Builds routes that can be served from the plugin's outcomes. An error is reported on the object it
+//! came from, and disables only the route that needs the broken part.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use k3s_base::error::chain;
 use k3s_base::{Clock, Random};
 use k3s_lifecycle::Tasks;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use rustls::RootCertStore;
 use super::rule::Rule;
 use super::{Served, ServedTcp, TlsSettings};
 use crate::driver::secrets::{Lookup, Secrets};
+use crate::error::{RouteError, SecretDataError, SecretError, TargetError, TlsError};
 use crate::middleware::{Layer, make};
 use crate::model::{
     Backend, Diagnostic, Middleware, Name, Outcome, Reference, Route, Scheme, Severity, Target,
@@ -25,20 +27,20 @@ use crate::upstream::client::Client;
 use crate::upstream::pool::Pools;
 use crate::upstream::roots;
 
-/// What was made of one object.
+/// The routes and certificates of one object.
 pub(crate) struct Built {
     pub(crate) outcome: Outcome,
     pub(crate) http: Vec<Arc<Served>>,
     pub(crate) tcp: Vec<Arc<ServedTcp>>,
     pub(crate) certificates: Vec<Certificate>,
-    /// What the plugin found, and what was found here.
+    /// Problems that the plugin reported, and those found here.
     pub(crate) problems: Vec<Diagnostic>,
-    /// Secrets that it was made from, or that are missing.
+    /// Secrets that it uses, whether they exist or not.
     pub(crate) secrets: BTreeSet<Name>,
     layers: Layers,
 }
 
-/// By route and position, with what each was made from.
+/// By route and position, each with its settings.
 type Layers = HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>;
 
 /// Time and randomness.
@@ -106,19 +108,19 @@ impl Builder {
         for reference in &built.outcome.certificates {
             match build.certificate(reference) {
                 Ok(found) => built.certificates.extend(found),
-                Err(problem) => built.problems.push(problem),
+                Err(error) => built.problems.push(bad_certificate(&error)),
             }
         }
         for route in &built.outcome.routes {
             match build.route(route, before, &mut built.layers) {
                 Ok(served) => built.http.extend(served.map(Arc::new)),
-                Err(why) => built.problems.push(broken(&route.name, &why)),
+                Err(error) => built.problems.push(disabled(&route.name, &error)),
             }
         }
         for route in &built.outcome.tcp_routes {
             match build.tcp_route(route) {
                 Ok(served) => built.tcp.extend(served.map(Arc::new)),
-                Err(why) => built.problems.push(broken(&route.name, &why)),
+                Err(error) => built.problems.push(disabled(&route.name, &error)),
             }
         }
         built.secrets = build.secrets;
@@ -129,8 +131,8 @@ impl Builder {
         &self,
         scheme: Scheme,
         transport: Option<&Transport>,
-        tls: impl FnOnce() -> Result<rustls::ClientConfig, String>,
-    ) -> Result<Arc<Client>, String> {
+        tls: impl FnOnce() -> Result<rustls::ClientConfig, TlsError>,
+    ) -> Result<Arc<Client>, TlsError> {
         let key = (scheme, transport.cloned());
         if let Some((_, client)) = self.clients.lock().iter().find(|(other, _)| *other == key) {
             return Ok(client.clone());
@@ -155,73 +157,60 @@ impl Builder {
     }
 }
 
-fn broken(route: &str, why: &str) -> Diagnostic {
+fn disabled(route: &str, error: &RouteError) -> Diagnostic {
     Diagnostic {
         severity: Severity::Error,
         reason: "RouteDisabled".to_owned(),
-        message: format!("{route}: {why}"),
+        message: format!("{route}: {}", chain(error)),
+    }
+}
+
+fn bad_certificate(error: &SecretError) -> Diagnostic {
+    let reason = match error {
+        SecretError::NotFound(_) => "SecretNotFound",
+        SecretError::Invalid { .. } => "InvalidSecret",
+    };
+    Diagnostic {
+        severity: Severity::Error,
+        reason: reason.to_owned(),
+        message: format!("{}; another certificate is served instead", chain(error)),
     }
 }
 
 impl ObjectBuild<'_> {
-    /// None while the Secret is being read.
-    fn certificate(&mut self, reference: &Reference) -> Result<Option<Certificate>, Diagnostic> {
+    /// A certificate; none while the Secret is being read.
+    fn certificate(&mut self, reference: &Reference) -> Result<Option<Certificate>, SecretError> {
         let name = Name::from(reference);
-        let problem = |reason: &str, why: String| Diagnostic {
-            severity: Severity::Error,
-            reason: reason.to_owned(),
-            message: format!("{why}; another certificate is served instead"),
-        };
         let secret = match self.secret(&name) {
             Lookup::Unknown => return Ok(None),
-            Lookup::Missing => {
-                return Err(problem(
-                    "SecretNotFound",
-                    format!("secret {name} does not exist"),
-                ));
-            }
+            Lookup::Missing => return Err(SecretError::NotFound(name)),
             Lookup::Found(secret) => secret,
         };
         let parsed = match (secret.get("tls.crt"), secret.get("tls.key")) {
-            (Some(chain), Some(key)) => certs::parse(chain.reveal(), key.reveal()),
-            _ => Err("tls.crt and tls.key are needed".to_owned()),
+            (Some(chain), Some(key)) => {
+                certs::parse(chain.reveal(), key.reveal()).map_err(SecretDataError::from)
+            }
+            _ => Err(SecretDataError::NoPair),
         };
-        parsed
-            .map(Some)
-            .map_err(|why| problem("InvalidSecret", format!("secret {name}: {why}")))
+        parsed.map(Some).map_err(|error| error.of(&name))
     }
 
-    /// A Secret; what is made now is made again when it changes.
+    /// A Secret; the object is built again when it changes.
     pub(crate) fn secret(&mut self, name: &Name) -> Lookup {
         self.secrets.insert(name.clone());
         self.builder.secrets.get(name)
     }
 
-    /// None while a Secret is being read.
+    /// An HTTP route; none while a Secret is being read.
     fn route(
         &mut self,
         route: &Route,
         before: Option<&Built>,
         layers: &mut Layers,
-    ) -> Result<Option<Served>, String> {
-        let mut chain = Vec::new();
-        for (at, middleware) in route.middlewares.iter().enumerate() {
-            let key = (route.name.clone(), at);
-            let kept = before
-                .and_then(|b| b.layers.get(&key))
-                .filter(|(old, _)| old == middleware && make::keeps(middleware));
-            let layer = match kept {
-                Some((_, layer)) => layer.clone(),
-                None => match make::layer(self, &middleware.action)
-                    .map_err(|why| format!("middleware {}: {why}", middleware.name))?
-                {
-                    Some(layer) => layer,
-                    None => return Ok(None),
-                },
-            };
-            layers.insert(key, (middleware.clone(), layer.clone()));
-            chain.push(layer);
-        }
+    ) -> Result<Option<Served>, RouteError> {
+        let Some(chain) = self.layers(route, before, layers)? else {
+            return Ok(None);
+        };
         let tls = match &route.tls_options {
             Some(options) => match self.tls(options)? {
                 Some(settings) => Some(settings),
@@ -244,7 +233,40 @@ impl ObjectBuild<'_> {
         }))
     }
 
-    fn tcp_route(&mut self, route: &TcpRoute) -> Result<Option<ServedTcp>, String> {
+    /// The layers of a route, in order; none while a Secret is being read. A layer of the build before
+    /// is kept, with its counters, if its settings are the same.
+    fn layers(
+        &mut self,
+        route: &Route,
+        before: Option<&Built>,
+        layers: &mut Layers,
+    ) -> Result<Option<Vec<Arc<dyn Layer>>>, RouteError> {
+        let mut chain = Vec::new();
+        for (at, middleware) in route.middlewares.iter().enumerate() {
+            let key = (route.name.clone(), at);
+            let kept = before
+                .and_then(|built| built.layers.get(&key))
+                .filter(|(old, _)| old == middleware && make::is_reusable(middleware));
+            let layer = match kept {
+                Some((_, layer)) => Some(layer.clone()),
+                None => make::build_layer(self, &middleware.action).map_err(|source| {
+                    RouteError::Middleware {
+                        name: middleware.name.clone(),
+                        source,
+                    }
+                })?,
+            };
+            let Some(layer) = layer else {
+                return Ok(None);
+            };
+            layers.insert(key, (middleware.clone(), layer.clone()));
+            chain.push(layer);
+        }
+        Ok(Some(chain))
+    }
+
+    /// A TCP route; none while a Secret is being read.
+    fn tcp_route(&mut self, route: &TcpRoute) -> Result<Option<ServedTcp>, RouteError> {
         let tls = match &route.tls_options {
             Some(options) => match self.tls(options)? {
                 Some(settings) => Some(settings),
@@ -266,12 +288,15 @@ impl ObjectBuild<'_> {
         }))
     }
 
-    fn tls(&mut self, wanted: &TlsOptions) -> Result<Option<TlsSettings>, String> {
+    fn tls(&mut self, wanted: &TlsOptions) -> Result<Option<TlsSettings>, RouteError> {
         let Some(authorities) = self.authorities(&wanted.client_cas)? else {
             return Ok(None);
         };
         let config = options::config(wanted, authorities, self.builder.certificates.clone())
-            .map_err(|why| format!("TLS options {}: {why}", wanted.name))?;
+            .map_err(|source| RouteError::TlsOptions {
+                name: wanted.name.clone(),
+                source,
+            })?;
         Ok(Some(TlsSettings {
             key: format!("{wanted:?}").into(),
             config,
@@ -279,22 +304,20 @@ impl ObjectBuild<'_> {
     }
 
     /// The authorities in Secrets; none while one is being read.
-    fn authorities(&mut self, secrets: &[Reference]) -> Result<Option<RootCertStore>, String> {
+    fn authorities(&mut self, secrets: &[Reference]) -> Result<Option<RootCertStore>, SecretError> {
         let mut all = RootCertStore::empty();
         for reference in secrets {
             let name = Name::from(reference);
             let secret = match self.secret(&name) {
                 Lookup::Unknown => return Ok(None),
-                Lookup::Missing => return Err(format!("secret {name} does not exist")),
+                Lookup::Missing => return Err(SecretError::NotFound(name)),
                 Lookup::Found(secret) => secret,
             };
             let pem = secret.get("tls.ca").or_else(|| secret.get("ca.crt"));
-            let found = roots::from_pem(
-                pem.ok_or_else(|| format!("secret {name} has neither tls.ca nor ca.crt"))?
-                    .reveal(),
-            );
+            let pem = pem.ok_or_else(|| SecretDataError::NoAuthorityKey.of(&name))?;
+            let found = roots::from_pem(pem.reveal());
             if found.is_empty() {
-                return Err(format!("secret {name} holds no authority"));
+                return Err(SecretDataError::NoAuthority.of(&name));
             }
             all.extend(found.roots);
         }
@@ -302,7 +325,7 @@ impl ObjectBuild<'_> {
     }
 
     /// A balancer; none while a Secret is being read.
-    pub(crate) fn target(&mut self, target: &Target) -> Result<Option<Balancer>, String> {
+    pub(crate) fn target(&mut self, target: &Target) -> Result<Option<Balancer>, TargetError> {
         let mut choices = Vec::new();
         for backend in &target.backends {
             let Some(client) = self.client(backend)? else {
@@ -323,51 +346,47 @@ impl ObjectBuild<'_> {
         Ok(Some(Balancer::new(choices, target.sticky.clone())))
     }
 
-    /// A client without settings of its own.
-    pub(crate) fn plain_client(&self, scheme: Scheme) -> Result<Arc<Client>, String> {
-        self.builder
-            .client(scheme, None, || options::client(None, None, false))
+    /// A client with the default TLS settings.
+    pub(crate) fn plain_client(
+        &self,
+        scheme: Scheme,
+        transport: Option<&Transport>,
+    ) -> Result<Arc<Client>, TargetError> {
+        let tls = || options::client(None, None, false);
+        Ok(self.builder.client(scheme, transport, tls)?)
     }
 
-    fn client(&mut self, backend: &Backend) -> Result<Option<Arc<Client>>, String> {
-        let transport = backend.transport.as_ref();
-        let mut tls = None;
-        if backend.scheme == Scheme::Https {
-            match self.client_tls(transport)? {
-                Some(config) => tls = Some(config),
-                None => return Ok(None),
-            }
-        }
-        let tls = || tls.ok_or_else(|| "no TLS settings".to_owned());
-        self.builder
-            .client(backend.scheme, transport, tls)
-            .map(Some)
+    /// The client for a backend; none while a Secret is being read.
+    fn client(&mut self, backend: &Backend) -> Result<Option<Arc<Client>>, TargetError> {
+        let (scheme, transport) = (backend.scheme, backend.transport.as_ref());
+        let Some(settings) = transport.filter(|_| scheme == Scheme::Https) else {
+            return self.plain_client(scheme, transport).map(Some);
+        };
+        let Some(tls) = self.client_tls(settings)? else {
+            return Ok(None);
+        };
+        Ok(Some(self.builder.client(scheme, transport, || Ok(tls))?))
     }
 
+    /// The TLS settings of a transport; none while a Secret is being read.
     fn client_tls(
         &mut self,
-        transport: Option<&Transport>,
-    ) -> Result<Option<rustls::ClientConfig>, String> {
-        let Some(transport) = transport else {
-            return options::client(None, None, false).map(Some);
-        };
-        let roots = match transport.root_cas.is_empty() {
-            true => None,
-            false => match self.authorities(&transport.root_cas)? {
-                Some(roots) => Some(roots),
-                None => return Ok(None),
-            },
-        };
-        let shown = match &transport.client_certificate {
-            None => None,
-            Some(reference) => match self
-                .certificate(reference)
-                .map_err(|problem| problem.message)?
-            {
-                Some(certificate) => Some(certificate.key),
-                None => return Ok(None),
-            },
-        };
-        options::client(roots, shown, transport.insecure_skip_verify).map(Some)
+        transport: &Transport,
+    ) -> Result<Option<rustls::ClientConfig>, TargetError> {
+        let mut roots = None;
+        if !transport.root_cas.is_empty() {
+            let Some(found) = self.authorities(&transport.root_cas)? else {
+                return Ok(None);
+            };
+            roots = Some(found);
+        }
+        let mut identity = None;
+        if let Some(reference) = &transport.client_certificate {
+            let Some(certificate) = self.certificate(reference)? else {
+                return Ok(None);
+            };
+            identity = Some(certificate.key);
+        }
+        Ok(options::client(roots, identity, transport.insecure_skip_verify).map(Some)?)
     }
 }

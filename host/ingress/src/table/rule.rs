@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use ipnet::IpNet;
 use regex::Regex;
 
+use crate::error::{PatternError, RangeError, RuleError};
 use crate::model::Matcher;
 use crate::table::query;
 
@@ -52,18 +53,18 @@ pub(crate) enum Rule {
 const MAX_TERMS: usize = 1000;
 
 impl Rule {
-    /// From postfix order. The error is for the author of the object.
-    pub(crate) fn build(terms: &[Matcher]) -> Result<Self, String> {
+    /// From postfix order.
+    pub(crate) fn build(terms: &[Matcher]) -> Result<Self, RuleError> {
         if terms.len() > MAX_TERMS {
-            return Err(format!("the rule has more than {MAX_TERMS} conditions"));
+            return Err(RuleError::TooLong { max: MAX_TERMS });
         }
         let mut stack = Vec::new();
         for term in terms {
             let rule = match term {
-                Matcher::All(count) => Self::All(take(&mut stack, *count)?),
-                Matcher::Any(count) => Self::Any(take(&mut stack, *count)?),
+                Matcher::All(count) => Self::All(pop(&mut stack, *count)?),
+                Matcher::Any(count) => Self::Any(pop(&mut stack, *count)?),
                 Matcher::Not => {
-                    let inner = take(&mut stack, 1)?.pop().ok_or_else(malformed)?;
+                    let inner = pop(&mut stack, 1)?.pop().ok_or(RuleError::Malformed)?;
                     Self::Not(Box::new(inner))
                 }
                 leaf => Self::leaf(leaf)?,
@@ -73,11 +74,11 @@ impl Rule {
         match (stack.pop(), stack.is_empty()) {
             (None, _) => Ok(Self::All(Vec::new())),
             (Some(rule), true) => Ok(rule),
-            (Some(_), false) => Err(malformed()),
+            (Some(_), false) => Err(RuleError::Malformed),
         }
     }
 
-    fn leaf(term: &Matcher) -> Result<Self, String> {
+    fn leaf(term: &Matcher) -> Result<Self, RuleError> {
         Ok(match term {
             Matcher::Host(host) => match host.strip_prefix('*') {
                 Some(suffix) => Self::Wildcard(suffix.to_ascii_lowercase()),
@@ -93,7 +94,7 @@ impl Rule {
             Matcher::Method(method) => Self::Method(
                 method
                     .parse()
-                    .map_err(|_| format!("no method {method:?}"))?,
+                    .map_err(|_| RuleError::Method(method.clone()))?,
             ),
             Matcher::Header((name, value)) => {
                 Self::Header(name.to_ascii_lowercase(), value.clone())
@@ -109,7 +110,7 @@ impl Rule {
             Matcher::Sni(name) if name == "*" => Self::AnySni,
             Matcher::Sni(name) => Self::Sni(name.to_ascii_lowercase()),
             Matcher::SniRegexp(pattern) => Self::SniRegexp(regex(pattern)?),
-            Matcher::All(_) | Matcher::Any(_) | Matcher::Not => return Err(malformed()),
+            Matcher::All(_) | Matcher::Any(_) | Matcher::Not => return Err(RuleError::Malformed),
         })
     }
 
@@ -191,33 +192,31 @@ fn union<'a>(parts: impl Iterator<Item = Option<Vec<&'a str>>>) -> Option<Vec<&'
         .filter(|all| !all.is_empty())
 }
 
-fn take(stack: &mut Vec<Rule>, count: u32) -> Result<Vec<Rule>, String> {
+/// Takes the last `count` rules off the stack, in their order.
+fn pop(stack: &mut Vec<Rule>, count: u32) -> Result<Vec<Rule>, RuleError> {
     let from = usize::try_from(count)
         .ok()
         .and_then(|count| stack.len().checked_sub(count))
-        .ok_or_else(malformed)?;
+        .ok_or(RuleError::Malformed)?;
     Ok(stack.split_off(from))
 }
 
-fn malformed() -> String {
-    "the plugin gave a malformed rule".to_owned()
-}
-
 /// A regular expression of an object's author. The engine's own limits bound its size and time.
-pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("bad regular expression {pattern:?}: {error}"))
+pub(crate) fn regex(pattern: &str) -> Result<Regex, PatternError> {
+    Regex::new(pattern).map_err(|source| PatternError {
+        pattern: pattern.to_owned(),
+        source,
+    })
 }
 
 /// A range of addresses, or a single one.
-pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
-    let bad = |_| format!("{text:?} is no address or range");
-    match text.contains('/') {
-        true => text.parse().map_err(bad),
-        false => text
-            .parse::<IpAddr>()
-            .map(IpNet::from)
-            .map_err(|_| format!("{text:?} is no address or range")),
-    }
+pub(crate) fn cidr(text: &str) -> Result<IpNet, RangeError> {
+    let range = if text.contains('/') {
+        text.parse().ok()
+    } else {
+        text.parse::<IpAddr>().ok().map(IpNet::from)
+    };
+    range.ok_or_else(|| RangeError(text.to_owned()))
 }
 
 fn one_label_before(host: &str, suffix: &str) -> bool {
@@ -323,6 +322,7 @@ mod tests {
         assert!(
             Rule::build(&[Matcher::PathRegexp(own("("))])
                 .unwrap_err()
+                .to_string()
                 .contains("bad regular expression")
         );
     }

@@ -14,6 +14,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::error::{CertificateError, GenerateError};
+
 /// How long the default certificate is good for (Traefik: a year).
 const DEFAULT_DAYS: i64 = 365;
 
@@ -75,19 +77,18 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// Reads a Secret's `tls.crt` and `tls.key`. The error never holds any of the key.
-pub(crate) fn parse(chain_pem: &[u8], key_pem: &[u8]) -> Result<Certificate, String> {
+/// Reads a Secret's `tls.crt` and `tls.key`.
+pub(crate) fn parse(chain_pem: &[u8], key_pem: &[u8]) -> Result<Certificate, CertificateError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| format!("tls.crt is malformed: {error}"))?;
-    let leaf = chain.first().ok_or("tls.crt holds no certificate")?;
+        .map_err(CertificateError::Pem)?;
+    let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
     let names = names_of(leaf)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|_| "tls.key holds no private key".to_owned())?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_| CertificateError::NoKey)?;
     let key =
         CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => "tls.key is not the key of tls.crt".to_owned(),
-            other => format!("the pair cannot be used: {other}"),
+            rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
+            other => CertificateError::Unusable(other),
         })?;
     Ok(Certificate {
         names,
@@ -96,9 +97,8 @@ pub(crate) fn parse(chain_pem: &[u8], key_pem: &[u8]) -> Result<Certificate, Str
 }
 
 /// The DNS names of a certificate, lower case; its common name where it has none.
-fn names_of(leaf: &CertificateDer<'_>) -> Result<Vec<String>, String> {
-    let (_, parsed) = X509Certificate::from_der(leaf)
-        .map_err(|error| format!("tls.crt is malformed: {error}"))?;
+fn names_of(leaf: &CertificateDer<'_>) -> Result<Vec<String>, CertificateError> {
+    let (_, parsed) = X509Certificate::from_der(leaf).map_err(CertificateError::X509)?;
     let extension = parsed.subject_alternative_name().ok().flatten();
     let of_dns = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
@@ -119,26 +119,25 @@ fn names_of(leaf: &CertificateDer<'_>) -> Result<Vec<String>, String> {
     Ok(common.map(str::to_ascii_lowercase).collect())
 }
 
-/// What clients are shown whose name nobody has a certificate for, as Traefik shows it.
-pub(crate) fn self_signed(clock: &Clock, random: &Random) -> Result<Arc<CertifiedKey>, String> {
-    let part = |_| random.name_suffix(32);
-    let [one, two] = [(), ()].map(part);
-    let text = |error: rcgen::Error| error.to_string();
-    let mut params =
-        CertificateParams::new(vec![format!("{one}.{two}.traefik.default")]).map_err(text)?;
+/// The certificate for server names that no other certificate covers, with Traefik's names in it.
+pub(crate) fn self_signed(
+    clock: &Clock,
+    random: &Random,
+) -> Result<Arc<CertifiedKey>, GenerateError> {
+    let (one, two) = (random.name_suffix(32), random.name_suffix(32));
+    let mut params = CertificateParams::new(vec![format!("{one}.{two}.traefik.default")])?;
     params.distinguished_name.remove(DnType::CommonName);
     params
         .distinguished_name
         .push(DnType::CommonName, "TRAEFIK DEFAULT CERT");
-    let now = time::OffsetDateTime::from_unix_timestamp(clock.now().as_second())
-        .map_err(|e| e.to_string())?;
+    let now = time::OffsetDateTime::from_unix_timestamp(clock.now().as_second())?;
     params.not_before = now;
     params.not_after = now + time::Duration::days(DEFAULT_DAYS);
-    let key = KeyPair::generate().map_err(text)?;
-    let certificate = params.self_signed(&key).map_err(text)?;
-    let der = PrivateKeyDer::try_from(key.serialize_der()).map_err(str::to_owned)?;
-    let key = CertifiedKey::from_der(vec![certificate.der().clone()], der, &default_provider());
-    key.map(Arc::new).map_err(|error| error.to_string())
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    let der = PrivateKeyDer::try_from(key.serialize_der()).map_err(GenerateError::Key)?;
+    let key = CertifiedKey::from_der(vec![certificate.der().clone()], der, &default_provider())?;
+    Ok(Arc::new(key))
 }
 
 #[cfg(test)]
@@ -173,7 +172,11 @@ mod tests {
     #[test]
     fn broken_pairs_say_what_is_wrong_and_nothing_of_the_key() {
         let ((chain, key), (_, other)) = (pair(&["a"]), pair(&["b"]));
-        let error = |chain: &str, key: &str| parse(chain.as_bytes(), key.as_bytes()).unwrap_err();
+        let error = |chain: &str, key: &str| {
+            parse(chain.as_bytes(), key.as_bytes())
+                .unwrap_err()
+                .to_string()
+        };
         assert!(error("", &key).contains("no certificate"));
         assert!(error(&chain, "").contains("no private key"));
         assert!(error(&chain, &other).contains("not the key of"));

@@ -15,16 +15,17 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certs::{Certificates, Resolver};
+use crate::error::TlsError;
 use crate::model::{ClientAuth, TlsOptions, TlsVersion};
 use crate::upstream::roots;
 
 /// Traefik's defaults: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, no client certificates.
 pub(crate) fn default_config(
     certificates: Arc<ArcSwap<Certificates>>,
-) -> Result<Arc<ServerConfig>, String> {
+) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(TlsError::Combination)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Resolver {
             certificates,
@@ -39,12 +40,12 @@ pub(crate) fn config(
     options: &TlsOptions,
     authorities: RootCertStore,
     certificates: Arc<ArcSwap<Certificates>>,
-) -> Result<Arc<ServerConfig>, String> {
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(provider(&options.cipher_suites)?);
     let versions = versions(options)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions)
-        .map_err(|error| error.to_string())?;
+        .map_err(TlsError::Combination)?;
     let verifier = |optional: bool| {
         let verifier = WebPkiClientVerifier::builder_with_provider(
             Arc::new(authorities.clone()),
@@ -55,17 +56,15 @@ pub(crate) fn config(
         } else {
             verifier
         };
-        verifier
-            .build()
-            .map_err(|error| format!("client authorities: {error}"))
+        verifier.build().map_err(TlsError::ClientAuthorities)
     };
     let builder = match options.client_auth {
         ClientAuth::None => builder.with_no_client_auth(),
         ClientAuth::VerifyIfGiven => builder.with_client_cert_verifier(verifier(true)?),
         ClientAuth::RequireAndVerify => builder.with_client_cert_verifier(verifier(false)?),
-        // A certificate that nobody verifies proves nothing.
+        // An unverified certificate proves nothing.
         ClientAuth::Request | ClientAuth::Require => {
-            return Err("client certificates that are not verified are not supported".to_owned());
+            return Err(TlsError::UnverifiedClients);
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(Resolver {
@@ -83,7 +82,7 @@ pub(crate) fn config(
     Ok(Arc::new(config))
 }
 
-fn provider(suites: &[String]) -> Result<CryptoProvider, String> {
+fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
     let mut provider = default_provider();
     if suites.is_empty() {
         return Ok(provider);
@@ -105,7 +104,7 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, String> {
         let found = ALL_CIPHER_SUITES
             .iter()
             .find(is)
-            .ok_or_else(|| format!("cipher suite {name} is not supported"))?;
+            .ok_or_else(|| TlsError::CipherSuite(name.clone()))?;
         if found.tls13().is_none() {
             chosen.push(*found);
         }
@@ -114,37 +113,35 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, String> {
     Ok(provider)
 }
 
-fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
     use rustls::version::{TLS12, TLS13};
     match (options.min_version, options.max_version) {
         (TlsVersion::Tls12, TlsVersion::Tls13) => Ok(vec![&TLS13, &TLS12]),
         (TlsVersion::Tls13, TlsVersion::Tls13) => Ok(vec![&TLS13]),
         (TlsVersion::Tls12, TlsVersion::Tls12) => Ok(vec![&TLS12]),
-        (TlsVersion::Tls13, TlsVersion::Tls12) => {
-            Err("the lowest version is above the highest".to_owned())
-        }
+        (TlsVersion::Tls13, TlsVersion::Tls12) => Err(TlsError::Versions),
     }
 }
 
-/// How servers are spoken to: `roots` are whom to trust instead of the machine's authorities, `shown` the
-/// client certificate. `skip_verify` trusts whoever answers.
+/// The TLS settings towards servers: `roots` replace the machine's authorities, `identity` is the client
+/// certificate, `skip_verify` accepts any server certificate.
 pub(crate) fn client(
     roots: Option<RootCertStore>,
-    shown: Option<Arc<CertifiedKey>>,
+    identity: Option<Arc<CertifiedKey>>,
     skip_verify: bool,
-) -> Result<ClientConfig, String> {
+) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+        .map_err(TlsError::Combination)?;
     let builder = if skip_verify {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
         builder.with_root_certificates(roots.unwrap_or_else(roots::of_the_system))
     };
-    Ok(match shown {
+    Ok(match identity {
         Some(key) => {
             builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
         }
@@ -154,9 +151,9 @@ pub(crate) fn client(
 
 /// `insecureSkipVerify`: encrypts, and proves nothing.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

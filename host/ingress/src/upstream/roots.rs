@@ -1,4 +1,4 @@
-//! Whom to trust when servers speak TLS: the machine's authorities, unless a transport names others.
+//! The authorities trusted for servers' certificates: the machine's, unless a transport names others.
 
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -13,7 +13,7 @@ const BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// The machine's authorities; none where there is no bundle, so that nobody is trusted.
+/// The machine's authorities; none where there is no bundle, so that no server is trusted.
 pub(crate) fn of_the_system() -> RootCertStore {
     let bundle = BUNDLES
         .iter()
