@@ -1,4 +1,4 @@
-//! The port to durable storage: what a datastore must do for the store, and how it may fail.
+//! The port to durable storage: a datastore's duties towards the store, and how it may fail.
 //!
 //! A backend keeps an append-only log of changes with kine's meaning: one row per write, its number
 //! is the revision. It is told what to append, it never decides. [`crate::contract`] is the suite
@@ -16,22 +16,22 @@ use crate::{EventKind, Revision};
 /// awaits one [`Backend::append`] before it starts the next.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Whether other processes may write the same log. Then the store looks for their rows by itself
-    /// when it has nothing to write.
+    /// Whether other processes may write the same log. Then the store polls for their rows
+    /// while it has nothing to write.
     fn is_shared(&self) -> bool {
         false
     }
 
     /// Creates or migrates the schema, checks that the data are the store's own, and reports where
-    /// the log stands. Data it cannot serve faithfully it refuses without writing anything. Waits for
-    /// an append that is under way, also one whose caller has lost the connection: what is reported
+    /// the log ends. Refuses data that it cannot serve faithfully, without writing anything. Waits for
+    /// an append that is under way, also one whose caller has lost the connection, so that the report
     /// is final. Idempotent.
     async fn open(&self) -> Result<Opened, BackendError>;
 
     /// Commits `writes` durably, in order, as one transaction. Keys within a batch are unique.
     /// `head` is the newest revision the caller knows, on which it decided. If the log has moved on, the
     /// rows whose key has changed since are conflicts, and the others get the revisions that follow the
-    /// newest; where that cannot be told any more (or the log is shorter than `head`), nothing is written
+    /// newest; where that can no longer be determined (or the log is shorter than `head`), nothing is written
     /// and [`BackendError::Stale`] is returned, as a backend that is not shared always may. One outcome
     /// per write, in order.
     async fn append(
@@ -48,11 +48,11 @@ pub trait Backend: Send + Sync + 'static {
     /// [`BackendError::Compacted`] when `at` is below compaction.
     async fn range(&self, request: RangeRequest) -> Result<RangeBatch, BackendError>;
 
-    /// Forgets what was overwritten or deleted up to and including `to`, and remembers `to` as the
+    /// Drops rows that were overwritten or deleted up to and including `to`, and remembers `to` as the
     /// compacted revision. Never touches a live value. Idempotent; returns the compacted revision.
     async fn compact(&self, to: Revision) -> Result<Revision, BackendError>;
 
-    /// Gives space back after compaction. May do nothing.
+    /// Returns space after compaction. May do nothing.
     async fn maintain(&self) -> Result<(), BackendError>;
 
     /// Bytes used by the database.
@@ -62,7 +62,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn health(&self) -> Result<(), BackendError>;
 }
 
-/// Where the log stands.
+/// The ends of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The newest revision.
@@ -76,14 +76,14 @@ pub struct Opened {
 pub struct Append {
     /// The key.
     pub key: Arc<str>,
-    /// What happens to it.
+    /// The change.
     pub kind: EventKind,
     /// The key's creation; zero when this write creates it.
     pub create_revision: Revision,
     /// The row this one replaces; zero when this write creates the key (the backend then looks up
     /// the tombstone that it may have to follow).
     pub prev_revision: Revision,
-    /// Seconds to live, 0 is for ever.
+    /// Seconds to live, 0 means no expiry.
     pub lease_secs: u32,
     /// The new value; for a delete the last one.
     pub value: Bytes,
@@ -91,12 +91,12 @@ pub struct Append {
     pub old_value: Bytes,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Durable, with this revision.
     Committed(Revision),
-    /// Another writer was first: the key is not any more as the caller knew it. The other rows of the
+    /// Another writer was first: the key has changed since the caller's head. The other rows of the
     /// batch are not affected; a conflict takes no revision.
     Conflict,
 }
@@ -108,13 +108,13 @@ pub struct Change {
     pub revision: Revision,
     /// The key.
     pub key: Arc<str>,
-    /// What happened to it.
+    /// The change.
     pub kind: EventKind,
     /// The key's creation (the revision itself when this row creates it).
     pub create_revision: Revision,
     /// The row before; zero when this row creates the key.
     pub prev_revision: Revision,
-    /// Seconds to live, 0 is for ever.
+    /// Seconds to live, 0 means no expiry.
     pub lease_secs: u32,
     /// The value; for a delete the last one.
     pub value: Bytes,
@@ -122,7 +122,7 @@ pub struct Change {
     pub old_value: Bytes,
 }
 
-/// What history to read.
+/// A request for history.
 #[derive(Clone, Debug)]
 pub struct AfterRequest {
     /// Exclusive lower end.
@@ -146,7 +146,7 @@ pub struct AfterBatch {
     pub through: Revision,
 }
 
-/// Which keys to read.
+/// A request for live keys.
 #[derive(Clone, Debug)]
 pub struct RangeRequest {
     /// Only keys with this prefix; empty is all.
@@ -172,7 +172,7 @@ pub struct Record {
     pub create_revision: Revision,
     /// The write that made this value.
     pub mod_revision: Revision,
-    /// Seconds to live, 0 is for ever.
+    /// Seconds to live, 0 means no expiry.
     pub lease_secs: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Forgets old history: every interval, up to what was the newest revision one interval ago, and
+//! Drops old history: every interval, up to what was the newest revision one interval ago, and
 //! never the newest [`StoreOptions::compact_retain`] revisions. An idle store compacts nothing.
 //!
 //! [`StoreOptions::compact_retain`]: crate::StoreOptions::compact_retain
@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::backend::BackendError;
+use crate::model::Revision;
 use crate::shared::Shared;
-use crate::{BackendError, Revision};
 
 /// Revisions per backend transaction, so that writes wait for a step and not for a whole compaction
 /// (kine's batch size).
@@ -27,7 +29,10 @@ pub(crate) async fn run(shared: Arc<Shared>, interval: Duration, stopping: Cance
         let next = shared.revision();
         match compact(&shared, target, shared.options.compact_retain).await {
             Ok(compacted) => debug!(%compacted, "compacted"),
-            Err(error) => warn!(%error, "compaction failed; the next round tries again"),
+            Err(error) => warn!(
+                error = chain(&error),
+                "compaction failed; the next interval tries again"
+            ),
         }
         target = next;
     }

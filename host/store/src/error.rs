@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{BackendError, Entry, Revision};
+use crate::backend::BackendError;
+use crate::model::{Entry, Revision};
 
 /// Why the store could not be opened.
 #[derive(Debug, Error)]
@@ -20,7 +21,7 @@ pub enum OpenError {
 /// Why a write did not happen.
 #[derive(Clone, Debug, Error)]
 pub enum WriteError {
-    /// The precondition does not hold; `current` is the key's state it was held against.
+    /// The precondition does not hold; `current` is the state that it was checked against.
     #[error("the precondition does not hold")]
     Conflict {
         /// The entry that exists; none when the key does not exist.
@@ -31,14 +32,15 @@ pub enum WriteError {
     TooLarge {
         /// "key" or "value".
         what: &'static str,
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: usize,
     },
     /// The backend could not commit. Nothing was written, unless the cause is
-    /// [`BackendError::OutcomeUnknown`]: then nobody could find out in time. May be retried.
-    #[error("the datastore did not take the write; try again")]
+    /// [`BackendError::OutcomeUnknown`]: then the outcome could not be determined in time. May be
+    /// retried.
+    #[error("the datastore did not commit the write; try again")]
     Unavailable(#[source] BackendError),
     /// The store is stopping. Whether the write happened is unknown only when it was already handed
     /// to the backend.
@@ -57,10 +59,10 @@ impl WriteError {
 /// Why a list could not be answered.
 #[derive(Clone, Debug, Error)]
 pub enum ListError {
-    /// The revision asked for is gone: list anew.
+    /// The revision asked for is no longer available: list again.
     #[error("revision {requested} has been compacted; the oldest available is {compacted}")]
     Compacted {
-        /// Asked for.
+        /// The revision asked for.
         requested: Revision,
         /// The oldest that can be read.
         compacted: Revision,
@@ -68,7 +70,7 @@ pub enum ListError {
     /// The revision asked for does not exist yet.
     #[error("revision {requested} is newer than the newest, {current}")]
     Future {
-        /// Asked for.
+        /// The revision asked for.
         requested: Revision,
         /// The newest.
         current: Revision,
@@ -81,7 +83,7 @@ pub enum ListError {
 /// Why a watch ended.
 #[derive(Clone, Debug, Error)]
 pub enum WatchError {
-    /// Events after the cursor are gone: list and watch anew.
+    /// Events after the cursor are no longer available: list and watch again.
     #[error(
         "events after revision {requested} have been compacted; the oldest available is {compacted}"
     )]

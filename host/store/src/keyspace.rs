@@ -1,4 +1,4 @@
-//! The current state: an ordered map that can be shared at any moment for the price of a counter.
+//! The current state: an ordered map that can be shared at any moment for the cost of a reference count.
 //!
 //! Entries sit in sorted chunks, chunks in a sorted list, both behind reference counts. A snapshot
 //! clones the list's counter. A write changes in place unless a snapshot still holds the list or the
@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::Entry;
+use crate::model::Entry;
 
 /// Entries per chunk before it splits. Copying a full chunk costs about as much as copying the
 /// list of chunks at 300,000 keys, which is where both stay in the microseconds.
@@ -22,7 +22,7 @@ pub(crate) struct Keyspace {
     len: usize,
 }
 
-/// A place between two entries: chunk number and offset within it.
+/// A position between two entries: chunk number and offset within it.
 type Position = (usize, usize);
 
 impl Keyspace {
@@ -38,7 +38,7 @@ impl Keyspace {
             .filter(|entry| &*entry.key == key)
     }
 
-    /// Puts `entry` in its place and returns the one it replaced.
+    /// Inserts `entry` and returns the one it replaced.
     pub(crate) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let chunk = self.chunk_for(&entry.key);
         let chunks = Arc::make_mut(&mut self.chunks);
@@ -115,7 +115,7 @@ impl Keyspace {
         }
     }
 
-    /// The first place whose key fails `holds`, which must hold for a leading part of all keys.
+    /// The first position whose key fails `holds`, which must hold for a leading part of all keys.
     fn first_not(&self, holds: impl Fn(&str) -> bool) -> Position {
         let after = self
             .chunks
@@ -136,7 +136,7 @@ impl Keyspace {
         }
     }
 
-    /// The chunk in which `key` is or belongs.
+    /// The chunk that holds `key` or would hold it.
     fn chunk_for(&self, key: &str) -> usize {
         self.chunks
             .partition_point(|c| c.first().is_some_and(|e| &*e.key <= key))

@@ -1,21 +1,23 @@
-//! Keys that live for a while. As in kine, a lease is a number of seconds in the key's row, counted
-//! from the write; after a restart it counts anew, since the table holds no times.
+//! Keys with a limited lifetime. As in kine, a lease is a number of seconds in the key's row, counted
+//! from the write. The table holds no times, so a restart starts every lease again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::CancellationToken;
 use tracing::debug;
 
+use crate::error::WriteError;
+use crate::model::{Entry, Event, EventKind, Precondition, Revision, Write};
 use crate::shared::Shared;
-use crate::store::Store;
-use crate::{Entry, Event, EventKind, Precondition, Revision, Write, WriteError};
+use crate::writer::Writer;
 
-/// Expiries handled before looking at the clock again.
+/// Expiries handled before the clock is read again.
 const ROUND: usize = 256;
 
-/// How long to leave a key whose delete failed.
+/// How long until the delete of an expired key is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Which key expires when, on the store's monotonic clock.
@@ -26,7 +28,7 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    /// Takes note of committed events; true when the earliest expiry may have changed.
+    /// Updates the schedule from committed events; true when the earliest expiry may have changed.
     pub(crate) fn observe(&mut self, events: &[Arc<Event>], now: Duration) -> bool {
         let mut changed = false;
         for event in events {
@@ -42,7 +44,7 @@ impl Leases {
         changed
     }
 
-    /// Starts (or starts over) an entry's lease.
+    /// Starts or renews an entry's lease.
     pub(crate) fn grant(&mut self, entry: &Entry, now: Duration) {
         self.schedule(
             &entry.key,
@@ -68,7 +70,7 @@ impl Leases {
         self.by_time.first().map(|(due, _)| *due)
     }
 
-    /// Keys that are due, with the revision whose lease ran out; they stay scheduled for another try.
+    /// Keys that are due, with the revision whose lease ran out. They stay scheduled for another try.
     fn due(&mut self, now: Duration) -> Vec<(Arc<str>, Revision)> {
         let due: Vec<_> = self
             .by_time
@@ -89,7 +91,7 @@ impl Leases {
 }
 
 /// Deletes keys as their leases run out, until told to stop.
-pub(crate) async fn run(store: Store, shared: Arc<Shared>, stopping: CancellationToken) {
+pub(crate) async fn run(writer: Writer, shared: Arc<Shared>, stopping: CancellationToken) {
     loop {
         let next = shared.leases.lock().next();
         let wait = next.map(|due| due.saturating_sub(shared.clock.elapsed()));
@@ -98,7 +100,7 @@ pub(crate) async fn run(store: Store, shared: Arc<Shared>, stopping: Cancellatio
             () = shared.lease_bell.notified() => continue,
             () = sleep_for(wait) => {}
         }
-        expire(&store, &shared).await;
+        expire(&writer, &shared).await;
     }
 }
 
@@ -109,13 +111,12 @@ async fn sleep_for(wait: Option<Duration>) {
     }
 }
 
-async fn expire(store: &Store, shared: &Shared) {
+/// Deletes the keys that are due, each only if it was not written again.
+async fn expire(writer: &Writer, shared: &Shared) {
     let due = shared.leases.lock().due(shared.clock.elapsed());
     for (key, revision) in due {
-        match store
-            .write(Write::delete(key.clone(), Precondition::Revision(revision)))
-            .await
-        {
+        let delete = Write::delete(key.clone(), Precondition::Revision(revision));
+        match writer.write(delete).await {
             Ok(_) => shared.counters.expired.add(1),
             // Written again in the meantime: the new row's lease counts, if it has one.
             Err(WriteError::Conflict { current }) => {
@@ -123,7 +124,9 @@ async fn expire(store: &Store, shared: &Shared) {
                     shared.leases.lock().forget(&key);
                 }
             }
-            Err(error) => debug!(%key, %error, "an expired key could not be removed yet"),
+            Err(error) => {
+                debug!(%key, error = chain(&error), "cannot delete an expired key; retrying");
+            }
         }
     }
 }
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_starts_the_lease_anew() {
+    fn a_write_renews_the_lease() {
         let mut leases = Leases::default();
         leases.observe(&[put("/a", 1, 5)], SEC);
         leases.observe(&[put("/a", 2, 5)], SEC * 4);

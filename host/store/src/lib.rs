@@ -1,7 +1,7 @@
 //! The store: a log with memory.
 //!
 //! Current state and the newest events are held in memory; a [`Backend`] keeps them durable. One
-//! sequencer takes queued writes, checks their preconditions against memory, gives revisions and
+//! sequencer receives queued writes, checks their preconditions against memory, assigns revisions and
 //! commits the whole batch as one backend transaction (group commit: the next batch forms while one
 //! commits). Only then is the batch applied, published and acknowledged. So:
 //!
@@ -13,13 +13,13 @@
 //!
 //! Reads never wait for a commit and writes never wait for a reader: a LIST works on a snapshot that
 //! costs one reference count. A [`Watcher`] is a cursor over one shared log and holds no queue of
-//! its own; one behind the ring reads on from the backend, one behind compaction gets
-//! [`WatchError::Compacted`]. Nothing polls, unless the backend is shared with other processes: then
-//! an idle store looks for their rows, and a batch that meets a longer log than it knows is decided
-//! anew, write by write.
+//! its own; one behind the ring reads from the backend, one behind compaction gets
+//! [`WatchError::Compacted`]. The store polls only if the backend is shared with other processes: then
+//! an idle store polls for their rows, and after a batch that met a longer log, the writes whose key
+//! changed in the meantime are evaluated again.
 //!
-//! The store never sees an object's schema. What the caller wants to keep beside the bytes (labels,
-//! selectable fields, encoded frames) it makes in [`StoreOptions::extract`], once per write.
+//! The store never sees an object's schema. [`StoreOptions::extract`] makes whatever the caller wants to
+//! keep beside the bytes (labels, selectable fields, encoded frames), once per write.
 //!
 //! Tasks: `sequencer`, `leases`, `compactor`, all in the child group `store` of the [`Tasks`] given.
 //!
@@ -41,7 +41,6 @@ mod compactor;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod error;
-mod follow;
 mod keyspace;
 mod lease;
 mod list;
@@ -50,6 +49,7 @@ mod memory;
 mod model;
 mod options;
 mod plan;
+mod poll_timer;
 mod resync;
 mod sequencer;
 mod shared;
@@ -58,6 +58,7 @@ mod stats;
 mod store;
 pub mod transfer;
 mod watcher;
+mod writer;
 
 pub use backend::{Backend, BackendError};
 pub use error::{ListError, OpenError, WatchError, WriteError};

@@ -1,4 +1,4 @@
-//! Lists, of now and of an older revision.
+//! Lists of the current state and of an older revision.
 //!
 //! An older revision is today's state with the newer events undone, as long as these are in memory;
 //! that is how the pages of one list stay consistent. Beyond memory the backend answers.
@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backend::{RangeRequest, Record};
+use crate::backend::{BackendError, RangeRequest, Record};
+use crate::error::ListError;
+use crate::model::{Entry, Event, EventKind, Revision};
 use crate::shared::Shared;
-use crate::{BackendError, Entry, Event, EventKind, ListError, Revision, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// What part of a list to return.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +96,7 @@ fn page(snapshot: &Snapshot, prefix: &str, options: &ListOptions) -> ListPage {
     }
 }
 
-/// Takes `newer` events (newest first) back. What is left per key is the oldest one's `previous`.
+/// Reverts `newer` events (newest first). Each key ends with its oldest event's `previous`.
 fn undo(mut snapshot: Snapshot, newer: &[Arc<Event>]) -> Snapshot {
     let before: BTreeMap<&Arc<str>, Option<&Arc<Entry>>> = newer
         .iter()
@@ -166,7 +168,7 @@ pub(crate) fn request(
     }
 }
 
-/// The entry that a record read back is.
+/// The entry of a record that was read back.
 pub(crate) fn entry_of(shared: &Shared, record: Record) -> Arc<Entry> {
     let attachment = shared.options.extract.of(&record.key, &record.value);
     Arc::new(Entry {

@@ -1,4 +1,4 @@
-//! The newest events, in memory, with absolute positions: what watchers are cursors over.
+//! The newest events, in memory, with absolute positions. A watcher is a cursor over it.
 //!
 //! Beside the log of all events there is one per bucket, the first two segments of a key
 //! (`/registry/pods/`), holding the same events. A watcher of a quiet resource is therefore neither
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::{Event, Revision};
+use crate::model::{Event, Revision};
 
-/// Events looked at in one go while the caller holds the state's lock.
+/// Events examined at a time while the caller holds the state's lock.
 const SCAN: usize = 4096;
 
-/// What an event costs beside its value, for the ring's byte bound.
+/// Memory that an event takes beside its value, for the ring's byte bound.
 const EVENT_OVERHEAD_BYTES: usize = 256;
 
 /// Wakes the watchers of one bucket.
@@ -28,7 +28,7 @@ struct Track {
     wake: Wake,
 }
 
-/// The ring. Bounded by count and bytes; the oldest events go first.
+/// The ring. Bounded by count and bytes; the oldest events are evicted first.
 pub(crate) struct Log {
     all: Track,
     buckets: HashMap<Arc<str>, Track>,
@@ -37,7 +37,7 @@ pub(crate) struct Log {
     limit_bytes: usize,
 }
 
-/// What a cursor finds.
+/// The result of reading at a cursor.
 pub(crate) enum Read {
     /// Events of the prefix, perhaps none, and the cursor after them.
     Events(Vec<Arc<Event>>, Revision),
@@ -48,7 +48,7 @@ pub(crate) enum Read {
 }
 
 impl Log {
-    /// An empty log whose history up to `base` is elsewhere.
+    /// An empty log whose history up to `base` is only in the backend.
     pub(crate) fn new(base: Revision, limit_events: usize, limit_bytes: usize) -> Self {
         Self {
             all: Track::new(base),
@@ -59,7 +59,7 @@ impl Log {
         }
     }
 
-    /// Adds an event and makes room. `touched` collects whom to wake once the lock is released.
+    /// Adds an event and makes room. `touched` collects the watchers to wake once the lock is released.
     pub(crate) fn push(&mut self, event: &Arc<Event>, touched: &mut Vec<Wake>) {
         self.bytes += cost(event);
         self.all.push(event, touched);
@@ -73,7 +73,7 @@ impl Log {
         }
     }
 
-    /// Tells when something happens below `prefix`.
+    /// A signal that fires when something below `prefix` may have changed.
     pub(crate) fn subscribe(&mut self, prefix: &str) -> watch::Receiver<()> {
         match bucket_of(prefix) {
             Some(bucket) => self.bucket(bucket).wake.subscribe(),
@@ -129,7 +129,7 @@ impl Log {
         })
     }
 
-    /// Forgets every event: history up to `base` is elsewhere.
+    /// Drops every event: history up to `base` is only in the backend.
     pub(crate) fn start_over(&mut self, base: Revision) {
         self.bytes = 0;
         for track in self.buckets.values_mut().chain([&mut self.all]) {
@@ -138,8 +138,8 @@ impl Log {
         }
     }
 
-    /// Everybody, for the end.
-    pub(crate) fn everybody(&self) -> Vec<Wake> {
+    /// The signals of all watchers.
+    pub(crate) fn all_watchers(&self) -> Vec<Wake> {
         self.buckets
             .values()
             .chain([&self.all])

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::backend::{
-    AfterBatch, AfterRequest, Append, Change, Opened, Outcome, RangeBatch, RangeRequest, Record,
+    AfterBatch, AfterRequest, Append, Backend, BackendError, Change, Opened, Outcome, RangeBatch,
+    RangeRequest, Record,
 };
-use crate::{Backend, BackendError, EventKind, Revision};
+use crate::model::{EventKind, Revision};
 
 /// Keeps everything in memory. Clones share it, so a "restart" is opening a clone.
 #[derive(Clone, Default)]

@@ -1,4 +1,4 @@
-//! What the store holds and what it is asked to do: entries, events, writes and their revisions.
+//! The store's vocabulary: entries, events, writes and their revisions.
 
 use std::any::Any;
 use std::fmt;
@@ -34,7 +34,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What the caller keeps beside an entry's bytes; see [`crate::StoreOptions::extract`].
+/// A value that the caller keeps beside an entry's bytes; see [`crate::StoreOptions::extract`].
 pub type Attachment = Arc<dyn Any + Send + Sync>;
 
 /// One key's value as of `mod_revision`.
@@ -48,7 +48,7 @@ pub struct Entry {
     pub create_revision: Revision,
     /// The write that made this value.
     pub mod_revision: Revision,
-    /// Seconds that the key lives after this write; 0 is for ever.
+    /// Seconds that the key lives after this write; 0 means no expiry.
     pub lease_secs: u32,
     /// What [`crate::StoreOptions::extract`] made of key and value.
     pub attachment: Attachment,
@@ -73,7 +73,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// What must hold of a key's current state for a write to happen.
+/// A condition on a key's current state without which a write does not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// The key must not exist.
@@ -86,14 +86,14 @@ pub enum Precondition {
     Any,
 }
 
-/// What a write does.
+/// The operation of a write.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Sets the value. `ttl` is rounded up to whole seconds, as leases are stored in seconds.
     Put {
         /// The new bytes.
         value: Bytes,
-        /// How long the key lives unless it is written again; none is for ever.
+        /// How long the key lives unless it is written again; none means no expiry.
         ttl: Option<Duration>,
     },
     /// Removes the key.
@@ -105,9 +105,9 @@ pub enum Op {
 pub struct Write {
     /// The key.
     pub key: Arc<str>,
-    /// What must hold.
+    /// The condition under which it happens.
     pub precondition: Precondition,
-    /// What to do then.
+    /// The operation.
     pub op: Op,
 }
 
@@ -137,7 +137,7 @@ impl Write {
         }
     }
 
-    /// The same put, living for `ttl`; a delete stays what it is.
+    /// The same put with a lease of `ttl`; a delete is unchanged.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         if let Op::Put { ttl: slot, .. } = &mut self.op {
@@ -158,7 +158,7 @@ pub struct Committed {
     pub previous: Option<Arc<Entry>>,
 }
 
-/// What happened to a key.
+/// The change of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// The key got a value.
@@ -174,7 +174,7 @@ pub enum EventKind {
 pub struct Event {
     /// The write's revision. For a delete this is newer than the entry's own.
     pub revision: Revision,
-    /// What happened.
+    /// Whether the key was set or removed.
     pub kind: EventKind,
     /// The new entry; for a delete the last one.
     pub entry: Arc<Entry>,
@@ -205,7 +205,7 @@ impl Event {
         &self.entry.key
     }
 
-    /// Something made once of this event and shared by all its watchers, such as its encoded frames.
+    /// A value computed once per event and shared by all its watchers, such as its encoded frames.
     pub fn memo(&self, make: impl FnOnce() -> Attachment) -> &Attachment {
         self.memo.get_or_init(make)
     }

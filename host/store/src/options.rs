@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Attachment;
+use crate::model::Attachment;
 
 /// Makes the attachment of an entry from its key and value; runs once per write, outside all locks,
-/// and once per entry at start. It must not fail: what it cannot read it says in the attachment.
+/// and once per entry at start. It must not fail: the attachment says that a value cannot be read.
 #[derive(Clone)]
 pub struct Extract(Arc<Make>);
 
@@ -61,7 +61,7 @@ pub struct StoreOptions {
     pub key_limit_bytes: usize,
     /// Events kept in memory. A watcher further behind reads from the backend.
     pub ring_events: usize,
-    /// Bytes of values that the events in memory may hold on to.
+    /// Bytes of values that the events in memory may keep alive.
     pub ring_bytes: usize,
     /// Events that one [`crate::Watcher::next_batch`] returns at most.
     pub watch_batch: usize,

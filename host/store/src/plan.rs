@@ -1,4 +1,4 @@
-//! What to append for a write, given the key's current entry; and what an appended row means.
+//! Turns a write into the row to append, given the key's current entry, and a row into its event.
 //! Pure decisions; the sequencer performs them.
 
 use std::sync::Arc;
@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::{Append, Change};
-use crate::{Attachment, Entry, Event, EventKind, Op, Precondition, Revision, Write, WriteError};
+use crate::error::WriteError;
+use crate::model::{Attachment, Entry, Event, EventKind, Op, Precondition, Revision, Write};
 
-/// Holds `write` against `current` and says which row to append.
+/// Checks `write` against `current` and returns the row to append.
 pub(crate) fn decide(write: &Write, current: Option<&Arc<Entry>>) -> Result<Append, WriteError> {
     let conflict = || WriteError::Conflict {
         current: current.cloned(),
@@ -68,7 +69,7 @@ fn lease_secs(ttl: Duration) -> u32 {
     u32::try_from(secs.max(1)).unwrap_or(u32::MAX)
 }
 
-/// The event that a committed row is.
+/// The event of a committed row.
 pub(crate) fn committed(
     row: &Append,
     revision: Revision,
@@ -94,7 +95,8 @@ pub(crate) fn committed(
     Arc::new(Event::new(revision, row.kind, entry, previous))
 }
 
-/// The event that a row read back from the backend is, when memory does not know what was before.
+/// The event of a row that was read back from the backend; its previous entry comes from the row,
+/// since memory may not have it.
 pub(crate) fn replayed(
     change: &Change,
     extract: impl Fn(&str, &Bytes) -> Attachment,

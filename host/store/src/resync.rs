@@ -1,18 +1,21 @@
-//! Reading on from the backend: after a commit whose outcome is unknown, when somebody else wrote, or
-//! to see whether somebody did. What is found becomes part of memory and goes to the watchers like any
-//! other write.
+//! Reads rows from the backend into memory: after a commit whose outcome is unknown, when another
+//! server wrote, and to find out whether one did. The rows are applied and sent to watchers like the
+//! store's own writes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
 
-use crate::backend::{AfterRequest, Append};
-use crate::keyspace::Keyspace;
-use crate::shared::Shared;
-use crate::{BackendError, Event, EventKind, Revision, list, plan};
+use tracing::warn;
 
-/// Between tries; while it lasts every write fails at once, so it stays short.
+use crate::backend::{AfterRequest, Append, BackendError};
+use crate::keyspace::Keyspace;
+use crate::model::{Event, EventKind, Revision};
+use crate::shared::Shared;
+use crate::{list, plan};
+
+/// Between tries. Every write fails at once meanwhile, so it stays short.
 pub(crate) const BACKOFF: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(20),
     factor: 2.0,
@@ -23,16 +26,27 @@ pub(crate) const BACKOFF: BackoffPolicy = BackoffPolicy {
 /// Rows per read.
 const ROWS: usize = 1000;
 
-/// Asks the backend where the log ends, for certain, and applies everything up to there.
-pub(crate) async fn read_on(shared: &Shared) -> Result<Vec<Arc<Event>>, BackendError> {
-    let through = shared.backend.open().await?.revision;
-    read_to(shared, through).await
+/// Applies everything up to the end of the log and returns it. If other servers have compacted rows
+/// that this store has not read yet, the whole state is read again and no event is returned.
+pub(crate) async fn read_or_reload(shared: &Shared) -> Result<Vec<Arc<Event>>, BackendError> {
+    match read_to_end(shared).await {
+        Err(BackendError::Compacted(to)) => {
+            warn!(compacted = %to, "other servers compacted unread history; reloading the state");
+            reload(shared).await.map(|()| Vec::new())
+        }
+        read => read,
+    }
 }
 
-/// Reads everything anew, when other servers have compacted what this store has not read yet: there is
-/// no way to go on from where it was. Watchers go on if the backend still has what they miss, and are
-/// told to start over otherwise.
-pub(crate) async fn reload(shared: &Shared) -> Result<(), BackendError> {
+/// Asks the backend where the log ends, for certain, and applies everything up to there.
+async fn read_to_end(shared: &Shared) -> Result<Vec<Arc<Event>>, BackendError> {
+    let through = shared.backend.open().await?.revision;
+    read_through(shared, through).await
+}
+
+/// Replaces memory by the backend's current state. Watchers continue if the backend still has the
+/// events that they miss, and otherwise have to start over.
+async fn reload(shared: &Shared) -> Result<(), BackendError> {
     let opened = shared.backend.open().await?;
     let mut keys = Keyspace::default();
     let mut start_after = None;
@@ -57,8 +71,8 @@ pub(crate) async fn reload(shared: &Shared) -> Result<(), BackendError> {
     }
 }
 
-/// Applies what the backend holds up to `through`, which it is known to have.
-pub(crate) async fn read_to(
+/// Applies and returns the rows up to `through`, which the backend is known to have.
+pub(crate) async fn read_through(
     shared: &Shared,
     through: Revision,
 ) -> Result<Vec<Arc<Event>>, BackendError> {
@@ -78,10 +92,11 @@ pub(crate) async fn read_to(
     Ok(all)
 }
 
-/// Applies what somebody else has written; true if there was anything.
-pub(crate) async fn look(shared: &Shared) -> Result<bool, BackendError> {
+/// Applies one page of rows written by other servers; true if there was one.
+pub(crate) async fn poll_once(shared: &Shared) -> Result<bool, BackendError> {
     let after = shared.revision();
-    // The end is not known: what is read ends with the newest row that was seen.
+    // The end of the log is not known, so memory moves to the newest row that was read, not to the
+    // end of the request.
     let batch = page(shared, after, after.plus(ROWS as u64)).await?;
     let Some(newest) = batch.events.last().map(|e| e.revision) else {
         return Ok(false);
@@ -90,12 +105,13 @@ pub(crate) async fn look(shared: &Shared) -> Result<bool, BackendError> {
     Ok(true)
 }
 
-/// The same until there is nothing more.
-pub(crate) async fn look_on(shared: &Shared) -> Result<(), BackendError> {
-    while look(shared).await? {}
+/// Applies pages of rows written by other servers until there are no more.
+pub(crate) async fn poll_until_current(shared: &Shared) -> Result<(), BackendError> {
+    while poll_once(shared).await? {}
     Ok(())
 }
 
+/// Events to apply, and the revision up to which the log has been read.
 struct Page {
     events: Vec<Arc<Event>>,
     through: Revision,
@@ -123,7 +139,7 @@ async fn page(shared: &Shared, after: Revision, through: Revision) -> Result<Pag
     })
 }
 
-/// True when `event`, found after `head`, is what `row` asked for.
+/// True when `event` is the row `row`, committed after `head`.
 pub(crate) fn is_same(row: &Append, event: &Event, head: Revision) -> bool {
     event.revision > head
         && event.kind == row.kind

@@ -9,12 +9,13 @@ use k3s_base::Clock;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::backend::Opened;
+use crate::backend::{Backend, Opened};
 use crate::keyspace::Keyspace;
 use crate::lease::Leases;
 use crate::log::Log;
+use crate::model::{Event, EventKind, Revision};
+use crate::options::StoreOptions;
 use crate::stats::Counters;
-use crate::{Backend, Event, EventKind, Revision, StoreOptions};
 
 pub(crate) struct Shared {
     pub(crate) state: RwLock<State>,
@@ -59,8 +60,8 @@ impl Shared {
         }
     }
 
-    /// Puts a state in place that does not follow from the one before; history before it is the
-    /// backend's.
+    /// Replaces the state by one that does not follow from it. History before it is only in the
+    /// backend.
     pub(crate) fn replace(&self, keys: Keyspace, opened: Opened) {
         let mut leases = Leases::default();
         let now = self.clock.elapsed();
@@ -68,28 +69,28 @@ impl Shared {
             leases.grant(entry, now);
         }
         *self.leases.lock() = leases;
-        let everybody = {
+        let watchers = {
             let mut state = self.state.write();
             state.keys = keys;
             state.revision = opened.revision;
             state.compacted = opened.compacted;
             state.log.start_over(opened.revision);
-            state.log.everybody()
+            state.log.all_watchers()
         };
         self.lease_bell.notify_one();
-        for wake in everybody {
+        for wake in watchers {
             wake.send_replace(());
         }
     }
 
     /// Ends every watcher.
     pub(crate) fn close(&self) {
-        let everybody = {
+        let watchers = {
             let mut state = self.state.write();
             state.closed = true;
-            state.log.everybody()
+            state.log.all_watchers()
         };
-        for wake in everybody {
+        for wake in watchers {
             wake.send_replace(());
         }
     }

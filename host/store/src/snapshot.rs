@@ -1,12 +1,12 @@
-//! The whole state as of one revision, standing still while writes go on.
+//! The whole state as of one revision, unchanged while writes continue.
 
 use std::sync::Arc;
 
 use crate::keyspace::Keyspace;
-use crate::{Entry, Revision};
+use crate::model::{Entry, Revision};
 
-/// A consistent view of all keys. Taking one costs a reference count; holding one makes each part
-/// that is written meanwhile be copied once, so let go of it when the page is made.
+/// A consistent view of all keys. Taking one costs a reference count. While it is held, each part
+/// that is written has to be copied once, so drop it when the page is made.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(crate) keys: Keyspace,
@@ -35,7 +35,7 @@ impl Snapshot {
         self.keys.range(prefix, start_after)
     }
 
-    /// How many entries [`Snapshot::range`] goes through; costs no walk.
+    /// How many entries [`Snapshot::range`] yields, without iterating over them.
     #[must_use]
     pub fn count(&self, prefix: &str, start_after: Option<&str>) -> usize {
         self.keys.count(prefix, start_after)

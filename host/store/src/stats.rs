@@ -1,4 +1,4 @@
-//! Counters of what the store did, for metrics.
+//! Counters of the store's operations, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ pub struct Stats {
     pub conflicts: u64,
     /// Batches that the backend did not commit.
     pub failed_commits: u64,
-    /// Times the store read the backend again because an outcome was unknown or others had written.
+    /// Times the store read the backend again because an outcome was unknown or other servers had written.
     pub resyncs: u64,
     /// Keys removed because their lease ran out.
     pub expired: u64,

@@ -1,30 +1,33 @@
-//! The front: what the rest of the program calls.
+//! The store's public interface.
 
 use std::sync::Arc;
 
 use k3s_base::Clock;
 use k3s_lifecycle::Tasks;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
-use crate::backend::Opened;
+use crate::backend::{Backend, BackendError, Opened};
+use crate::compactor;
+use crate::error::{ListError, OpenError, WatchError, WriteError};
 use crate::keyspace::Keyspace;
 use crate::lease::{self, Leases};
+use crate::list::{self, ListOptions, ListPage};
 use crate::log::Log;
-use crate::sequencer::{Request, Sequencer};
+use crate::model::{Committed, Entry, Revision, Write};
+use crate::options::StoreOptions;
+use crate::sequencer::Sequencer;
 use crate::shared::{Shared, State};
-use crate::stats::Counters;
-use crate::{
-    Backend, BackendError, Committed, Entry, ListError, ListOptions, ListPage, Op, OpenError,
-    Revision, Snapshot, Stats, StoreOptions, WatchError, Watcher, Write, WriteError, compactor,
-    list,
-};
+use crate::snapshot::Snapshot;
+use crate::stats::{Counters, Stats};
+use crate::watcher::Watcher;
+use crate::writer::{Request, Writer};
 
 /// The store. Cheap to clone; clones are the same store.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Request>,
+    writer: Writer,
 }
 
 impl Store {
@@ -41,11 +44,8 @@ impl Store {
         let opened = backend.open().await?;
         let shared = Arc::new(empty(backend, options, clock, opened));
         load(&shared, opened).await?;
-        let (queue, requests) = mpsc::channel(shared.options.queue_writes.max(1));
-        let store = Self {
-            shared: shared.clone(),
-            queue,
-        };
+        let (writer, requests) = Writer::new(shared.clone());
+        let store = Self { shared, writer };
         store.start(requests, &tasks.child("store"));
         Ok(store)
     }
@@ -58,7 +58,7 @@ impl Store {
         );
         tasks.spawn(
             "leases",
-            lease::run(self.clone(), shared.clone(), tasks.stopping()),
+            lease::run(self.writer.clone(), shared.clone(), tasks.stopping()),
         );
         if let Some(interval) = shared.options.compact_interval {
             tasks.spawn(
@@ -80,42 +80,7 @@ impl Store {
     /// # Errors
     /// [`WriteError::Conflict`] shows the current entry; see [`WriteError`] for the others.
     pub async fn write(&self, write: Write) -> Result<Committed, WriteError> {
-        self.check_size("key", write.key.len(), self.shared.options.key_limit_bytes)?;
-        let attachment = match &write.op {
-            Op::Put { value, .. } => {
-                self.check_size("value", value.len(), self.shared.options.value_limit_bytes)?;
-                self.shared.options.extract.of(&write.key, value)
-            }
-            Op::Delete => Arc::new(()),
-        };
-        let (reply, result) = oneshot::channel();
-        self.queue
-            .send(Request {
-                write,
-                attachment,
-                reply,
-                tries: 0,
-            })
-            .await
-            .map_err(|_| WriteError::Closed)?;
-        result.await.unwrap_or(Err(WriteError::Closed))
-    }
-
-    fn check_size(
-        &self,
-        what: &'static str,
-        bytes: usize,
-        limit_bytes: usize,
-    ) -> Result<(), WriteError> {
-        if bytes > limit_bytes {
-            Err(WriteError::TooLarge {
-                what,
-                bytes,
-                limit_bytes,
-            })
-        } else {
-            Ok(())
-        }
+        self.writer.write(write).await
     }
 
     /// Entries whose key starts with `prefix`, in key order, as of one revision.
@@ -168,7 +133,7 @@ impl Store {
         self.shared.state.read().compacted
     }
 
-    /// How many keys start with `prefix`; costs no walk.
+    /// How many keys start with `prefix`, without iterating over them.
     #[must_use]
     pub fn count(&self, prefix: &str) -> usize {
         self.shared.state.read().keys.count(prefix, None)
@@ -178,7 +143,7 @@ impl Store {
     /// revision.
     ///
     /// # Errors
-    /// When the backend fails; what was compacted until then stays so.
+    /// When the backend fails; the part that was already compacted stays compacted.
     pub async fn compact(&self, target: Revision, retain: u64) -> Result<Revision, BackendError> {
         compactor::compact(&self.shared, target, retain).await
     }
@@ -213,7 +178,7 @@ impl Store {
             expired: c.expired.get(),
             compactions: c.compactions.get(),
             backend_reads: c.backend_reads.get(),
-            queued: (self.queue.max_capacity() - self.queue.capacity()) as u64,
+            queued: self.writer.queued() as u64,
             keys: state.keys.len() as u64,
             ring_events: state.log.len() as u64,
         }
@@ -243,7 +208,7 @@ fn empty(backend: Arc<dyn Backend>, options: StoreOptions, clock: Clock, opened:
     }
 }
 
-/// Reads the current state in batches. Nobody else holds `shared` yet.
+/// Reads the current state in batches. No other task holds `shared` yet.
 async fn load(shared: &Shared, opened: Opened) -> Result<(), OpenError> {
     let now = shared.clock.elapsed();
     let mut start_after: Option<Arc<str>> = None;

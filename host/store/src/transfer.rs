@@ -1,40 +1,40 @@
-//! Copying what is in one backend to another, both without a store on them.
+//! Copies the contents of one backend to another while no store uses either.
 //!
-//! Every live key goes over with its value and lease, in the order in which the values were written,
-//! so that the order of revisions stays. Their numbers do not: the target counts from its own start,
-//! and history stays behind. All keys are held in memory meanwhile.
+//! Every live key is copied with its value and lease, in the order in which the values were written,
+//! which keeps the order of revisions. Their numbers change: the target counts from its own start.
+//! History is not copied. All keys are held in memory meanwhile.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::backend::{Append, RangeRequest, Record};
-use crate::{Backend, BackendError, EventKind, Revision};
+use crate::backend::{Append, Backend, BackendError, RangeRequest, Record};
+use crate::model::{EventKind, Revision};
 
 /// Rows per read and per commit.
 const ROWS: usize = 512;
 
-/// Bytes per read and per commit, within what a plugin takes in one call.
+/// Bytes per read and per commit, within the limit of one plugin call.
 const BYTES: usize = 1 << 20;
 
-/// What was copied.
+/// A summary of the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// Keys.
+    /// Number of keys.
     pub keys: u64,
     /// Bytes of their values.
     pub bytes: u64,
     /// The newest revision at the source.
     pub from: Revision,
-    /// And at the target.
+    /// The newest revision at the target.
     pub to: Revision,
 }
 
-/// Why nothing, or not everything, was copied.
+/// Why the copy is missing or incomplete.
 #[derive(Debug, Error)]
 pub enum CopyError {
-    /// There is something in the target already.
+    /// The target already has data.
     #[error("the target is not empty: it is at revision {0}; nothing was copied")]
     NotEmpty(Revision),
     /// The source has no keys.
@@ -45,21 +45,21 @@ pub enum CopyError {
         "the source changed while it was copied (revision {0} became {1}); stop its servers and start over with an empty target"
     )]
     Changed(Revision, Revision),
-    /// The target does not hold what was written to it.
+    /// The target returns other data than were written to it.
     #[error("the target differs from the source at key {0}")]
     Differs(Arc<str>),
     /// The source cannot be read.
-    #[error("read the source")]
+    #[error("cannot read the source")]
     Source(#[source] BackendError),
     /// The target cannot be written.
-    #[error("write the target")]
+    #[error("cannot write the target")]
     Target(#[source] BackendError),
 }
 
 /// Copies all of `from` into `to`, and reads it back to compare.
 ///
 /// # Errors
-/// See [`CopyError`]. After a failure on the way the target holds a part.
+/// See [`CopyError`]. After a failure the target may hold a part of the keys.
 pub async fn copy(from: &dyn Backend, to: &dyn Backend) -> Result<Copied, CopyError> {
     let target = to.open().await.map_err(CopyError::Target)?;
     if target.revision > Revision(1) {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_go_over_in_the_order_of_their_revisions() {
+    async fn copies_keys_in_the_order_of_their_revisions() {
         let (from, to) = (filled().await, MemoryBackend::new());
         let copied = copy(&from, &to).await.unwrap();
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_target_in_use_and_an_empty_source_are_refused() {
+    async fn refuses_a_used_target_and_an_empty_source() {
         let (full, empty) = (filled().await, MemoryBackend::new());
         assert!(matches!(
             copy(&full, &filled().await).await,

@@ -1,5 +1,5 @@
-//! A cursor over the log. It owns no queue: what it has not yet read is in the ring, which all
-//! watchers share, or in the backend.
+//! A cursor over the log. It owns no queue: unread events are in the ring, which all watchers share,
+//! or in the backend.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::model::{Event, Revision};
 use crate::plan;
 use crate::shared::Shared;
 
-/// Rows read from the backend in one go.
+/// Rows per read of the backend.
 const HISTORY_ROWS: usize = 500;
 
-/// Events below a prefix, in revision order, each exactly once, none left out.
+/// Events below a prefix, in revision order, each exactly once, without gaps.
 pub struct Watcher {
     shared: Arc<Shared>,
     prefix: Arc<str>,
@@ -64,7 +64,7 @@ impl Watcher {
 
     /// The next events that memory holds, without waiting: empty when the watcher has caught up.
     /// `None` when the events after its place have left memory, so that only [`Watcher::next_batch`]
-    /// or a new snapshot leads on.
+    /// or a new snapshot can continue.
     pub fn try_next_batch(&mut self) -> Option<Vec<Arc<Event>>> {
         if !self.buffer.is_empty() {
             return Some(self.buffer.drain(..).collect());
@@ -94,7 +94,7 @@ impl Watcher {
         self.buffer.is_empty() && state.log.is_drained(&self.prefix, self.cursor)
     }
 
-    /// Tells when something new may have happened below the prefix, without reading it.
+    /// A signal that fires when something may have happened below the prefix, without reading it.
     #[must_use]
     pub fn changes(&self) -> Changes {
         Changes {
@@ -104,7 +104,7 @@ impl Watcher {
     }
 
     /// The revision up to which every event of the prefix was returned: what a bookmark may carry.
-    /// It moves on with the store even while the prefix is quiet.
+    /// It advances with the store even while the prefix is quiet.
     #[must_use]
     pub fn progress(&self) -> Revision {
         if let Some(event) = self.buffer.front() {
@@ -127,7 +127,7 @@ impl Watcher {
 
     async fn read(&mut self) -> Result<Vec<Arc<Event>>, WatchError> {
         loop {
-            // Marked as seen before looking, so that what happens after the look wakes us.
+            // Marked as seen before the read, so that events after the read wake this watcher.
             self.wake.borrow_and_update();
             let (read, closed) = {
                 let state = self.shared.state.read();
@@ -181,7 +181,7 @@ impl Watcher {
             })?;
         if batch.through <= self.cursor {
             return Err(WatchError::Backend(BackendError::Corrupt(
-                "history stands still".to_owned(),
+                "history makes no progress".into(),
             )));
         }
         self.cursor = batch.through;
@@ -194,8 +194,8 @@ impl Watcher {
     }
 }
 
-/// The bell of a prefix. It outlives the [`Watcher`] it came from, so that a task can wait for
-/// events while somebody else holds the watcher and reads them.
+/// The wake-up signal of a prefix. It is independent of its [`Watcher`], so that one task can wait
+/// for events while another holds the watcher and reads them.
 #[derive(Clone)]
 pub struct Changes {
     shared: Arc<Shared>,
