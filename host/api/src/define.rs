@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most rows of a process, about half a kilobyte each. Beyond it a definition is refused until a restart.
-pub const MAX_ROWS: usize = 16_384;
+const MAX_ROWS: usize = 16_384;
 /// Most texts of a process (names, short names, selectable fields), a few dozen bytes each.
-pub const MAX_TEXTS: usize = 131_072;
+const MAX_TEXTS: usize = 131_072;
 
 /// The type of objects of which only the metadata is known here; their own schema checks the rest.
 const METADATA_ONLY: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";

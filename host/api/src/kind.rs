@@ -2,9 +2,7 @@
 
 use crate::generated::kinds::KINDS;
 use crate::schema::{self, TypeId};
-use k3s_meta::gvk::{
-    GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, api_version,
-};
+use k3s_meta::gvk::{GroupKind, GroupResource, GroupVersionKind, api_version};
 
 /// One kind that is served, at one version.
 #[derive(Debug)]
@@ -83,11 +81,6 @@ impl Kind {
         api_version(self.group, self.version)
     }
 
-    /// Group and version.
-    pub fn gv(&self) -> GroupVersion {
-        GroupVersion::new(self.group, self.version)
-    }
-
     /// Group, version and kind.
     pub fn gvk(&self) -> GroupVersionKind {
         GroupVersionKind::new(self.group, self.version, self.kind)
@@ -96,11 +89,6 @@ impl Kind {
     /// Group and kind.
     pub fn gk(&self) -> GroupKind {
         GroupKind::new(self.group, self.kind)
-    }
-
-    /// Group, version and resource.
-    pub fn gvr(&self) -> GroupVersionResource {
-        GroupVersionResource::new(self.group, self.version, self.plural)
     }
 
     /// Group and resource.

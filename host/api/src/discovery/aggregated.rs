@@ -6,10 +6,9 @@ use k3s_meta::tree;
 use serde_json::{Value, json};
 
 /// Media type of the current version.
-pub const AGGREGATED_V2: &str =
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED_V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// Media type of the version before, which older clients ask for.
-pub const AGGREGATED_V2BETA1: &str =
+const AGGREGATED_V2BETA1: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// The versions of the document; they differ in name only.

@@ -9,11 +9,8 @@ mod legacy;
 mod order;
 mod row;
 
-pub use aggregated::{
-    AGGREGATED_V2, AGGREGATED_V2BETA1, AggregatedVersion, aggregated_core, aggregated_groups,
-};
+pub use aggregated::{AggregatedVersion, aggregated_core, aggregated_groups};
 pub use legacy::{core_versions, group, groups, resources};
-pub use order::{by_version_priority, preferred_version};
 pub use row::{Row, SubRow, built_in};
 
 #[cfg(test)]

@@ -68,13 +68,8 @@ fn arrange_versions<'a>(versions: BTreeMap<&'a str, Vec<Row<'a>>>) -> Vec<(&'a s
     versions
 }
 
-/// The version clients should use.
-pub fn preferred_version<'a>(versions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    versions.min_by(|a, b| by_version_priority(a, b))
-}
-
 /// `v2` before `v1` before `v1beta2` before `v1alpha1` before names that are no versions.
-pub fn by_version_priority(a: &str, b: &str) -> Ordering {
+pub(super) fn by_version_priority(a: &str, b: &str) -> Ordering {
     match (parts(a), parts(b)) {
         (Some(a), Some(b)) => b.cmp(&a),
         (Some(_), None) => Ordering::Less,

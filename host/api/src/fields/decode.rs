@@ -6,6 +6,7 @@
 //! inside lists and maps is the element's zero value.
 
 use super::MAX_COMPLAINTS;
+use super::error::Misfit;
 use super::scalar::{self, json_kind};
 use crate::schema::{Field, Shape, Type, TypeId, ValueType};
 use serde_json::{Map, Value};
@@ -23,26 +24,23 @@ struct Walk {
     unknown: Vec<String>,
 }
 
-/// Decodes `value` in place as the type. Gives the unknown fields, or the first thing that does not fit.
-pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, String> {
+/// Decodes `value` in place as the type. Returns the unknown fields, or the first
+/// value that does not fit.
+pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, Misfit> {
     let root = root.get();
     let mut walk = Walk {
         path: Vec::new(),
         unknown: Vec::new(),
     };
     let Value::Object(map) = value else {
-        let kind = json_kind(value);
-        return Err(format!(
-            "json: cannot unmarshal {kind} into Go value of type {}",
-            root.go_qualified()
-        ));
+        return Err(Misfit::value(value, root.go_qualified()));
     };
     walk.fields(root, map)?;
     Ok(walk.unknown)
 }
 
 impl Walk {
-    fn fields(&mut self, owner: &'static Type, map: &mut Map<String, Value>) -> Result<(), String> {
+    fn fields(&mut self, owner: &'static Type, map: &mut Map<String, Value>) -> Result<(), Misfit> {
         let mut gone: Vec<String> = Vec::new();
         for (key, value) in map.iter_mut() {
             let Some(field) = owner.field(key) else {
@@ -71,7 +69,7 @@ impl Walk {
         owner: &'static Type,
         wanted: ValueType,
         value: &mut Value,
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         match (wanted, value) {
             (ValueType::String, Value::String(_)) | (ValueType::Bool, Value::Bool(_)) => Ok(()),
             (ValueType::Double, Value::Number(_)) => Ok(()),
@@ -90,7 +88,7 @@ impl Walk {
         owner: &'static Type,
         wanted: ValueType,
         value: &mut Value,
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         let Some(t) = wanted.named() else {
             return Ok(());
         };
@@ -110,7 +108,7 @@ impl Walk {
         owner: &'static Type,
         wanted: ValueType,
         list: &mut [Value],
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         let Some(item_type) = wanted.element() else {
             return Ok(());
         };
@@ -130,7 +128,7 @@ impl Walk {
         owner: &'static Type,
         wanted: ValueType,
         map: &mut Map<String, Value>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Misfit> {
         let Some(value_type) = wanted.element() else {
             return Ok(());
         };
@@ -174,27 +172,25 @@ impl Walk {
             .push(format!("unknown field \"{path}{dot}{key}\""));
     }
 
-    /// Go names the innermost struct and the fields that lead there, without indices and map keys.
-    fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> String {
+    fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> Misfit {
         let names: Vec<&str> = self
             .path
             .iter()
-            .filter_map(|s| {
-                if let Step::Field(name) = s {
-                    Some(*name)
-                } else {
-                    None
-                }
+            .filter_map(|step| match step {
+                Step::Field(name) => Some(*name),
+                Step::Index(_) | Step::Key(_) => None,
             })
             .collect();
-        let kind = match (wanted, value) {
+        let found = match (wanted, value) {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
             (_, value) => json_kind(value).to_owned(),
         };
-        let (owner, names, wanted) = (owner.go_name(), names.join("."), wanted.go_text());
-        format!(
-            "json: cannot unmarshal {kind} into Go struct field {owner}.{names} of type {wanted}"
-        )
+        Misfit::Field {
+            found,
+            owner: owner.go_name(),
+            path: names.join("."),
+            wanted: wanted.go_text(),
+        }
     }
 }
 

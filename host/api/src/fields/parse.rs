@@ -26,11 +26,6 @@ pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
     })
 }
 
-/// Only the duplicate fields of a body; none when it cannot be parsed.
-pub fn duplicates(raw: &[u8]) -> Vec<String> {
-    parse(raw).map(|p| p.duplicates).unwrap_or_default()
-}
-
 #[derive(Default)]
 struct State {
     path: String,

@@ -1,5 +1,6 @@
 //! Values with a form of their own: quantities, times, numbers, base64.
 
+use super::error::Misfit;
 use k3s_meta::Quantity;
 use serde_json::{Number, Value};
 
@@ -15,23 +16,14 @@ pub(super) fn json_kind(v: &Value) -> &'static str {
     }
 }
 
-/// `json: cannot unmarshal bool into Go value of type int32`: what types with a decoder of their own say,
-/// which do not know the field they stand in.
-fn bare(v: &Value, go_type: &str) -> String {
-    format!(
-        "json: cannot unmarshal {} into Go value of type {go_type}",
-        json_kind(v)
-    )
-}
-
 /// Rewrites a quantity in canonical form.
-pub(super) fn quantity(v: &mut Value) -> Result<(), String> {
+pub(super) fn quantity(v: &mut Value) -> Result<(), Misfit> {
     let parsed = match &*v {
         Value::String(s) => Quantity::parse(s.trim()),
         Value::Null => Ok(Quantity::ZERO),
         other => Quantity::parse(&other.to_string()),
     };
-    let text = parsed.map_err(|e| e.to_string())?.to_string();
+    let text = parsed?.to_string();
     if v.as_str() != Some(&text) {
         *v = Value::String(text);
     }
@@ -39,14 +31,15 @@ pub(super) fn quantity(v: &mut Value) -> Result<(), String> {
 }
 
 /// An integer of 32 bits or a string.
-pub(super) fn int_or_string(v: &Value) -> Result<(), String> {
+pub(super) fn int_or_string(v: &Value) -> Result<(), Misfit> {
     match v {
         Value::String(_) => Ok(()),
         Value::Number(n) if int32(n) => Ok(()),
-        Value::Number(n) => Err(format!(
-            "json: cannot unmarshal number {n} into Go value of type int32"
-        )),
-        other => Err(bare(other, "int32")),
+        Value::Number(n) => Err(Misfit::Value {
+            found: format!("number {n}"),
+            wanted: "int32",
+        }),
+        other => Err(Misfit::value(other, "int32")),
     }
 }
 
@@ -62,18 +55,16 @@ const SECONDS_LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
 const MICRO_LAYOUT: &str = "2006-01-02T15:04:05.000000Z07:00";
 
 /// Rewrites a time in UTC, with whole seconds or microseconds.
-pub(super) fn time(v: &mut Value, micro: bool) -> Result<(), String> {
+pub(super) fn time(v: &mut Value, micro: bool) -> Result<(), Misfit> {
     let Value::String(text) = v else {
-        return Err(bare(v, "string"));
+        return Err(Misfit::value(v, "string"));
     };
     let layout = if micro { MICRO_LAYOUT } else { SECONDS_LAYOUT };
-    let unreadable = || {
-        format!(
-            "parsing time {q} as {layout:?}: cannot parse {q} as \"2006\"",
-            q = k3s_meta::quote::quote(text)
-        )
+    let unreadable = || Misfit::Time {
+        text: text.clone(),
+        layout,
     };
-    if !rfc3339_shape(text) {
+    if !is_rfc3339(text) {
         return Err(unreadable());
     }
     let parsed: jiff::Timestamp = text.parse().map_err(|_| unreadable())?;
@@ -89,33 +80,30 @@ pub(super) fn time(v: &mut Value, micro: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// RFC 3339 proper: the parser behind would also take other ISO 8601 forms, which upstream refuses.
-fn rfc3339_shape(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    let zone = text
-        .get(19..)
-        .map(|rest| rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()));
-    separators
-        .iter()
-        .all(|(at, want)| bytes.get(*at) == Some(want))
-        && bytes
-            .iter()
-            .take(19)
-            .enumerate()
-            .all(|(i, b)| b.is_ascii_digit() || separators.iter().any(|(at, _)| *at == i))
-        && zone.is_some_and(|z| {
-            z == "Z"
-                || (z.len() == 6 && z.starts_with(['+', '-']) && z.as_bytes().get(3) == Some(&b':'))
-        })
+/// RFC 3339 proper: the parser behind would also accept other forms of ISO 8601, which upstream refuses.
+fn is_rfc3339(text: &str) -> bool {
+    const SEPARATORS: [(usize, u8); 5] = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    const SECONDS_END: usize = 19;
+    let has_form = |(at, byte): (usize, u8)| {
+        let separator = SEPARATORS.iter().find(|(index, _)| *index == at);
+        separator.map_or(byte.is_ascii_digit(), |(_, wanted)| byte == *wanted)
+    };
+    let Some(rest) = text.get(SECONDS_END..) else {
+        return false;
+    };
+    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let is_offset =
+        zone.len() == 6 && zone.starts_with(['+', '-']) && zone.as_bytes().get(3) == Some(&b':');
+    let mut date_and_time = text.bytes().take(SECONDS_END).enumerate();
+    date_and_time.all(has_form) && (zone == "Z" || is_offset)
 }
 
 /// Checks padded standard base64, as Go's decoder does; line breaks inside are dropped.
-pub(super) fn base64(v: &mut Value) -> Result<(), String> {
+pub(super) fn base64(v: &mut Value) -> Result<(), Misfit> {
     let Value::String(text) = v else {
         return Ok(());
     };
-    let illegal = |at: usize| Err(format!("illegal base64 data at input byte {at}"));
+    let illegal = |at: usize| Err(Misfit::Base64 { at });
     let (mut symbols, mut padding) = (0_usize, 0_usize);
     for (at, b) in text.bytes().enumerate() {
         match b {

@@ -9,8 +9,8 @@ fn run(group: &str, version: &str, kind: &str, mut body: Value) -> (Value, Vec<S
     (body, unknown)
 }
 
-fn refused(group: &str, kind: &str, body: Value) -> String {
-    check(by_kind(group, "v1", kind).unwrap(), &body)
+fn refused(group: &str, kind: &str, mut body: Value) -> String {
+    decode(by_kind(group, "v1", kind).unwrap(), &mut body)
         .unwrap_err()
         .to_string()
 }

@@ -1,8 +1,8 @@
 //! OpenAPI documents: v3 per group and version, and v2 for everything, each as JSON and as the protobuf
 //! messages of gnostic, which `kubectl` prefers.
 //!
-//! Documents are built from the tables and the embedded prose when somebody asks, and nothing of them
-//! stays in memory. Clients keep them on disk under the hash that the index tells, so each client asks
+//! Documents are built from the tables and the embedded prose on request, and nothing of them
+//! stays in memory. Clients cache them on disk under the hash that the index contains, so each client asks
 //! once per release.
 
 mod custom;
@@ -23,17 +23,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// What clients accept when they want v3 documents as protobuf.
-pub const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
-/// What clients accept when they want the v2 document as protobuf.
-pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// The `Content-Type` of v3 documents as protobuf. Answers have a dot where requests have an `@`, which
-/// parsers of media types refuse.
-pub const V3_PROTOBUF_CONTENT_TYPE: &str =
-    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
-/// The `Content-Type` of the v2 document as protobuf.
-pub const V2_PROTOBUF_CONTENT_TYPE: &str =
-    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The `Content-Type` of v3 documents as protobuf. Clients also ask with `v3@v1.0`; upstream answers with
+/// the form with a dot, because parsers of media types refuse an `@` (`kube-openapi/pkg/handler3`).
+pub const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+/// The `Content-Type` of the v2 document as protobuf; with a dot for the same reason.
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// Media type of both as JSON.
 pub const JSON: &str = "application/json";
 
@@ -85,7 +79,7 @@ fn of<'a>(group: &str, version: &str, custom: &'a [CustomKind]) -> Vec<&'a Custo
 }
 
 /// `api/v1`, `apis/apps/v1`: what follows `/openapi/v3/`.
-pub fn v3_path(group: &str, version: &str) -> String {
+fn v3_path(group: &str, version: &str) -> String {
     if group.is_empty() {
         format!("api/{version}")
     } else {

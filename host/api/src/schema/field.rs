@@ -96,7 +96,7 @@ impl Field {
     }
 
     /// Keys that identify items of a [`ListType::Map`].
-    pub fn list_keys(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn list_keys(&self) -> impl Iterator<Item = &'static str> {
         fields::KEY_SETS
             .get(usize::from(self.keys))
             .copied()
@@ -117,7 +117,7 @@ impl Field {
 
     /// Whether Go's encoder leaves the field out when it is zero, empty or false. Known for the fields
     /// where it shows; others keep their zero, which is harmless.
-    pub fn omits_zero(&self) -> bool {
+    pub(crate) fn omits_zero(&self) -> bool {
         self.flags >> 8 & 1 != 0
     }
 

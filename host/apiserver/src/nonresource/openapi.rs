@@ -85,9 +85,7 @@ fn encoding(context: &Context) -> Encoding {
         .filter_map(|value| value.to_str().ok());
     for clause in accepted.flat_map(|value| value.split(',')) {
         let media = clause.split(';').next().unwrap_or_default().trim();
-        if media.ends_with("+protobuf")
-            || media == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-        {
+        if media.ends_with("+protobuf") {
             return Encoding::Protobuf;
         }
         if matches!(media, "application/json" | "*/*") {
