@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{EventKind, Revision};
+use crate::model::{EventKind, Revision};
 
 /// Durable storage of the log. All functions may be called concurrently, except that the store
 /// awaits one [`Backend::append`] before it starts the next.

@@ -161,7 +161,7 @@ mod tests {
     use k3s_base::Random;
 
     use super::*;
-    use crate::Revision;
+    use crate::model::Revision;
 
     fn entry(key: &str, revision: u64) -> Arc<Entry> {
         Arc::new(Entry {

@@ -97,7 +97,7 @@ pub(crate) async fn run(writer: Writer, shared: Arc<Shared>, stopping: Cancellat
         let wait = next.map(|due| due.saturating_sub(shared.clock.elapsed()));
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = shared.lease_bell.notified() => continue,
+            () = shared.lease_schedule_changed.notified() => continue,
             () = sleep_for(wait) => {}
         }
         expire(&writer, &shared).await;

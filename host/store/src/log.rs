@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::model::{Event, Revision};
 
 /// Events examined at a time while the caller holds the state's lock.
-const SCAN: usize = 4096;
+const SCAN_EVENTS: usize = 4096;
 
 /// Memory that an event takes beside its value, for the ring's byte bound.
 const EVENT_OVERHEAD_BYTES: usize = 256;
@@ -21,17 +21,18 @@ const EVENT_OVERHEAD_BYTES: usize = 256;
 pub(crate) type Wake = Arc<watch::Sender<()>>;
 
 /// Events in revision order.
-struct Track {
+struct Ring {
     events: VecDeque<Arc<Event>>,
     /// The newest revision that is no longer here: a cursor at or after it misses nothing.
     evicted: Revision,
     wake: Wake,
 }
 
-/// The ring. Bounded by count and bytes; the oldest events are evicted first.
+/// The rings of all events and of each bucket. Bounded by count and bytes together; the oldest events are
+/// evicted first.
 pub(crate) struct Log {
-    all: Track,
-    buckets: HashMap<Arc<str>, Track>,
+    all: Ring,
+    buckets: HashMap<Arc<str>, Ring>,
     bytes: usize,
     limit_events: usize,
     limit_bytes: usize,
@@ -51,7 +52,7 @@ impl Log {
     /// An empty log whose history up to `base` is only in the backend.
     pub(crate) fn new(base: Revision, limit_events: usize, limit_bytes: usize) -> Self {
         Self {
-            all: Track::new(base),
+            all: Ring::new(base),
             buckets: HashMap::new(),
             bytes: 0,
             limit_events,
@@ -89,7 +90,7 @@ impl Log {
         max: usize,
         newest: Revision,
     ) -> Read {
-        let Some(track) = self.track(prefix) else {
+        let Some(ring) = self.ring(prefix) else {
             return match cursor {
                 c if c >= newest => Read::CaughtUp,
                 c if c < self.all.evicted => Read::Behind,
@@ -99,29 +100,28 @@ impl Log {
         if cursor >= newest {
             return Read::CaughtUp;
         }
-        if cursor < track.evicted {
+        if cursor < ring.evicted {
             Read::Behind
         } else {
-            track.read(prefix, cursor, max, newest)
+            ring.read(prefix, cursor, max, newest)
         }
     }
 
     /// True when every event after `cursor` below `prefix` was handed out or does not exist.
     pub(crate) fn is_drained(&self, prefix: &str, cursor: Revision) -> bool {
         let oldest = self.all.evicted;
-        self.track(prefix).map_or(cursor >= oldest, |t| {
+        self.ring(prefix).map_or(cursor >= oldest, |t| {
             cursor >= t.evicted && t.after(cursor).all(|e| !e.key().starts_with(prefix))
         })
     }
 
     /// All events of `prefix` after `at`, newest first; none when some of them are gone.
     pub(crate) fn since(&self, prefix: &str, at: Revision) -> Option<Vec<Arc<Event>>> {
-        let Some(track) = self.track(prefix) else {
+        let Some(ring) = self.ring(prefix) else {
             return (at >= self.all.evicted).then(Vec::new);
         };
-        (at >= track.evicted).then(|| {
-            track
-                .after(at)
+        (at >= ring.evicted).then(|| {
+            ring.after(at)
                 .rev()
                 .filter(|e| e.key().starts_with(prefix))
                 .cloned()
@@ -130,11 +130,11 @@ impl Log {
     }
 
     /// Drops every event: history up to `base` is only in the backend.
-    pub(crate) fn start_over(&mut self, base: Revision) {
+    pub(crate) fn reset(&mut self, base: Revision) {
         self.bytes = 0;
-        for track in self.buckets.values_mut().chain([&mut self.all]) {
-            track.events.clear();
-            track.evicted = base;
+        for ring in self.buckets.values_mut().chain([&mut self.all]) {
+            ring.events.clear();
+            ring.evicted = base;
         }
     }
 
@@ -151,19 +151,19 @@ impl Log {
         self.all.events.len()
     }
 
-    fn track(&self, prefix: &str) -> Option<&Track> {
+    fn ring(&self, prefix: &str) -> Option<&Ring> {
         match bucket_of(prefix) {
             Some(bucket) => self.buckets.get(bucket),
             None => Some(&self.all),
         }
     }
 
-    fn bucket(&mut self, bucket: &str) -> &mut Track {
+    fn bucket(&mut self, bucket: &str) -> &mut Ring {
         // A bucket seen for the first time (or again) has lost nothing newer than the whole log has.
         let evicted = self.all.evicted;
         self.buckets
             .entry(bucket.into())
-            .or_insert_with(|| Track::new(evicted))
+            .or_insert_with(|| Ring::new(evicted))
     }
 
     fn evict(&mut self) {
@@ -172,17 +172,17 @@ impl Log {
         let Some(bucket) = bucket_of(event.key()) else {
             return;
         };
-        let Some(track) = self.buckets.get_mut(bucket) else {
+        let Some(ring) = self.buckets.get_mut(bucket) else {
             return;
         };
-        track.pop();
-        if track.events.is_empty() && track.wake.receiver_count() == 0 {
+        ring.pop();
+        if ring.events.is_empty() && ring.wake.receiver_count() == 0 {
             self.buckets.remove(bucket);
         }
     }
 }
 
-impl Track {
+impl Ring {
     fn new(evicted: Revision) -> Self {
         Self {
             events: VecDeque::new(),
@@ -216,7 +216,7 @@ impl Track {
         let mut events = Vec::new();
         let mut cursor = cursor;
         let mut rest = self.after(cursor);
-        for event in rest.by_ref().take(SCAN) {
+        for event in rest.by_ref().take(SCAN_EVENTS) {
             cursor = event.revision;
             if event.key().starts_with(prefix) {
                 events.push(event.clone());
@@ -249,7 +249,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Entry, EventKind};
+    use crate::model::{Entry, EventKind};
 
     fn event(key: &str, revision: u64) -> Arc<Event> {
         let entry = Arc::new(Entry {

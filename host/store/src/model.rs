@@ -23,7 +23,7 @@ impl Revision {
 
     /// The revision `n` writes earlier, not below zero.
     #[must_use]
-    pub fn minus(self, n: u64) -> Self {
+    pub(crate) fn minus(self, n: u64) -> Self {
         Self(self.0.saturating_sub(n))
     }
 }

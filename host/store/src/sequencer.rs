@@ -25,11 +25,11 @@ use crate::{plan, resync};
 /// How often a write is evaluated again because another server wrote the same key in between. Only
 /// writes that do not name the revision they replace get that far, and changes of other keys do not
 /// count. A writer that reaches this bound (some seconds) is told to try again.
-const TRIES: u32 = 1000;
+const MAX_EVALUATIONS: u32 = 1000;
 
 /// How long writers wait for the outcome of a lost commit before they are told that it is unknown.
 /// Below the time that clients and the API server wait for an answer.
-const UNSURE: Duration = Duration::from_secs(10);
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request whose row is in the batch, and the entry that the row replaces.
 struct Waiter {
@@ -297,7 +297,7 @@ impl Sequencer {
         for waiter in waiters.into_iter().rev() {
             let mut request = waiter.request;
             request.tries += 1;
-            if request.tries > TRIES {
+            if request.tries > MAX_EVALUATIONS {
                 let error = BackendError::Stale(self.shared.revision());
                 let _ = request.reply.send(Err(WriteError::Unavailable(error)));
             } else {
@@ -323,7 +323,8 @@ impl Sequencer {
             "the datastore did not commit a batch"
         );
         let found = if matches!(error, BackendError::OutcomeUnknown(_)) {
-            let Ok(found) = tokio::time::timeout(UNSURE, self.resync(stopping)).await else {
+            let Ok(found) = tokio::time::timeout(OUTCOME_TIMEOUT, self.resync(stopping)).await
+            else {
                 refuse(waiters.into_iter(), &WriteError::Unavailable(error));
                 self.resync(stopping).await;
                 return;

@@ -20,8 +20,8 @@ use crate::stats::Counters;
 pub(crate) struct Shared {
     pub(crate) state: RwLock<State>,
     pub(crate) leases: Mutex<Leases>,
-    /// Rung when the earliest expiry may have changed.
-    pub(crate) lease_bell: Notify,
+    /// Notified when the earliest expiry may have changed.
+    pub(crate) lease_schedule_changed: Notify,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) options: StoreOptions,
     pub(crate) clock: Clock,
@@ -53,7 +53,7 @@ impl Shared {
             state.revision = state.revision.max(revision);
         }
         if self.leases.lock().observe(events, self.clock.elapsed()) {
-            self.lease_bell.notify_one();
+            self.lease_schedule_changed.notify_one();
         }
         for wake in touched {
             wake.send_replace(());
@@ -74,10 +74,10 @@ impl Shared {
             state.keys = keys;
             state.revision = opened.revision;
             state.compacted = opened.compacted;
-            state.log.start_over(opened.revision);
+            state.log.reset(opened.revision);
             state.log.all_watchers()
         };
-        self.lease_bell.notify_one();
+        self.lease_schedule_changed.notify_one();
         for wake in watchers {
             wake.send_replace(());
         }

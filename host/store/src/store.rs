@@ -200,7 +200,7 @@ fn empty(backend: Arc<dyn Backend>, options: StoreOptions, clock: Clock, opened:
             closed: false,
         }),
         leases: Mutex::new(Leases::default()),
-        lease_bell: Notify::new(),
+        lease_schedule_changed: Notify::new(),
         backend,
         options,
         clock,

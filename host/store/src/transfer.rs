@@ -172,7 +172,7 @@ fn compare(wanted: &mut [Record], found: &[Record]) -> Result<(), CopyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryBackend;
+    use crate::memory::MemoryBackend;
 
     async fn filled() -> MemoryBackend {
         let backend = MemoryBackend::new();

@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use super::Fixture;
 use super::rig::Rig;
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, Precondition, Revision, Write, WriteError};
+use crate::backend::{Backend, BackendError};
+use crate::error::WriteError;
+use crate::model::{Precondition, Revision, Write};
 
 /// How one commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,8 +204,8 @@ async fn failing_at_any_write_loses_nothing(fixture: &dyn Fixture) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryBackend;
     use crate::contract::rig::{until, within};
+    use crate::memory::MemoryBackend;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn writers_do_not_wait_for_ever_for_what_nobody_knows() {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, Revision};
+use crate::backend::{Backend, BackendError};
+use crate::model::Revision;
 
 pub(super) struct GatedBackend {
     inner: Arc<dyn Backend>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Fixture;
 use super::rig::{Rig, until, within};
-use crate::{EventKind, Precondition, Write};
+use crate::model::{EventKind, Precondition, Write};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     leased_keys_expire(fixture).await;

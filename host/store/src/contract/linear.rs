@@ -27,7 +27,10 @@ use parking_lot::Mutex;
 use super::Fixture;
 use super::rig::Rig;
 use crate::backend::AfterRequest;
-use crate::{Backend, BackendError, EventKind, Precondition, Revision, Store, Write, WriteError};
+use crate::backend::{Backend, BackendError};
+use crate::error::WriteError;
+use crate::model::{EventKind, Precondition, Revision, Write};
+use crate::store::Store;
 
 /// Few keys, so that clients meet.
 const KEYS: u64 = 5;

@@ -7,7 +7,10 @@
 
 use super::Fixture;
 use super::rig::Rig;
-use crate::{ListError, ListOptions, Revision, StoreOptions};
+use crate::error::ListError;
+use crate::list::ListOptions;
+use crate::model::Revision;
+use crate::options::StoreOptions;
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     pages_show_one_revision(fixture, StoreOptions::default()).await;

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use super::Fixture;
 use crate::backend::{AfterRequest, Append, Change, Outcome, RangeRequest};
-use crate::{Backend, BackendError, EventKind, Revision};
+use crate::backend::{Backend, BackendError};
+use crate::model::{EventKind, Revision};
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     revisions_follow_each_other(fixture).await;

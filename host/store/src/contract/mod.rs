@@ -25,7 +25,7 @@ use async_trait::async_trait;
 pub use faults::{Fault, FaultyBackend};
 pub use linear::Recorder;
 
-use crate::Backend;
+use crate::backend::Backend;
 
 /// Makes backends to test.
 #[async_trait]
@@ -54,7 +54,7 @@ pub async fn all(fixture: &dyn Fixture) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryBackend;
+    use crate::memory::MemoryBackend;
 
     struct Memory;
 

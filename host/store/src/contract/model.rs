@@ -1,9 +1,5 @@
 //! Random writes against a model: list and watch from any revision must equal history.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a contract case fails by panicking"
-)]
+#![allow(clippy::expect_used, reason = "a contract case fails by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -11,7 +7,10 @@ use k3s_base::Random;
 
 use super::Fixture;
 use super::rig::{Rig, within};
-use crate::{EventKind, ListOptions, Precondition, Revision, Store, StoreOptions, Write};
+use crate::list::ListOptions;
+use crate::model::{Entry, EventKind, Precondition, Revision, Write};
+use crate::options::StoreOptions;
+use crate::store::Store;
 
 type State = BTreeMap<String, (String, u64)>;
 
@@ -49,11 +48,9 @@ async fn run(fixture: &dyn Fixture, seed: u64, options: StoreOptions) {
     let compacted = rig.store.compacted();
     for (revision, state) in states.range(compacted.0..) {
         for prefix in ["", "/m/0/", "/m/"] {
-            list_and_watch(&rig.store, prefix, Revision(*revision), state, &model)
-                .await
-                .unwrap_or_else(|wrong| {
-                    panic!("seed {seed}, revision {revision}, prefix {prefix:?}: {wrong}")
-                });
+            let place = format!("seed {seed}, revision {revision}, prefix {prefix:?}");
+            let at = Revision(*revision);
+            list_and_watch(&rig.store, prefix, at, state, &model, &place).await;
         }
     }
     rig.stop().await;
@@ -104,60 +101,46 @@ async fn list_and_watch(
     at: Revision,
     state: &State,
     end: &State,
-) -> Result<(), String> {
+    place: &str,
+) {
     let within_prefix = |s: &State| -> State {
         s.iter()
             .filter(|(k, _)| k.starts_with(prefix))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect()
     };
-    let page = store
-        .list(
-            prefix,
-            ListOptions {
-                at: Some(at),
-                ..ListOptions::default()
-            },
-        )
-        .await;
-    let page = page.map_err(|e| e.to_string())?;
+    let options = ListOptions {
+        at: Some(at),
+        ..ListOptions::default()
+    };
+    let page = store.list(prefix, options).await.expect(place);
     let mut seen: State = page
         .entries
         .iter()
         .map(|e| (e.key.to_string(), shown(e)))
         .collect();
-    if seen != within_prefix(state) {
-        return Err(format!("list shows {seen:?} instead of {state:?}"));
-    }
-    let mut watcher = store.watch(prefix, at).map_err(|e| e.to_string())?;
+    assert_eq!(seen, within_prefix(state), "{place}: the list");
+    let mut watcher = store.watch(prefix, at).expect(place);
     let mut last = at;
     while watcher.progress() < store.revision() {
-        let event = within("an event", watcher.next())
-            .await
-            .map_err(|e| e.to_string())?;
-        if event.revision <= last {
-            return Err(format!("event {event:?} after revision {last}"));
-        }
+        let event = within("an event", watcher.next()).await.expect(place);
+        assert!(event.revision > last, "{place}: {event:?} after {last}");
         last = event.revision;
-        let before = seen.get(&**event.key()).cloned();
-        if before != event.previous.as_ref().map(|e| shown(e)) {
-            return Err(format!(
-                "event {event:?} has another previous value than {before:?}"
-            ));
-        }
+        let before = event.previous.as_ref().map(|entry| shown(entry));
+        assert_eq!(
+            before.as_ref(),
+            seen.get(&**event.key()),
+            "{place}: the previous value of {event:?}"
+        );
         match event.kind {
             EventKind::Put { .. } => seen.insert(event.key().to_string(), shown(&event.entry)),
             EventKind::Delete => seen.remove(&**event.key()),
         };
     }
-    if seen == within_prefix(end) {
-        Ok(())
-    } else {
-        Err(format!("the watch leads to {seen:?}"))
-    }
+    assert_eq!(seen, within_prefix(end), "{place}: after all events");
 }
 
-fn shown(entry: &crate::Entry) -> (String, u64) {
+fn shown(entry: &Entry) -> (String, u64) {
     (
         String::from_utf8_lossy(&entry.value).into_owned(),
         entry.mod_revision.0,

@@ -15,7 +15,10 @@ use parking_lot::Mutex;
 use super::Recorder;
 use super::rig::{Rig, until};
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{Backend, BackendError, EventKind, MemoryBackend, Revision, Store};
+use crate::backend::{Backend, BackendError};
+use crate::memory::MemoryBackend;
+use crate::model::{EventKind, Revision};
+use crate::store::Store;
 
 /// What is wrong with a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use super::Fixture;
 use super::rig::{Rig, until, within};
 use crate::backend::{AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest};
-use crate::{
-    Backend, BackendError, Precondition, Revision, StoreOptions, WatchError, Write, WriteError,
-};
+use crate::backend::{Backend, BackendError};
+use crate::error::{WatchError, WriteError};
+use crate::model::{Precondition, Revision, Write};
+use crate::options::StoreOptions;
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     a_foreign_writer_is_followed(fixture).await;
@@ -130,37 +131,8 @@ async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) 
         Rig::open(backend.clone()).await,
     ];
     let start = rigs[0].store.revision();
-    let (done, stop) = (
-        Arc::new([AtomicU64::new(0), AtomicU64::new(0)]),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let mut writers = tokio::task::JoinSet::new();
-    for (number, rig) in rigs.iter().enumerate() {
-        for writer in 0..WRITERS {
-            let (store, done, stop) = (rig.store.clone(), done.clone(), stop.clone());
-            writers.spawn(async move {
-                while !stop.load(Ordering::SeqCst) {
-                    let write =
-                        Write::put(format!("/full/{number}/{writer}"), Precondition::Any, "v");
-                    store
-                        .write(write)
-                        .await
-                        .expect("nobody else writes this key");
-                    done[number].fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-    }
-    until("both stores get on", || {
-        done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)
-    })
-    .await;
-    stop.store(true, Ordering::SeqCst);
-    while let Some(ended) = writers.join_next().await {
-        ended.expect("a writer that was not refused");
-    }
+    let written = write_without_a_pause(&rigs).await;
     let end = backend.open().await.expect("opens").revision;
-    let written: u64 = done.iter().map(|n| n.load(Ordering::SeqCst)).sum();
     assert_eq!(
         end,
         start.plus(written),
@@ -176,6 +148,36 @@ async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) 
         }
         rig.stop().await;
     }
+}
+
+/// Writes to both stores until each has done enough; how many writes were acknowledged.
+async fn write_without_a_pause(rigs: &[Rig; 2]) -> u64 {
+    let done = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut writers = tokio::task::JoinSet::new();
+    for (number, rig) in rigs.iter().enumerate() {
+        for writer in 0..WRITERS {
+            let (store, done, stop) = (rig.store.clone(), done.clone(), stop.clone());
+            writers.spawn(async move {
+                let key = format!("/full/{number}/{writer}");
+                while !stop.load(Ordering::SeqCst) {
+                    let write = Write::put(key.as_str(), Precondition::Any, "v");
+                    let written = store.write(write).await;
+                    written.expect("nobody else writes this key");
+                    done[number].fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    }
+    until("both stores get on", || {
+        done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)
+    })
+    .await;
+    stop.store(true, Ordering::SeqCst);
+    while let Some(ended) = writers.join_next().await {
+        ended.expect("a writer that was not refused");
+    }
+    done.iter().map(|n| n.load(Ordering::SeqCst)).sum()
 }
 
 /// One store sleeps while the other writes and compacts: what it has not read is gone, yet it goes on.

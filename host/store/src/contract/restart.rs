@@ -3,7 +3,8 @@
 
 use super::Fixture;
 use super::rig::Rig;
-use crate::{Precondition, StoreOptions, Write};
+use crate::model::{Precondition, Write};
+use crate::options::StoreOptions;
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     everything_is_there_after_a_restart(fixture).await;

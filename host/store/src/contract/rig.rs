@@ -12,7 +12,11 @@ use std::time::Duration;
 use k3s_base::Clock;
 use k3s_lifecycle::Tasks;
 
-use crate::{Backend, Committed, ListOptions, Precondition, Revision, Store, StoreOptions, Write};
+use crate::backend::Backend;
+use crate::list::ListOptions;
+use crate::model::{Committed, Precondition, Revision, Write};
+use crate::options::StoreOptions;
+use crate::store::Store;
 
 /// How long a condition may take to come true before the case fails.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -7,7 +7,10 @@
 
 use super::Fixture;
 use super::rig::{Rig, until, within};
-use crate::{Event, EventKind, Revision, StoreOptions, WatchError, Watcher};
+use crate::error::WatchError;
+use crate::model::{Event, EventKind, Revision};
+use crate::options::StoreOptions;
+use crate::watcher::Watcher;
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     every_event_once_from_any_revision(fixture, StoreOptions::default()).await;

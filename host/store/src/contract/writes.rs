@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::Fixture;
 use super::gate::GatedBackend;
 use super::rig::{Rig, until, within};
-use crate::{Precondition, StoreOptions, Write, WriteError};
+use crate::error::WriteError;
+use crate::model::{Precondition, Write};
+use crate::options::StoreOptions;
 
 pub(super) async fn all(fixture: &dyn Fixture) {
     preconditions(fixture).await;
