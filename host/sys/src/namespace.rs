@@ -35,7 +35,7 @@ impl Kind {
 
     /// Its name below `/proc/PID/ns/`.
     #[must_use]
-    pub fn proc_name(self) -> &'static str {
+    fn proc_name(self) -> &'static str {
         match self {
             Self::Net => "net",
             Self::Ipc => "ipc",

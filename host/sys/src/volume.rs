@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
 
 /// Size and use of one file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,14 +70,6 @@ pub fn mounts_below(root: &Path) -> io::Result<Vec<PathBuf>> {
 /// Whether something is mounted exactly on `path`.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(mounts_below(path)?.iter().any(|mount| mount == path))
-}
-
-/// Makes `path` a mount whose propagation is shared, as bidirectional mounts need.
-pub fn make_shared(path: &Path) -> io::Result<()> {
-    Ok(rustix::mount::mount_change(
-        path,
-        MountPropagationFlags::SHARED | MountPropagationFlags::REC,
-    )?)
 }
 
 /// Opens `relative` below `root` without ever leaving it: `..` or a symlink that escapes gives

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::str::FromStr;
 
+use k3s_base::error::Sentence;
+
 use super::{Net, NetError, refused, unless_missing};
 use crate::netlink::wire::{NLM_F_CREATE, NLM_F_EXCL, array, string, u32_ne};
 use crate::netlink::{Attributes, Builder};
@@ -50,16 +52,15 @@ impl fmt::Display for Mac {
 }
 
 impl FromStr for Mac {
-    type Err = String;
+    type Err = Sentence;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Sentence> {
         let bytes: Option<Vec<u8>> = text
             .split(':')
             .map(|part| u8::from_str_radix(part, 16).ok())
             .collect();
-        let bytes = bytes
-            .and_then(|b| b.try_into().ok())
-            .ok_or_else(|| format!("{text:?} is no hardware address"))?;
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        let bytes = bytes.ok_or_else(|| format!("{text:?} is not a hardware address"))?;
         Ok(Self(bytes))
     }
 }

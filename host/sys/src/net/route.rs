@@ -28,7 +28,7 @@ const RTNH_F_ONLINK: u32 = 4;
 
 /// The mark on routes that we put in, so that pruning touches no other. A number that
 /// `/etc/iproute2/rt_protos` leaves free.
-pub const PROTOCOL_OWNED: u8 = 75;
+const PROTOCOL_OWNED: u8 = 75;
 /// Routes that the administrator put in by hand.
 const PROTOCOL_BOOT: u8 = 3;
 

@@ -71,7 +71,7 @@ impl Batch {
     }
 
     /// Creates a table.
-    pub fn add_table(&mut self, table: &TableId, comment: Option<&str>) {
+    fn add_table(&mut self, table: &TableId, comment: Option<&str>) {
         self.push(Command::AddTable {
             table: table.clone(),
             comment: comment.map(str::to_owned),

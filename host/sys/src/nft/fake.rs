@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::model::{Chain, Data, Element, Set, SetData, TableId, Verdict};
+use super::model::{Chain, Data, Element, Set, SetData, TableId, Verdict, key_len};
 use super::statement::{Load, Rule, Statement};
 use super::{Batch, Command, Failure, Nft, NftError};
 use crate::netlink::NetlinkError;
@@ -33,15 +33,9 @@ pub struct FakeNft {
 struct State {
     tables: Tables,
     commits: Vec<Batch>,
-    failures: u32,
 }
 
 impl FakeNft {
-    /// The next `count` commits fail and change nothing.
-    pub fn fail_next(&self, count: u32) {
-        self.lock().failures = count;
-    }
-
     /// Every batch that was committed.
     #[must_use]
     pub fn commits(&self) -> Vec<Batch> {
@@ -62,10 +56,6 @@ impl FakeNft {
 impl Nft for FakeNft {
     fn commit(&self, batch: &Batch) -> Result<(), NftError> {
         let mut state = self.lock();
-        if state.failures > 0 {
-            state.failures -= 1;
-            return Err(refuse(0, "commit", libc::EBUSY));
-        }
         let mut tables = state.tables.clone();
         for (index, command) in batch.commands().iter().enumerate() {
             apply(&mut tables, command)
@@ -123,6 +113,7 @@ fn refuse(command: usize, what: &str, errno: i32) -> NftError {
     }])
 }
 
+/// The effect of one command; an error is the number that the kernel answers with.
 fn apply(tables: &mut Tables, command: &Command) -> Result<(), i32> {
     match command {
         Command::AddTable { table, comment } => {
@@ -134,68 +125,69 @@ fn apply(tables: &mut Tables, command: &Command) -> Result<(), i32> {
         }
         Command::DeleteTable(table) => tables.remove(table).map(drop).ok_or(libc::ENOENT),
         Command::AddChain(table, chain) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            table
-                .chains
-                .entry(chain.name.clone())
-                .or_insert_with(|| (chain.clone(), Vec::new()));
+            existing(tables, table)?.add_chain(chain);
             Ok(())
         }
         Command::FlushChain(table, chain) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            table
-                .chains
-                .get_mut(chain)
-                .map(|(_, rules)| rules.clear())
-                .ok_or(libc::ENOENT)
-        }
-        Command::DeleteChain(table, chain) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            if table.refers_to(chain) {
-                return Err(libc::EBUSY);
-            }
-            table.chains.remove(chain).map(drop).ok_or(libc::ENOENT)
-        }
-        Command::AddRule(table, chain, rule) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            table.check_rule(rule)?;
-            table
-                .chains
-                .get_mut(chain)
-                .ok_or(libc::ENOENT)?
-                .1
-                .push(rule.clone());
+            existing(tables, table)?.rules(chain)?.clear();
             Ok(())
         }
-        Command::AddSet(table, set) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            let (known, _) = table
-                .sets
-                .entry(set.name.clone())
-                .or_insert_with(|| (set.clone(), BTreeMap::new()));
-            if known == set {
-                Ok(())
-            } else {
-                Err(libc::EEXIST)
-            }
-        }
+        Command::DeleteChain(table, chain) => existing(tables, table)?.delete_chain(chain),
+        Command::AddRule(table, chain, rule) => existing(tables, table)?.add_rule(chain, rule),
+        Command::AddSet(table, set) => existing(tables, table)?.add_set(set),
         Command::AddElements(table, set, elements) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
+            let table = existing(tables, table)?;
             elements
                 .iter()
                 .try_for_each(|element| table.add_element(set, element))
         }
         Command::DeleteElements(table, set, elements) => {
-            let table = tables.get_mut(table).ok_or(libc::ENOENT)?;
-            let (_, known) = table.sets.get_mut(set).ok_or(libc::ENOENT)?;
-            elements
-                .iter()
-                .try_for_each(|e| known.remove(&e.key).map(drop).ok_or(libc::ENOENT))
+            existing(tables, table)?.delete_elements(set, elements)
         }
     }
 }
 
+fn existing<'a>(tables: &'a mut Tables, table: &TableId) -> Result<&'a mut FakeTable, i32> {
+    tables.get_mut(table).ok_or(libc::ENOENT)
+}
+
 impl FakeTable {
+    fn add_chain(&mut self, chain: &Chain) {
+        self.chains
+            .entry(chain.name.clone())
+            .or_insert_with(|| (chain.clone(), Vec::new()));
+    }
+
+    fn rules(&mut self, chain: &str) -> Result<&mut Vec<Rule>, i32> {
+        let (_, rules) = self.chains.get_mut(chain).ok_or(libc::ENOENT)?;
+        Ok(rules)
+    }
+
+    fn delete_chain(&mut self, chain: &str) -> Result<(), i32> {
+        if self.refers_to(chain) {
+            return Err(libc::EBUSY);
+        }
+        self.chains.remove(chain).map(drop).ok_or(libc::ENOENT)
+    }
+
+    fn add_rule(&mut self, chain: &str, rule: &Rule) -> Result<(), i32> {
+        self.check_rule(rule)?;
+        self.rules(chain)?.push(rule.clone());
+        Ok(())
+    }
+
+    fn add_set(&mut self, set: &Set) -> Result<(), i32> {
+        let (known, _) = self
+            .sets
+            .entry(set.name.clone())
+            .or_insert_with(|| (set.clone(), BTreeMap::new()));
+        if known == set {
+            Ok(())
+        } else {
+            Err(libc::EEXIST)
+        }
+    }
+
     fn add_element(&mut self, set: &str, element: &Element) -> Result<(), i32> {
         let (definition, known) = self.sets.get_mut(set).ok_or(libc::ENOENT)?;
         if let Data::Verdict(verdict) = &element.data
@@ -205,9 +197,7 @@ impl FakeTable {
         }
         let fits = match (&definition.data, &element.data) {
             (SetData::None, Data::None) | (SetData::Verdict, Data::Verdict(_)) => true,
-            (SetData::Value(fields), Data::Value(value)) => {
-                super::model::key_len(fields) == value.len()
-            }
+            (SetData::Value(fields), Data::Value(value)) => key_len(fields) == value.len(),
             _ => false,
         };
         if !fits || element.key.len() != definition.key_len() {
@@ -223,37 +213,23 @@ impl FakeTable {
         }
     }
 
+    fn delete_elements(&mut self, set: &str, elements: &[Element]) -> Result<(), i32> {
+        let (_, known) = self.sets.get_mut(set).ok_or(libc::ENOENT)?;
+        elements
+            .iter()
+            .try_for_each(|element| known.remove(&element.key).map(drop).ok_or(libc::ENOENT))
+    }
+
     /// Sets and chains that a rule names must exist.
     fn check_rule(&self, rule: &Rule) -> Result<(), i32> {
-        for statement in rule {
-            let (set, loads, chain): (Option<&str>, Vec<&Load>, Option<&str>) = match statement {
-                Statement::InSet { set, key, .. } => (Some(set), key.iter().collect(), None),
-                Statement::VerdictMap { map, key } => (Some(map), key.iter().collect(), None),
-                Statement::Update { set, key, data, .. } => {
-                    (Some(set), key.iter().chain(data).collect(), None)
-                }
-                Statement::Dnat { to, .. } => (None, vec![to], None),
-                Statement::Compare { load, .. } => (None, vec![load], None),
-                Statement::Verdict(verdict) => (None, Vec::new(), target(verdict)),
-                _ => (None, Vec::new(), None),
-            };
-            let maps = loads.into_iter().filter_map(|l| {
-                if let Load::Lookup { map, .. } = l {
-                    Some(&**map)
-                } else {
-                    None
-                }
-            });
-            if set
-                .into_iter()
-                .chain(maps)
-                .any(|name| !self.sets.contains_key(name))
-                || chain.is_some_and(|name| !self.chains.contains_key(name))
-            {
-                return Err(libc::ENOENT);
-            }
-        }
-        Ok(())
+        let has_set = |name: &str| self.sets.contains_key(name);
+        let has_chain = |name: &str| self.chains.contains_key(name);
+        let exists = rule.iter().map(Named::of).all(|named| {
+            named.set.is_none_or(has_set)
+                && named.loads.into_iter().filter_map(lookup).all(has_set)
+                && named.chain.is_none_or(has_chain)
+        });
+        if exists { Ok(()) } else { Err(libc::ENOENT) }
     }
 
     fn refers_to(&self, chain: &str) -> bool {
@@ -268,6 +244,50 @@ impl FakeTable {
             .flat_map(|(_, rules)| rules.iter().flatten())
             .any(|s| matches!(s, Statement::Verdict(verdict) if target(verdict) == Some(chain)));
         in_elements || in_rules
+    }
+}
+
+/// What a statement refers to by name, and the loads that may do so.
+#[derive(Default)]
+struct Named<'a> {
+    set: Option<&'a str>,
+    loads: Vec<&'a Load>,
+    chain: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(statement: &'a Statement) -> Self {
+        let loads_of = |loads: Vec<&'a Load>| Self {
+            loads,
+            ..Self::default()
+        };
+        let set_of = |set: &'a str, loads: Vec<&'a Load>| Self {
+            set: Some(set),
+            loads,
+            chain: None,
+        };
+        match statement {
+            Statement::InSet { set, key, .. } => set_of(set, key.iter().collect()),
+            Statement::VerdictMap { map, key } => set_of(map, key.iter().collect()),
+            Statement::Update { set, key, data, .. } => {
+                set_of(set, key.iter().chain(data).collect())
+            }
+            Statement::Dnat { to, .. } => loads_of(vec![to]),
+            Statement::Compare { load, .. } => loads_of(vec![load]),
+            Statement::Verdict(verdict) => Self {
+                chain: target(verdict),
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// The map that a load looks a value up in.
+fn lookup(load: &Load) -> Option<&str> {
+    match load {
+        Load::Lookup { map, .. } => Some(map),
+        _ => None,
     }
 }
 

@@ -21,8 +21,7 @@ pub use batch::{Batch, Command};
 pub use kernel::Nftables;
 pub use key::Key;
 pub use model::{
-    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, OWNER_PREFIX, Set, SetData,
-    TableId, Verdict,
+    BaseChain, Chain, ChainKind, Data, Element, Family, Field, Hook, Set, SetData, TableId, Verdict,
 };
 pub use statement::{
     ADDRESS_LOCAL, Comparison, Load, Rejection, Rule, Statement, Update, ct_state, ct_status,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::NftError;
 
 /// Every table of this product starts with it; nothing else is ever named.
-pub const OWNER_PREFIX: &str = "k3s-";
+pub(super) const OWNER_PREFIX: &str = "k3s-";
 
 /// Which packets a table sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,8 +150,7 @@ impl Field {
     }
 
     /// Bytes that it takes in registers and keys.
-    #[must_use]
-    pub fn padded(self) -> usize {
+    pub(super) fn padded(self) -> usize {
         self.width().next_multiple_of(4)
     }
 }
