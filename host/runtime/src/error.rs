@@ -6,6 +6,7 @@ use k3s_cri::{Code, Status};
 
 use crate::image::pull::PullError;
 use crate::network::NetworkError;
+use crate::shim::protocol::{ProtocolError, RemoteError};
 
 /// An error of a CRI call.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +32,42 @@ pub(crate) enum Error {
         #[source]
         source: io::Error,
     },
-    /// The shim refused or failed; its words.
-    #[error("{0}")]
-    Shim(String),
+    #[error(transparent)]
+    Shim(#[from] ShimFailure),
     #[error("failed to setup network for sandbox")]
     Network(#[from] NetworkError),
     #[error("failed to pull and unpack image")]
     Pull(#[from] PullError),
     #[error("{0} timed out")]
     Timeout(String),
+}
+
+/// A shim, or the process that shims are forked from, did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShimFailure {
+    /// A request failed in the shim.
+    #[error(transparent)]
+    Refused(RemoteError),
+    #[error("failed to start container {id:?}")]
+    StartContainer {
+        id: String,
+        #[source]
+        source: RemoteError,
+    },
+    #[error("start the shim")]
+    StartShim(#[source] RemoteError),
+    #[error("the shim's parent ended")]
+    ParentEnded,
+    #[error("the shim closed the connection")]
+    Closed,
+    /// What the shim sent is not of the protocol.
+    #[error("malformed frame from the shim")]
+    Frame(#[source] ProtocolError),
+    #[error("malformed answer from the shim")]
+    Answer(#[source] serde_json::Error),
+    /// The answer to a subscription was another than the states.
+    #[error("the shim did not answer with states")]
+    NoStates,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -53,7 +81,7 @@ impl Error {
     }
 }
 
-/// Says what was being done when the system failed.
+/// Adds what was being done when the system failed.
 pub(crate) trait Context<T> {
     fn context(self, context: impl FnOnce() -> String) -> Result<T>;
 }

@@ -1,7 +1,6 @@
 //! Puts the runtime together and serves it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,15 +35,17 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// Existing pods could not be taken over.
-    #[error("{0}")]
-    Adopt(String),
+    /// `registries.yaml` cannot be used.
+    #[error("the registry configuration")]
+    Registries(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Existing pods could not be adopted.
+    #[error("adopt the pods that run")]
+    Adopt(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A running runtime. Stops with the task group of its configuration; pods run on.
 pub struct Runtime {
     socket: PathBuf,
-    streaming: SocketAddr,
     manager: Arc<Manager>,
     /// Held while this process lives.
     _lock: FileLock,
@@ -58,8 +59,8 @@ impl Runtime {
     /// uses them.
     pub async fn start(config: RuntimeConfig) -> Result<Self, StartError> {
         let lock = prepare(&config)?;
-        let registries =
-            Registries::load(&config.registries).map_err(io_error("read registries.yaml"))?;
+        let registries = Registries::load(&config.registries)
+            .map_err(|error| StartError::Registries(error.into()))?;
         let registries = registries.with_default_endpoint(config.default_registry_endpoint);
         let images = ImageStore::open(&config.root).map_err(io_error("open the image store"))?;
         let puller = Arc::new(Puller::new(
@@ -68,11 +69,9 @@ impl Runtime {
             config.random.clone(),
         ));
         let manager = Manager::new(config.clone(), images.clone())
-            .map_err(|error| StartError::Adopt(chain(&error)))?;
-        manager
-            .adopt()
-            .await
-            .map_err(|error| StartError::Adopt(chain(&error)))?;
+            .map_err(|error| StartError::Adopt(error.into()))?;
+        let adopted = manager.adopt().await;
+        adopted.map_err(|error| StartError::Adopt(error.into()))?;
 
         let listener = TcpListener::bind(config.streaming)
             .await
@@ -104,7 +103,6 @@ impl Runtime {
         )?;
         Ok(Self {
             socket: config.socket.clone(),
-            streaming,
             manager,
             _lock: lock,
         })
@@ -114,12 +112,6 @@ impl Runtime {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("unix://{}", self.socket.display())
-    }
-
-    /// Where exec and attach are streamed.
-    #[must_use]
-    pub fn streaming_address(&self) -> SocketAddr {
-        self.streaming
     }
 
     /// Sandboxes and containers that there are now, running or not: for logs and metrics.

@@ -11,18 +11,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Deserialize;
 
 use super::content::{HashingReader, digest_of};
+use super::error::ImageError;
 use super::layer::decompress;
 use super::model::{ConfigDocument, Descriptor, Image, Manifest, select};
 use super::reference::Reference;
 use super::snapshots::chain;
-use super::store::{DOCUMENT_LIMIT_BYTES, ImageStore, LayerFile, invalid};
+use super::store::{DOCUMENT_LIMIT_BYTES, ImageStore, LayerFile};
 
 /// Annotations that name an image in an OCI layout, the full one first.
 const NAME_ANNOTATIONS: [&str; 2] = [
     "io.containerd.image.name",
     "org.opencontainers.image.ref.name",
 ];
-/// An index may hold indexes; real ones are two deep.
+/// An index may contain indexes; real ones are two deep.
 const INDEX_DEPTH_LIMIT: u32 = 4;
 
 /// One entry of a `docker save` archive's `manifest.json`.
@@ -41,19 +42,19 @@ pub(crate) fn import(
     scratch: &Path,
     path: &Path,
     pinned: bool,
-) -> io::Result<Vec<Arc<Image>>> {
+) -> Result<Vec<Arc<Image>>, ImageError> {
     let extracted = Extracted::of(path, scratch)?;
     let mut images = BTreeMap::new();
     let mut refused = None;
-    let mut note = |result: io::Result<Option<Image>>| match result {
+    let mut note = |result: Result<Option<Image>, ImageError>| match result {
         Ok(Some(image)) => drop(images.insert(image.id.clone(), image)),
         Ok(None) => {}
         Err(error) => drop(refused.get_or_insert(error)),
     };
     // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
     if let Some(bytes) = extracted.document("index.json")? {
-        let index: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| invalid(format!("index.json: {error}")))?;
+        let index: Manifest =
+            serde_json::from_slice(&bytes).map_err(ImageError::malformed("index.json"))?;
         for descriptor in &index.manifests {
             note(import_descriptor(store, &extracted, descriptor, 0));
         }
@@ -61,12 +62,9 @@ pub(crate) fn import(
     let mut docker_entries = Vec::new();
     if let Some(bytes) = extracted.document("manifest.json")? {
         docker_entries = serde_json::from_slice::<Vec<DockerEntry>>(&bytes)
-            .map_err(|error| invalid(format!("manifest.json: {error}")))?;
+            .map_err(ImageError::malformed("manifest.json"))?;
     } else if extracted.document("index.json")?.is_none() {
-        return Err(invalid(format!(
-            "{} holds neither manifest.json nor index.json: no image archive",
-            path.display()
-        )));
+        return Err(ImageError::NotAnArchive(path.to_path_buf()));
     }
     for entry in &docker_entries {
         note(import_docker(store, &extracted, entry).map(Some));
@@ -90,17 +88,14 @@ fn import_docker(
     store: &ImageStore,
     extracted: &Extracted,
     entry: &DockerEntry,
-) -> io::Result<Image> {
+) -> Result<Image, ImageError> {
     let config = extracted
         .document(&entry.config)?
-        .ok_or_else(|| invalid(format!("{} is missing", entry.config)))?;
+        .ok_or_else(|| ImageError::Missing(entry.config.clone()))?;
     let mut files = Vec::new();
     for layer in &entry.layers {
-        files.push(
-            extracted
-                .file(layer)
-                .ok_or_else(|| invalid(format!("{layer} is missing")))?,
-        );
+        let file = extracted.file(layer);
+        files.push(file.ok_or_else(|| ImageError::Missing(layer.clone()))?);
     }
     let mut image = unpack(store, &config, &files)?;
     image.tags = entry
@@ -117,18 +112,19 @@ fn import_descriptor(
     extracted: &Extracted,
     descriptor: &Descriptor,
     depth: u32,
-) -> io::Result<Option<Image>> {
+) -> Result<Option<Image>, ImageError> {
     if depth > INDEX_DEPTH_LIMIT {
-        return Err(invalid("indexes are nested too deeply"));
+        return Err(ImageError::NestedIndexes);
     }
     let manifest = extracted.blob(&descriptor.digest)?;
-    let document: Manifest = serde_json::from_slice(&manifest)
-        .map_err(|error| invalid(format!("{}: {error}", descriptor.digest)))?;
+    let document: Manifest = serde_json::from_slice(&manifest).map_err(ImageError::malformed(
+        format!("manifest {}", descriptor.digest),
+    ))?;
     let imported = if document.manifests.is_empty() {
         import_manifest(store, extracted, &document)?
     } else {
         let Some(chosen) = select(&document.manifests) else {
-            return Err(invalid("the index has no image for this machine"));
+            return Err(ImageError::NoPlatform);
         };
         import_descriptor(store, extracted, chosen, depth + 1)?
     };
@@ -153,7 +149,7 @@ fn import_manifest(
     store: &ImageStore,
     extracted: &Extracted,
     manifest: &Manifest,
-) -> io::Result<Option<Image>> {
+) -> Result<Option<Image>, ImageError> {
     let Some(config) = manifest
         .config
         .as_ref()
@@ -171,14 +167,10 @@ fn import_manifest(
     Ok(Some(image))
 }
 
-fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> io::Result<Image> {
-    let document: ConfigDocument = serde_json::from_slice(config)
-        .map_err(|error| invalid(format!("image configuration: {error}")))?;
-    let diff_ids = document.rootfs.diff_ids;
+fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> Result<Image, ImageError> {
+    let diff_ids = ConfigDocument::parse(config)?.rootfs.diff_ids;
     if diff_ids.len() != files.len() {
-        return Err(invalid(
-            "the image configuration names another number of layers",
-        ));
+        return Err(ImageError::Layers);
     }
     let _lease = store.snapshots.lease(&chain(&diff_ids));
     let layers: Vec<_> = files
@@ -265,40 +257,42 @@ impl Extracted {
         Ok(Some(bytes))
     }
 
-    fn blob_file(&self, digest: &str) -> io::Result<PathBuf> {
-        let name = format!("blobs/{}", digest.replacen(':', "/", 1));
-        let path = self
-            .file(&name)
-            .ok_or_else(|| invalid(format!("{name} is missing")))?;
+    fn blob_file(&self, digest: &str) -> Result<PathBuf, ImageError> {
+        let name = blob_name(digest);
+        let Some(path) = self.file(&name) else {
+            return Err(ImageError::Missing(name));
+        };
         let found = HashingReader::new(File::open(&path)?).finish()?;
-        if found == digest {
-            Ok(path)
-        } else {
-            Err(invalid(format!(
-                "{name} is damaged: its content is {found}"
-            )))
-        }
+        verify(name, found, digest)?;
+        Ok(path)
     }
 
-    fn blob(&self, digest: &str) -> io::Result<Vec<u8>> {
-        let name = format!("blobs/{}", digest.replacen(':', "/", 1));
-        let bytes = self
-            .document(&name)?
-            .ok_or_else(|| invalid(format!("{name} is missing")))?;
-        let found = digest_of(&bytes);
-        if found == digest {
-            Ok(bytes)
-        } else {
-            Err(invalid(format!(
-                "{name} is damaged: its content is {found}"
-            )))
-        }
+    fn blob(&self, digest: &str) -> Result<Vec<u8>, ImageError> {
+        let name = blob_name(digest);
+        let Some(bytes) = self.document(&name)? else {
+            return Err(ImageError::Missing(name));
+        };
+        verify(name, digest_of(&bytes), digest)?;
+        Ok(bytes)
     }
 }
 
 impl Drop for Extracted {
     fn drop(&mut self) {
         let _ = k3s_sys::fs::remove_all(&self.dir);
+    }
+}
+
+/// Where an OCI layout has a blob.
+fn blob_name(digest: &str) -> String {
+    format!("blobs/{}", digest.replacen(':', "/", 1))
+}
+
+fn verify(name: String, found: String, wanted: &str) -> Result<(), ImageError> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(ImageError::Damaged { name, found })
     }
 }
 

@@ -3,16 +3,20 @@
 //!
 //! What was fetched once is kept by digest, so that a later start needs no registry.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 
 use super::content::{Content, digest_of};
+use super::error::ContentError;
 use super::model::{Descriptor, Manifest};
 use super::reference::Reference;
-use super::registries::{Endpoint, Registries};
+use super::registries::{Endpoint, Registries, RegistriesFileError};
 use super::registry::{Registry, RegistryError};
 
 /// The layer's media type as the Wasm OCI artifact specification has it, and what older tools push.
@@ -20,7 +24,7 @@ const WASM_LAYERS: [&str; 2] = [
     "application/wasm",
     "application/vnd.wasm.content.layer.v1+wasm",
 ];
-/// Tries at one endpoint; somebody waits at the start of a server.
+/// Attempts at one endpoint; the start of a server waits for it.
 const TRIES: u32 = 3;
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(300),
@@ -29,35 +33,67 @@ const RETRY: BackoffPolicy = BackoffPolicy {
     jitter: 0.2,
 };
 
-/// Why there is no file.
+/// Why there is no file. A caller can only report it.
 #[derive(Debug, thiserror::Error)]
-pub enum ArtifactError {
-    /// The reference names no digest, or is no reference.
-    #[error("{0:?} is no reference by digest (HOST/REPOSITORY@sha256:HEX)")]
+#[error(transparent)]
+pub struct ArtifactError(#[from] Failure);
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The reference names no digest, or is not a reference.
+    #[error("{0:?} is not a reference by digest (HOST/REPOSITORY@sha256:HEX)")]
     Reference(String),
-    /// registries.yaml cannot be read.
-    #[error("the registry configuration: {0}")]
-    Registries(#[source] io::Error),
-    /// No registry gave it.
-    #[error("{0}")]
-    Fetch(String),
-    /// It is there, but is not one WebAssembly file.
+    #[error("the registry configuration")]
+    Registries(#[from] RegistriesFileError),
+    #[error("{0}: no endpoint is configured")]
+    NoEndpoint(String),
+    /// The failures of all endpoints: if the registry itself does not exist, the reason that matters is
+    /// that of its mirror.
+    #[error("{}", .0.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; then "))]
+    Fetch(Vec<RegistryError>),
+    /// The artifact is not one WebAssembly file, or too large.
     #[error("{reference}: {detail}")]
-    Content {
-        /// What was asked for.
+    Content { reference: String, detail: String },
+    #[error("{reference}: malformed manifest")]
+    Manifest {
         reference: String,
-        /// What is wrong with it.
-        detail: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The layer is not what the manifest names.
+    #[error("{reference}")]
+    Layer {
+        reference: String,
+        #[source]
+        source: ContentError,
     },
     /// The folder of kept files.
-    #[error("keep {reference}: {source}")]
+    #[error("keep {reference}")]
     Keep {
-        /// What was asked for.
         reference: String,
-        /// The disk's answer.
         #[source]
-        source: io::Error,
+        source: ContentError,
     },
+}
+
+/// Why an attempt at one endpoint failed.
+enum AttemptError {
+    /// Another endpoint may have the artifact.
+    Endpoint(RegistryError),
+    /// The content of a digest is the same at each endpoint, and so is the disk.
+    Final(Failure),
+}
+
+impl From<RegistryError> for AttemptError {
+    fn from(error: RegistryError) -> Self {
+        Self::Endpoint(error)
+    }
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self::Final(failure)
+    }
 }
 
 /// Where to fetch from and keep.
@@ -74,16 +110,16 @@ pub struct ArtifactSource<'a> {
 /// The WebAssembly file that `reference` (`host/repository@sha256:…`, the manifest's digest) names.
 ///
 /// # Errors
-/// When it cannot be had, is too large, or is something else.
+/// When it cannot be fetched, is too large, or is something else.
 pub async fn fetch_artifact(
     reference: &str,
     from: ArtifactSource<'_>,
 ) -> Result<Vec<u8>, ArtifactError> {
-    let bad = || ArtifactError::Reference(reference.to_owned());
+    let bad = || Failure::Reference(reference.to_owned());
     let parsed = Reference::parse(reference).map_err(|_| bad())?;
     let digest = parsed.digest.clone().ok_or_else(bad)?;
-    let scratch = tempdir(from.keep).map_err(|source| keep(reference, source))?;
-    let content = Content::open(&scratch.path).map_err(|source| keep(reference, source))?;
+    let scratch = Scratch::new(from.keep).map_err(|error| keep_error(reference, error))?;
+    let content = Content::open(&scratch.path).map_err(|error| keep_error(reference, error))?;
     let job = Job {
         reference: &parsed,
         digest: &digest,
@@ -93,33 +129,48 @@ pub async fn fetch_artifact(
     if let Some(bytes) = job.kept()? {
         return Ok(bytes);
     }
-    let registries = Registries::load(from.registries).map_err(ArtifactError::Registries)?;
+    let registries = Registries::load(from.registries).map_err(Failure::from)?;
     let mut failures = Vec::new();
     for endpoint in registries.endpoints(&parsed) {
         match job.fetch(endpoint).await {
             Ok(()) => {
-                return job
-                    .kept()?
-                    .ok_or_else(|| job.content_error("it vanished while it was kept"));
+                let kept = job.kept()?;
+                return Ok(kept.ok_or_else(|| job.content_error("it vanished while it was kept"))?);
             }
-            // What the right digest holds is the same everywhere.
-            Err(error @ (ArtifactError::Content { .. } | ArtifactError::Keep { .. })) => {
-                return Err(error);
-            }
-            Err(error) => failures.push(k3s_base::error::chain(&error)),
+            Err(AttemptError::Final(failure)) => return Err(failure.into()),
+            Err(AttemptError::Endpoint(error)) => failures.push(error),
         }
     }
-    // All of them: that the registry itself cannot be found says nothing about the mirror that was meant.
-    Err(ArtifactError::Fetch(match failures.is_empty() {
-        true => format!("{reference}: no endpoint is configured"),
-        false => failures.join("; then "),
-    }))
+    if failures.is_empty() {
+        return Err(Failure::NoEndpoint(reference.to_owned()).into());
+    }
+    Err(Failure::Fetch(failures).into())
 }
 
 /// A folder that may be for this call only.
 struct Scratch {
-    path: std::path::PathBuf,
+    path: PathBuf,
     temporary: bool,
+}
+
+impl Scratch {
+    /// `keep`, or a new folder that nobody else may enter.
+    fn new(keep: Option<&Path>) -> io::Result<Self> {
+        if let Some(path) = keep {
+            return Ok(Self {
+                path: path.to_owned(),
+                temporary: false,
+            });
+        }
+        let mut random = [0; 8];
+        Random::from_os().fill(&mut random);
+        let path = std::env::temp_dir().join(format!("k3s-artifact-{}", hex::encode(random)));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self {
+            path,
+            temporary: true,
+        })
+    }
 }
 
 impl Drop for Scratch {
@@ -130,27 +181,10 @@ impl Drop for Scratch {
     }
 }
 
-fn tempdir(keep: Option<&Path>) -> io::Result<Scratch> {
-    if let Some(path) = keep {
-        return Ok(Scratch {
-            path: path.to_owned(),
-            temporary: false,
-        });
-    }
-    let mut random = [0; 8];
-    Random::from_os().fill(&mut random);
-    let path = std::env::temp_dir().join(format!("k3s-artifact-{}", hex::encode(random)));
-    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path)?;
-    Ok(Scratch {
-        path,
-        temporary: true,
-    })
-}
-
-fn keep(reference: &str, source: io::Error) -> ArtifactError {
-    ArtifactError::Keep {
+fn keep_error(reference: &str, error: impl Into<ContentError>) -> Failure {
+    Failure::Keep {
         reference: reference.to_owned(),
-        source,
+        source: error.into(),
     }
 }
 
@@ -163,7 +197,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// The file, if manifest and layer are kept and undamaged.
-    fn kept(&self) -> Result<Option<Vec<u8>>, ArtifactError> {
+    fn kept(&self) -> Result<Option<Vec<u8>>, Failure> {
         let Some(manifest) = self.read(self.digest)? else {
             return Ok(None);
         };
@@ -171,49 +205,57 @@ impl Job<'_> {
         self.read(&layer.digest)
     }
 
-    fn read(&self, digest: &str) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let failed = |source| keep(&self.reference.to_string(), source);
+    fn read(&self, digest: &str) -> Result<Option<Vec<u8>>, Failure> {
         if !self.content.has(digest) {
             return Ok(None);
         }
-        let bytes = std::fs::read(self.content.path(digest).map_err(failed)?).map_err(failed)?;
+        let path = self
+            .content
+            .path(digest)
+            .map_err(|error| self.keep_error(error))?;
+        let bytes = std::fs::read(path).map_err(|error| self.keep_error(error))?;
         // A file that was damaged on disk is fetched again.
         Ok((digest_of(&bytes) == digest).then_some(bytes))
     }
 
-    async fn fetch(&self, endpoint: Endpoint) -> Result<(), ArtifactError> {
-        let registry = Registry::new(endpoint, None).map_err(|e| self.fetch_error(&e))?;
-        let (manifest, _) = retry(|| registry.manifest(self.digest))
-            .await
-            .map_err(|error| self.fetch_error(&error))?;
+    /// Fetches manifest and layer, and keeps both.
+    async fn fetch(&self, endpoint: Endpoint) -> Result<(), AttemptError> {
+        let registry = Registry::new(endpoint, None)?;
+        let (manifest, _) = retry(|| registry.manifest(self.digest)).await?;
         let found = digest_of(&manifest);
         if found != self.digest {
-            return Err(ArtifactError::Fetch(format!(
-                "{}: the registry gave {found}",
-                self.reference
-            )));
+            return Err(AttemptError::Endpoint(RegistryError::Content {
+                url: self.reference.to_string(),
+                detail: format!("the registry sent {found}"),
+            }));
         }
         let layer = self.layer(&manifest)?;
-        let failed = |source| keep(&self.reference.to_string(), source);
-        let partial = self.content.partial_path(&layer.digest).map_err(failed)?;
-        retry(|| registry.download(&layer.digest, &partial, layer.size))
-            .await
-            .map_err(|error| self.fetch_error(&error))?;
-        self.content
-            .commit(&layer.digest)
-            .map_err(|error| self.content_error(&error.to_string()))?;
-        std::fs::write(
-            self.content.partial_path(self.digest).map_err(failed)?,
-            &manifest,
-        )
-        .map_err(failed)?;
-        self.content.commit(self.digest).map_err(failed)
+        let partial = self.content.partial_path(&layer.digest);
+        let partial = partial.map_err(|error| self.keep_error(error))?;
+        retry(|| registry.download(&layer.digest, &partial, layer.size)).await?;
+        let committed = self.content.commit(&layer.digest);
+        committed.map_err(|source| Failure::Layer {
+            reference: self.reference.to_string(),
+            source,
+        })?;
+        Ok(self.keep_manifest(&manifest)?)
+    }
+
+    fn keep_manifest(&self, manifest: &[u8]) -> Result<(), Failure> {
+        let write = || -> Result<(), ContentError> {
+            std::fs::write(self.content.partial_path(self.digest)?, manifest)?;
+            self.content.commit(self.digest)
+        };
+        write().map_err(|error| self.keep_error(error))
     }
 
     /// The one WebAssembly layer of a manifest.
-    fn layer(&self, manifest: &[u8]) -> Result<Descriptor, ArtifactError> {
-        let manifest: Manifest = serde_json::from_slice(manifest)
-            .map_err(|error| self.content_error(&format!("manifest: {error}")))?;
+    fn layer(&self, manifest: &[u8]) -> Result<Descriptor, Failure> {
+        let manifest: Manifest =
+            serde_json::from_slice(manifest).map_err(|source| Failure::Manifest {
+                reference: self.reference.to_string(),
+                source,
+            })?;
         let mut layers = manifest
             .layers
             .into_iter()
@@ -222,24 +264,22 @@ impl Job<'_> {
             return Err(self.content_error("it is not an artifact with one application/wasm layer"));
         };
         if layer.size > self.limit_bytes {
-            let size = layer.size;
-            return Err(self.content_error(&format!(
-                "{size} bytes are above the limit of {}",
-                self.limit_bytes
-            )));
+            let (size, limit) = (layer.size, self.limit_bytes);
+            let detail = format!("{size} bytes are above the limit of {limit}");
+            return Err(self.content_error(detail));
         }
         Ok(layer)
     }
 
-    fn content_error(&self, detail: &str) -> ArtifactError {
-        ArtifactError::Content {
+    fn content_error(&self, detail: impl Into<String>) -> Failure {
+        Failure::Content {
             reference: self.reference.to_string(),
-            detail: detail.to_owned(),
+            detail: detail.into(),
         }
     }
 
-    fn fetch_error(&self, error: &RegistryError) -> ArtifactError {
-        ArtifactError::Fetch(k3s_base::error::chain(error))
+    fn keep_error(&self, error: impl Into<ContentError>) -> Failure {
+        keep_error(&self.reference.to_string(), error)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::error::ContentError;
 use super::reference::is_digest;
 
 /// Where blobs are, as `blobs/sha256/<hex>`.
@@ -27,18 +28,14 @@ impl Content {
     }
 
     /// The file of a blob, whether it is there or not.
-    pub(crate) fn path(&self, digest: &str) -> io::Result<PathBuf> {
+    pub(crate) fn path(&self, digest: &str) -> Result<PathBuf, ContentError> {
         let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
-        hex.map(|hex| self.dir.join(hex)).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{digest:?} is no sha256 digest"),
-            )
-        })
+        hex.map(|hex| self.dir.join(hex))
+            .ok_or_else(|| ContentError::Digest(digest.to_owned()))
     }
 
     /// The file a download goes to before it is verified.
-    pub(crate) fn partial_path(&self, digest: &str) -> io::Result<PathBuf> {
+    pub(crate) fn partial_path(&self, digest: &str) -> Result<PathBuf, ContentError> {
         Ok(self.path(digest)?.with_extension("partial"))
     }
 
@@ -46,24 +43,26 @@ impl Content {
         self.path(digest).is_ok_and(|path| path.is_file())
     }
 
-    /// Takes a finished download in, if it is what it should be; else it is deleted.
-    pub(crate) fn commit(&self, digest: &str) -> io::Result<()> {
+    /// Moves a finished download to its place if it has the digest; deletes it otherwise.
+    pub(crate) fn commit(&self, digest: &str) -> Result<(), ContentError> {
         let partial = self.partial_path(digest)?;
         let mut hasher = Sha256::new();
         io::copy(&mut File::open(&partial)?, &mut hasher)?;
         let found = format!("sha256:{}", hex::encode(hasher.finalize()));
         if found == digest {
-            return std::fs::rename(&partial, self.path(digest)?);
+            std::fs::rename(&partial, self.path(digest)?)?;
+            return Ok(());
         }
         std::fs::remove_file(&partial)?;
-        Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("content is {found}, not {digest}"),
-        ))
+        Err(ContentError::Mismatch {
+            found,
+            wanted: digest.to_owned(),
+        })
     }
 
-    pub(crate) fn remove(&self, digest: &str) -> io::Result<()> {
-        k3s_sys::fs::remove_all(&self.path(digest)?)
+    pub(crate) fn remove(&self, digest: &str) -> Result<(), ContentError> {
+        k3s_sys::fs::remove_all(&self.path(digest)?)?;
+        Ok(())
     }
 }
 
@@ -81,7 +80,7 @@ impl<R: Read> HashingReader<R> {
         }
     }
 
-    /// Reads to the end and gives the digest.
+    /// Reads to the end and returns the digest.
     pub(crate) fn finish(mut self) -> io::Result<String> {
         io::copy(&mut self, &mut io::sink())?;
         Ok(format!("sha256:{}", hex::encode(self.hasher.finalize())))

@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, T
 use tar::{Archive, Entry, EntryType};
 
 use super::content::HashingReader;
+use super::error::ImageError;
 
 const WHITEOUT: &[u8] = b".wh.";
 const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
@@ -26,13 +27,10 @@ const COPY_BUFFER_BYTES: usize = 128 << 10;
 
 /// Unpacks the layer `file` (plain, gzip or zstd) into `root`; returns the digest of the
 /// uncompressed archive.
-pub(crate) fn apply(file: File, root: &Path) -> io::Result<String> {
+pub(crate) fn apply(file: File, root: &Path) -> Result<String, ImageError> {
     let reader = HashingReader::new(decompress(file)?);
-    let root = rustix::fs::open(
-        root,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty()).map_err(io::Error::from)?;
     let mut unpack = Unpack {
         root,
         seen: HashSet::new(),
@@ -42,15 +40,14 @@ pub(crate) fn apply(file: File, root: &Path) -> io::Result<String> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        unpack.entry(&mut entry, &path).map_err(|error| {
-            io::Error::new(error.kind(), format!("unpack {}: {error}", path.display()))
-        })?;
+        let unpacked = unpack.entry(&mut entry, &path);
+        unpacked.map_err(|source| ImageError::Entry { path, source })?;
     }
     unpack.finish()?;
-    archive.into_inner().finish()
+    Ok(archive.into_inner().finish()?)
 }
 
-/// Reads a stream by what it begins with, not by what it is called.
+/// Recognises the compression by the first octets, not by the name.
 pub(crate) fn decompress(file: File) -> io::Result<Box<dyn Read + Send>> {
     let mut reader = BufReader::with_capacity(COPY_BUFFER_BYTES, file);
     let magic = io::BufRead::fill_buf(&mut reader)?;
@@ -149,10 +146,7 @@ impl Unpack {
             return Ok(());
         }
         if hidden.is_empty() || hidden == "." || hidden == ".." {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "whiteout of nothing",
-            ));
+            return Err(invalid("whiteout of nothing"));
         }
         remove(parent, hidden)
     }
@@ -206,23 +200,24 @@ impl Unpack {
         parent: &OwnedFd,
         name: &OsStr,
     ) -> io::Result<()> {
-        let old = clean(&target(entry)?)?;
-        let (Some(old_parent), Some(old_name)) = (old.parent(), old.file_name()) else {
-            return Err(io::ErrorKind::InvalidData.into());
+        let existing = clean(&target(entry)?)?;
+        let (Some(folder), Some(file)) = (existing.parent(), existing.file_name()) else {
+            return Err(invalid("hard link to the root"));
         };
-        let old_parent = self.open(old_parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        let folder = self.open(folder, OFlags::PATH | OFlags::DIRECTORY)?;
         remove(parent, name)?;
-        rustix::fs::linkat(&old_parent, old_name, parent, name, AtFlags::empty())?;
+        rustix::fs::linkat(&folder, file, parent, name, AtFlags::empty())?;
         Ok(())
     }
 
     fn root_metadata<R: Read>(&mut self, entry: &Entry<'_, R>) -> io::Result<()> {
         if !entry.header().entry_type().is_dir() {
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(invalid("the root is not a directory"));
         }
         let root = self.open(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
         rustix::fs::fchown(&root, Some(uid(entry)?), Some(gid(entry)?))?;
-        rustix::fs::fchmod(&root, Mode::from_raw_mode(entry.header().mode()? & 0o7777))?;
+        rustix::fs::fchmod(&root, mode)?;
         Ok(())
     }
 
@@ -239,7 +234,7 @@ impl Unpack {
     }
 }
 
-/// A path relative to the root; one that climbs is an attack, no mistake.
+/// A path relative to the root; one with `..` is an attack, not a mistake.
 fn clean(path: &Path) -> io::Result<PathBuf> {
     let mut out = PathBuf::new();
     for component in path.components() {
@@ -247,10 +242,7 @@ fn clean(path: &Path) -> io::Result<PathBuf> {
             Component::Normal(part) => out.push(part),
             Component::RootDir | Component::CurDir => {}
             Component::ParentDir | Component::Prefix(_) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "path leads out of the layer",
-                ));
+                return Err(invalid("path leads out of the layer"));
             }
         }
     }
@@ -261,7 +253,12 @@ fn target<R: Read>(entry: &Entry<'_, R>) -> io::Result<PathBuf> {
     entry
         .link_name()?
         .map(std::borrow::Cow::into_owned)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "link without target"))
+        .ok_or_else(|| invalid("link without target"))
+}
+
+/// An entry that no tool for layers writes.
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 fn write_file<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
@@ -284,10 +281,7 @@ fn make_node<R: Read>(
     );
     let kind = match kind {
         EntryType::Char if major == 0 && minor == 0 => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "device 0:0 is overlayfs's own whiteout",
-            ));
+            return Err(invalid("device 0:0 is overlayfs's own whiteout"));
         }
         EntryType::Char => FileType::CharacterDevice,
         EntryType::Block => FileType::BlockDevice,
@@ -315,7 +309,7 @@ fn number(value: u64) -> io::Result<u32> {
     u32::try_from(value)
         .ok()
         .filter(|&value| value != u32::MAX)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "owner out of range"))
+        .ok_or_else(|| invalid("owner out of range"))
 }
 
 fn times<R: Read>(entry: &Entry<'_, R>) -> Timestamps {

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod artifact;
 mod content;
+pub(crate) mod error;
 mod layer;
 pub(crate) mod model;
 pub(crate) mod pull;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ImageError;
+
 /// An image that can be run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -63,6 +65,12 @@ pub(crate) struct ConfigDocument {
     #[serde(deserialize_with = "null_is_empty")]
     pub(crate) config: RunConfig,
     pub(crate) rootfs: LayerList,
+}
+
+impl ConfigDocument {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
+        serde_json::from_slice(bytes).map_err(ImageError::malformed("image configuration"))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -12,7 +12,8 @@ use k3s_base::{BackoffPolicy, Random};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::content::digest_of;
-use super::model::{ConfigDocument, Descriptor, Image, Manifest, select};
+use super::error::{ContentError, ImageError};
+use super::model::{ConfigDocument, Descriptor, Image, Manifest, architecture, select};
 use super::reference::Reference;
 use super::registries::{Credentials, Endpoint, Registries};
 use super::registry::{Registry, RegistryError};
@@ -23,7 +24,7 @@ use super::store::{ImageStore, LayerFile};
 const PARALLEL_DOWNLOADS: usize = 3;
 /// Images pulled at the same time; more wait. Each holds a few buffers and a blocking thread.
 const PARALLEL_PULLS: usize = 5;
-/// Tries of one document or layer at one endpoint.
+/// Attempts to fetch one document or layer from one endpoint.
 const TRIES: u32 = 4;
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(500),
@@ -37,13 +38,31 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 pub(crate) enum PullError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Mirrors only, and none for this registry.
+    #[error("{0}: no endpoint is configured")]
+    NoEndpoint(String),
+    /// What the registry sent is not what was asked for, or not supported.
     #[error("{reference}: {detail}")]
     Content { reference: String, detail: String },
+    #[error("{reference}: malformed {document}")]
+    Malformed {
+        reference: String,
+        document: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A layer whose name is not a digest.
+    #[error("{reference}")]
+    Layer {
+        reference: String,
+        #[source]
+        source: ContentError,
+    },
     #[error("unpack {reference}")]
     Unpack {
         reference: String,
         #[source]
-        source: io::Error,
+        source: ImageError,
     },
 }
 
@@ -80,12 +99,12 @@ impl Puller {
             match self.pull_from(endpoint, reference, secret.clone()).await {
                 Ok(image) => return Ok(image),
                 Err(error) => {
-                    tracing::debug!(%reference, error = k3s_base::error::chain(&error), "endpoint gave no image");
+                    tracing::debug!(%reference, error = k3s_base::error::chain(&error), "endpoint has no image");
                     last = Some(error);
                 }
             }
         }
-        Err(last.unwrap_or_else(|| content(reference, "no endpoint is configured")))
+        Err(last.unwrap_or_else(|| PullError::NoEndpoint(reference.to_string())))
     }
 
     async fn pull_from(
@@ -99,18 +118,10 @@ impl Puller {
         let descriptor = manifest
             .config
             .as_ref()
-            .ok_or_else(|| content(reference, "the manifest is of no image"))?;
+            .ok_or_else(|| content(reference, "the manifest is not of an image"))?;
         let config = self.retry(|| registry.blob(&descriptor.digest)).await?;
         verify(reference, &descriptor.digest, &config)?;
-        let document: ConfigDocument = serde_json::from_slice(&config)
-            .map_err(|error| content(reference, format!("configuration: {error}")))?;
-        let diff_ids = document.rootfs.diff_ids;
-        if diff_ids.len() != manifest.layers.len() {
-            return Err(content(
-                reference,
-                "configuration and manifest name different numbers of layers",
-            ));
-        }
+        let diff_ids = diff_ids(reference, &config, &manifest)?;
         let chain = chain(&diff_ids);
         let lease = self.store.snapshots.lease(&chain);
         let paths = self
@@ -129,15 +140,9 @@ impl Puller {
             descriptor.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
         image.tags.extend(reference.tagged());
         image.digests.insert(reference.with_digest(&digest));
-        let recorded = self
-            .store
-            .record(image)
-            .map_err(|source| PullError::Unpack {
-                reference: reference.to_string(),
-                source,
-            })?;
+        let recorded = self.store.record(image);
         drop(lease);
-        Ok(recorded)
+        recorded.map_err(|error| unpack_error(reference, error))
     }
 
     /// The digest of what `reference` names, and the manifest for this machine.
@@ -155,29 +160,21 @@ impl Puller {
         }
         let parse = |bytes: &[u8]| {
             serde_json::from_slice::<Manifest>(bytes)
-                .map_err(|error| content(reference, format!("manifest: {error}")))
+                .map_err(|source| malformed(reference, "manifest", source))
         };
         let manifest = parse(&bytes)?;
         if manifest.manifests.is_empty() {
             if manifest.schema_version != 2 {
-                return Err(content(
-                    reference,
-                    format!(
-                        "manifests of schema version {} are not supported",
-                        manifest.schema_version
-                    ),
-                ));
+                let version = manifest.schema_version;
+                let detail = format!("manifests of schema version {version} are not supported");
+                return Err(content(reference, detail));
             }
             return Ok((digest, manifest));
         }
         let chosen = select(&manifest.manifests).ok_or_else(|| {
-            content(
-                reference,
-                format!(
-                    "no match for platform linux/{} in the index",
-                    super::model::architecture()
-                ),
-            )
+            let architecture = architecture();
+            let detail = format!("no match for platform linux/{architecture} in the index");
+            content(reference, detail)
         })?;
         let (bytes, _) = self.retry(|| registry.manifest(&chosen.digest)).await?;
         verify(reference, &chosen.digest, &bytes)?;
@@ -195,11 +192,14 @@ impl Puller {
         let wanted: Vec<(Descriptor, String)> =
             layers.iter().cloned().zip(chain.iter().cloned()).collect();
         let downloads = wanted.into_iter().map(|(layer, name)| async move {
-            let path = self
-                .store
-                .ingest
-                .path(&layer.digest)
-                .map_err(|error| content(reference, error.to_string()))?;
+            let path =
+                self.store
+                    .ingest
+                    .path(&layer.digest)
+                    .map_err(|source| PullError::Layer {
+                        reference: reference.to_string(),
+                        source,
+                    })?;
             if !self.store.snapshots.has(&name) {
                 self.download(registry, &layer).await?;
             }
@@ -212,6 +212,7 @@ impl Puller {
         results.into_iter().collect()
     }
 
+    /// Downloads a layer, unless it is there, or another pull downloads it right now.
     async fn download(&self, registry: &Registry, layer: &Descriptor) -> Result<(), PullError> {
         let lock = self
             .downloads
@@ -224,26 +225,22 @@ impl Puller {
         let result = if self.store.ingest.has(&layer.digest) {
             Ok(())
         } else {
-            self.retry(|| async {
-                let partial = self.store.ingest.partial_path(&layer.digest)?;
-                registry
-                    .download(&layer.digest, &partial, layer.size)
-                    .await?;
-                let (ingest, digest) = (self.store.ingest.clone(), layer.digest.clone());
-                let committed = tokio::task::spawn_blocking(move || ingest.commit(&digest))
-                    .await
-                    .map_err(io::Error::other)?;
-                Ok(committed?)
-            })
-            .await
-            .map_err(PullError::from)
+            self.retry(|| self.fetch(registry, layer)).await
         };
         drop(guard);
         self.downloads
             .lock()
             .await
             .retain(|_, lock| Arc::strong_count(lock) > 1);
-        result
+        Ok(result?)
+    }
+
+    async fn fetch(&self, registry: &Registry, layer: &Descriptor) -> Result<(), RegistryError> {
+        let (ingest, digest) = (self.store.ingest.clone(), layer.digest.clone());
+        let partial = ingest.partial_path(&digest)?;
+        registry.download(&digest, &partial, layer.size).await?;
+        let committed = tokio::task::spawn_blocking(move || ingest.commit(&digest)).await;
+        Ok(committed.map_err(io::Error::other)??)
     }
 
     async fn unpack(
@@ -253,15 +250,12 @@ impl Puller {
         layers: Vec<LayerFile>,
     ) -> Result<Image, PullError> {
         let store = self.store.clone();
-        let unpacked = tokio::task::spawn_blocking(move || store.unpack(&config, &layers))
-            .await
-            .map_err(io::Error::other);
+        let unpacked = tokio::task::spawn_blocking(move || store.unpack(&config, &layers)).await;
         unpacked
+            .map_err(io::Error::other)
+            .map_err(ImageError::from)
             .and_then(|result| result)
-            .map_err(|source| PullError::Unpack {
-                reference: reference.to_string(),
-                source,
-            })
+            .map_err(|error| unpack_error(reference, error))
     }
 
     async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(
@@ -289,6 +283,43 @@ fn verify(reference: &Reference, digest: &str, bytes: &[u8]) -> Result<(), PullE
             reference,
             format!("content is {found}, not {digest}"),
         ))
+    }
+}
+
+/// The digests of the uncompressed layers, one for each layer of the manifest.
+fn diff_ids(
+    reference: &Reference,
+    config: &[u8],
+    manifest: &Manifest,
+) -> Result<Vec<String>, PullError> {
+    let document: ConfigDocument = serde_json::from_slice(config)
+        .map_err(|source| malformed(reference, "configuration", source))?;
+    let diff_ids = document.rootfs.diff_ids;
+    if diff_ids.len() == manifest.layers.len() {
+        return Ok(diff_ids);
+    }
+    Err(content(
+        reference,
+        "configuration and manifest name different numbers of layers",
+    ))
+}
+
+fn malformed(
+    reference: &Reference,
+    document: &'static str,
+    source: serde_json::Error,
+) -> PullError {
+    PullError::Malformed {
+        reference: reference.to_string(),
+        document,
+        source,
+    }
+}
+
+fn unpack_error(reference: &Reference, error: impl Into<ImageError>) -> PullError {
+    PullError::Unpack {
+        reference: reference.to_string(),
+        source: error.into(),
     }
 }
 

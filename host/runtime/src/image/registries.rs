@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use k3s_base::Secret;
-use k3s_base::error::chain;
 use serde::Deserialize;
 
 use super::reference::Reference;
@@ -62,7 +61,7 @@ pub(crate) struct Tls {
     pub(crate) insecure_skip_verify: bool,
 }
 
-/// What a registry is shown to let somebody in.
+/// The credentials for a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
     Basic {
@@ -83,7 +82,7 @@ impl Credentials {
         auth: &str,
         identity_token: &str,
         registry_token: &str,
-    ) -> Result<Option<Self>, &'static str> {
+    ) -> Result<Option<Self>, AuthError> {
         if !registry_token.is_empty() {
             return Ok(Some(Self::Bearer(Secret::new(registry_token.to_owned()))));
         }
@@ -101,9 +100,9 @@ impl Credentials {
         }
         let bytes = base64::engine::general_purpose::STANDARD
             .decode(auth.trim())
-            .map_err(|_| "auth is not base64")?;
-        let text = String::from_utf8(bytes).map_err(|_| "auth is not text")?;
-        let (username, password) = text.split_once(':').ok_or("auth is not user:password")?;
+            .map_err(|_| AuthError::Encoding)?;
+        let text = String::from_utf8(bytes).map_err(|_| AuthError::Text)?;
+        let (username, password) = text.split_once(':').ok_or(AuthError::NoPassword)?;
         Ok(Some(Self::Basic {
             username: username.to_owned(),
             password: Secret::new(password.trim_end_matches('\0').to_owned()),
@@ -111,7 +110,7 @@ impl Credentials {
     }
 }
 
-/// One place to try.
+/// One place to fetch from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// `https://host:port/v2`, without a slash at the end.
@@ -139,9 +138,36 @@ pub(crate) enum RegistriesError {
         #[source]
         source: regex::Error,
     },
-    /// Credentials that contradict themselves.
-    #[error("configs[{host:?}]: {reason}")]
-    Auth { host: String, reason: &'static str },
+    /// Credentials that cannot be read.
+    #[error("configs[{host:?}]")]
+    Auth {
+        host: String,
+        #[source]
+        source: AuthError,
+    },
+    /// The file exists, but cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+}
+
+/// Why a `registries.yaml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .path.display())]
+pub(crate) struct RegistriesFileError {
+    path: PathBuf,
+    #[source]
+    source: RegistriesError,
+}
+
+/// What is wrong in the field `auth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AuthError {
+    #[error("auth is not base64")]
+    Encoding,
+    #[error("auth is not text")]
+    Text,
+    #[error("auth is not user:password")]
+    NoPassword,
 }
 
 impl Registries {
@@ -150,18 +176,15 @@ impl Registries {
     /// # Errors
     ///
     /// The file cannot be read, or is not a valid `registries.yaml`; the error names the place.
-    pub(crate) fn load(path: &Path) -> io::Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
+    pub(crate) fn load(path: &Path) -> Result<Self, RegistriesFileError> {
+        let parsed = match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.into()),
         };
-        Self::parse(&text).map_err(|error| {
-            let message = chain(&error);
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{}: {message}", path.display()),
-            )
+        parsed.map_err(|source| RegistriesFileError {
+            path: path.to_path_buf(),
+            source,
         })
     }
 
@@ -198,9 +221,9 @@ impl Registries {
         }
         for (host, config) in &registries.configs {
             if let Some(auth) = &config.auth {
-                auth.credentials().map_err(|reason| RegistriesError::Auth {
+                auth.credentials().map_err(|source| RegistriesError::Auth {
                     host: host.clone(),
-                    reason,
+                    source,
                 })?;
             }
         }
@@ -304,7 +327,7 @@ impl Registries {
 }
 
 impl Auth {
-    fn credentials(&self) -> Result<Option<Credentials>, &'static str> {
+    fn credentials(&self) -> Result<Option<Credentials>, AuthError> {
         Credentials::from_fields(
             &self.username,
             &self.password,
@@ -315,16 +338,18 @@ impl Auth {
     }
 }
 
-/// The first pattern that fits rewrites; Go's and this crate's `$1` are the same.
+/// The first pattern that matches rewrites; `$1` means the same in Go and in the crate `regex`.
 fn rewrite(rules: &BTreeMap<String, String>, path: &str) -> String {
-    let fits =
-        |pattern: &&String| regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(path));
-    let Some((pattern, replacement)) = rules.iter().find(|(pattern, _)| fits(pattern)) else {
-        return path.to_owned();
-    };
-    regex::Regex::new(pattern).map_or(path.to_owned(), |regex| {
-        regex.replace_all(path, replacement.as_str()).into_owned()
-    })
+    for (pattern, replacement) in rules {
+        // Checked when the file was parsed.
+        let Ok(regex) = regex::Regex::new(pattern) else {
+            continue;
+        };
+        if regex.is_match(path) {
+            return regex.replace_all(path, replacement.as_str()).into_owned();
+        }
+    }
+    path.to_owned()
 }
 
 /// As containerd, a registry on this machine is spoken to without TLS unless configured otherwise.
@@ -338,6 +363,8 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k3s_base::error::chain;
+
     use super::*;
 
     const FILE: &str = r#"
@@ -429,7 +456,7 @@ configs:
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         assert!(Registries::parse("mirorrs: {}").is_err());
         assert!(
             Registries::parse("mirrors: {a: {rewrite: {\"(\": x}}}")
@@ -437,12 +464,8 @@ configs:
                 .to_string()
                 .contains("rewrite")
         );
-        assert!(
-            Registries::parse("configs: {a: {auth: {auth: \"!\"}}}")
-                .unwrap_err()
-                .to_string()
-                .contains("base64")
-        );
+        let error = Registries::parse("configs: {a: {auth: {auth: \"!\"}}}").unwrap_err();
+        assert_eq!(chain(&error), "configs[\"a\"]: auth is not base64");
         assert!(Registries::parse("").unwrap().mirrors.is_empty());
     }
 }

@@ -13,6 +13,7 @@ use k3s_sys::fs::SocketDir;
 use parking_lot::Mutex;
 
 use super::content::digest_of;
+use super::error::ImageError;
 use super::layer;
 
 /// Hexadecimal digits of a chain ID that name its folder: 96 bits.
@@ -44,7 +45,7 @@ pub(crate) fn chain(diff_ids: &[String]) -> Vec<String> {
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshots {
     dir: PathBuf,
-    /// Being made or about to be used: not garbage yet.
+    /// Layers that are being made or about to be used, by name: not garbage yet.
     leases: Arc<Mutex<HashMap<String, usize>>>,
 }
 
@@ -117,7 +118,7 @@ impl Snapshots {
         parents: &[String],
         layer: File,
         diff_id: &str,
-    ) -> io::Result<()> {
+    ) -> Result<(), ImageError> {
         if self.has(name) {
             return Ok(());
         }
@@ -132,19 +133,24 @@ impl Snapshots {
         };
         let finished = applied.and_then(|found| {
             if found != diff_id {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("layer content is {found}, the image says {diff_id}"),
-                ));
+                return Err(ImageError::LayerContent {
+                    found,
+                    wanted: diff_id.to_owned(),
+                });
             }
             layer::sync(&fs)?;
-            std::fs::rename(&fs, self.dir.join(name))
+            Ok(std::fs::rename(&fs, self.dir.join(name))?)
         });
         k3s_sys::fs::remove_all(&temporary)?;
         finished
     }
 
-    fn apply_over(&self, parents: &[String], layer: File, temporary: &Path) -> io::Result<String> {
+    fn apply_over(
+        &self,
+        parents: &[String],
+        layer: File,
+        temporary: &Path,
+    ) -> Result<String, ImageError> {
         let (fs, work, target) = (
             temporary.join("fs"),
             temporary.join("work"),

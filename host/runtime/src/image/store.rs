@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::content::{Content, digest_of};
+use super::error::ImageError;
 use super::model::{ConfigDocument, Image, architecture};
 use super::reference::Reference;
 use super::snapshots::{Snapshots, chain};
@@ -19,7 +20,7 @@ pub(crate) const DOCUMENT_LIMIT_BYTES: u64 = 8 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct ImageStore {
     dir: PathBuf,
-    /// Layers on their way in; kept after a failure so that the next try goes on.
+    /// Layers being downloaded; kept after a failure so that the next attempt goes on.
     pub(crate) ingest: Content,
     pub(crate) snapshots: Snapshots,
     images: Arc<Mutex<HashMap<String, Arc<Image>>>>,
@@ -151,27 +152,20 @@ impl ImageStore {
 
     /// Unpacks the missing layers of the image with this configuration document, and makes its
     /// record (not yet recorded). Blocks; the lease must be held by the caller.
-    pub(crate) fn unpack(&self, config: &[u8], layers: &[LayerFile]) -> io::Result<Image> {
-        let document: ConfigDocument = serde_json::from_slice(config)
-            .map_err(|error| invalid(format!("image configuration: {error}")))?;
+    pub(crate) fn unpack(&self, config: &[u8], layers: &[LayerFile]) -> Result<Image, ImageError> {
+        let document = ConfigDocument::parse(config)?;
         if document.os != "linux" || document.architecture != architecture() {
-            return Err(invalid(format!(
-                "the image is for {}/{}, this machine is linux/{}",
-                document.os,
-                document.architecture,
-                architecture()
-            )));
+            return Err(ImageError::Platform {
+                os: document.os,
+                architecture: document.architecture,
+            });
         }
         let diff_ids = &document.rootfs.diff_ids;
-        if diff_ids.len() != layers.len()
-            || diff_ids
-                .iter()
-                .zip(layers)
-                .any(|(diff_id, layer)| *diff_id != layer.diff_id)
+        if !diff_ids
+            .iter()
+            .eq(layers.iter().map(|layer| &layer.diff_id))
         {
-            return Err(invalid(
-                "the image configuration names other layers than its manifest",
-            ));
+            return Err(ImageError::Layers);
         }
         let chain = chain(diff_ids);
         for (at, (name, layer)) in chain.iter().zip(layers).enumerate() {
@@ -193,10 +187,6 @@ impl ImageStore {
             ..Image::default()
         })
     }
-}
-
-pub(crate) fn invalid(message: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message.into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Imports what lies, or is put, into the images folder: archives, and lists of names to pull.
+//! Imports what is in the images folder, or is put there: archives, and lists of names to pull.
 //!
 //! What was imported is remembered by size and time in `imported.json` beside the images'
 //! records, so that a start does not read gigabytes again while nothing changed.
@@ -15,11 +15,12 @@ use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 
 use super::archive;
-use super::pull::Puller;
-use super::reference::Reference;
+use super::error::ImageError;
+use super::pull::{PullError, Puller};
+use super::reference::{InvalidReference, Reference};
 use super::store::ImageStore;
 
-/// What is imported by its ending.
+/// Endings of the files that are imported.
 const ARCHIVES: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd"];
 const LIST: &str = ".txt";
 const MEMORY_FILE: &str = "imported.json";
@@ -32,6 +33,15 @@ pub(crate) struct ImageFolder {
     pub(crate) root: PathBuf,
     pub(crate) store: ImageStore,
     pub(crate) puller: Arc<Puller>,
+}
+
+/// Why an image of a list was not pulled.
+#[derive(Debug, thiserror::Error)]
+enum ListedError {
+    #[error(transparent)]
+    Name(#[from] InvalidReference),
+    #[error(transparent)]
+    Pull(#[from] PullError),
 }
 
 /// Size and modification time in nanoseconds.
@@ -113,7 +123,11 @@ impl ImageFolder {
             archive::import(&store, &scratch, &archive_path, true)
         })
         .await;
-        match imported.map_err(io::Error::other).and_then(|result| result) {
+        let imported = imported
+            .map_err(io::Error::other)
+            .map_err(ImageError::from)
+            .and_then(|result| result);
+        match imported {
             Ok(images) => {
                 for image in &images {
                     tracing::info!(archive = %path.display(), image = image.tags.first().unwrap_or(&image.id), "imported image");
@@ -143,20 +157,23 @@ impl ImageFolder {
             if self.store.resolve(&name).is_some() {
                 continue;
             }
-            let pulled = match Reference::parse(&name) {
-                Ok(reference) => self
-                    .puller
-                    .pull(&reference, None)
-                    .await
-                    .map(drop)
-                    .map_err(|error| chain(&error)),
-                Err(error) => Err(chain(&error)),
-            };
-            match pulled {
+            match self.pull_listed(&name).await {
                 Ok(()) => tracing::info!(image = name, "pulled image of the list"),
-                Err(error) => tracing::error!(image = name, error, "image of the list not pulled"),
+                Err(error) => {
+                    tracing::error!(
+                        image = name,
+                        error = chain(&error),
+                        "image of the list not pulled"
+                    );
+                }
             }
         }
+    }
+
+    async fn pull_listed(&self, name: &str) -> Result<(), ListedError> {
+        let reference = Reference::parse(name)?;
+        self.puller.pull(&reference, None).await?;
+        Ok(())
     }
 
     /// True when this very file was imported and its images are still there.

@@ -10,7 +10,7 @@ use super::container::Container;
 use super::manager::{Manager, container_name, remove_tree};
 use super::record::{ContainerRecord, SandboxRecord};
 use super::sandbox::{Sandbox, host_network, namespace_options};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, ShimFailure};
 use crate::image::model::Image;
 use crate::shim::protocol::{ContainerState, Create, Phase, Request, Rootfs};
 use crate::spec::{self, Inputs, Namespaces};
@@ -220,15 +220,16 @@ impl Manager {
                 "sandbox {sandbox} of container {id} is not running"
             )));
         }
-        self.shim(&sandbox)
+        let started = self
+            .shim(&sandbox)
             .call(&Request::Start { id: id.clone() })
-            .await
-            .map_err(|error| match error {
-                Error::Shim(message) => {
-                    Error::Shim(format!("failed to start container {id:?}: {message}"))
-                }
-                other => other,
-            })?;
+            .await;
+        started.map_err(|error| match error {
+            Error::Shim(ShimFailure::Refused(source)) => {
+                ShimFailure::StartContainer { id, source }.into()
+            }
+            other => other,
+        })?;
         // The state comes over the subscription, which may be a moment later than the answer.
         self.await_state(&container).await;
         Ok(())

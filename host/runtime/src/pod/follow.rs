@@ -1,4 +1,4 @@
-//! Follows what shims report: the only way a container's state changes.
+//! Follows what shims report: the only way in which a container's state changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,43 +10,43 @@ use k3s_cri::v1::ContainerEventType;
 use super::container::Container;
 use super::manager::Manager;
 use super::shim_client::FrameReader;
-use crate::error::{Error, Result};
+use crate::error::{Result, ShimFailure};
 use crate::shim::protocol::{ContainerState, Phase, Request, Response};
 
-/// What a container that nobody watched to its end is given (containerd's `unknownExitCode`).
+/// The exit code of a container whose end nobody saw (containerd's `unknownExitCode`).
 const UNKNOWN_EXIT: i32 = 255;
 
 impl Manager {
-    /// Takes the shim's present states and then each change, in a task of its own. Returns once
-    /// the present states are taken.
+    /// Applies the shim's present states, then each change in a task of its own. Returns once the
+    /// present states are applied.
     pub(crate) async fn follow(self: &Arc<Self>, sandbox: &str) -> Result<()> {
         let mut reader = self.shim(sandbox).subscribe().await?;
         let Some(Response::States(states)) = reader.response().await? else {
-            return Err(Error::Shim("the shim did not answer with states".into()));
+            return Err(ShimFailure::NoStates.into());
         };
         self.reconcile(sandbox, states).await;
         let (manager, sandbox) = (self.clone(), sandbox.to_owned());
         self.config
             .tasks
             .spawn_until_stopped("shim-events", async move {
-                manager.take_all(&mut reader).await;
+                manager.apply_changes(&mut reader).await;
                 manager.lost(&sandbox);
             });
         Ok(())
     }
 
-    async fn take_all(&self, reader: &mut FrameReader) {
+    async fn apply_changes(&self, reader: &mut FrameReader) {
         while let Ok(Some(Response::States(states))) = reader.response().await {
             for state in states {
                 if let Ok(container) = self.container(&state.id) {
-                    self.take(&container, state);
+                    self.apply_state(&container, state);
                 }
             }
         }
     }
 
-    /// Records a change and tells it on.
-    fn take(&self, container: &Container, state: ContainerState) {
+    /// Records a change and emits its events.
+    fn apply_state(&self, container: &Container, state: ContainerState) {
         let before = container.phase();
         let after = state.phase;
         if !container.set_state(state) {
@@ -76,7 +76,7 @@ impl Manager {
         }
     }
 
-    /// Brings records and shim together after a time apart.
+    /// Brings the records in line with the shim after the server was away.
     async fn reconcile(&self, sandbox: &str, states: Vec<ContainerState>) {
         let mut states: HashMap<String, ContainerState> = states
             .into_iter()
@@ -85,11 +85,11 @@ impl Manager {
         for container in self.containers_of(sandbox) {
             let id = container.with(|record| record.id.clone());
             match states.remove(&id) {
-                Some(state) => self.take(&container, state),
+                Some(state) => self.apply_state(&container, state),
                 None => self.unknown(&container),
             }
         }
-        // Made in the last moment of a server that did not come to record it.
+        // The server that made these ended before it recorded them.
         for id in states.into_keys() {
             for request in [
                 Request::Signal {
@@ -110,7 +110,7 @@ impl Manager {
         }
     }
 
-    /// Nobody knows how it ended.
+    /// Marks a container as exited whose end nobody saw.
     pub(crate) fn unknown(&self, container: &Container) {
         if container.phase() == Phase::Exited {
             return;
@@ -125,7 +125,7 @@ impl Manager {
             finished_at_ns: self.now_ns(),
             ..old
         };
-        self.take(container, state);
+        self.apply_state(container, state);
     }
 
     /// The shim is gone: stopped as asked, or dead.

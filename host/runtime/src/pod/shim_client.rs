@@ -1,4 +1,4 @@
-//! Talking to one shim: a connection per request.
+//! The client of one shim: a connection per request.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, ShimFailure};
 use crate::shim::protocol::{
     FRAME_HEADER_BYTES, Kind, Request, Response, SOCKET, frame, message, parse_header,
 };
@@ -60,19 +60,19 @@ impl ShimClient {
         })
     }
 
-    /// Asks and waits for the end of it.
+    /// Sends a request and waits until it is done.
     pub(crate) async fn call(&self, request: &Request) -> Result<()> {
         self.open(request).await.map(drop)
     }
 
-    /// Asks for a stream.
+    /// Sends a request that turns the connection into a stream.
     pub(crate) async fn open(&self, request: &Request) -> Result<ShimStream> {
         let mut stream = self.connect(request).await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, stream.reader.response()).await;
         match answer.map_err(|_| Error::Timeout("the shim".into()))?? {
-            Some(Response::Failed(message)) => Err(Error::Shim(message)),
+            Some(Response::Failed(error)) => Err(ShimFailure::Refused(error).into()),
             Some(_) => Ok(stream),
-            None => Err(Error::Shim("the shim closed the connection".into())),
+            None => Err(ShimFailure::Closed.into()),
         }
     }
 
@@ -96,8 +96,7 @@ impl FrameReader {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
             other => other.context(read)?,
         };
-        let parsed = parse_header(&header).map_err(|error| Error::Shim(error.to_string()))?;
-        let Some((length, kind)) = parsed else {
+        let Some((length, kind)) = parse_header(&header).map_err(ShimFailure::Frame)? else {
             return Ok(None);
         };
         let mut payload = vec![0; length];
@@ -110,9 +109,8 @@ impl FrameReader {
         let Some((_, payload)) = self.next().await? else {
             return Ok(None);
         };
-        serde_json::from_slice(&payload)
-            .map(Some)
-            .map_err(|error| Error::Shim(format!("unknown answer: {error}")))
+        let response = serde_json::from_slice(&payload).map_err(ShimFailure::Answer)?;
+        Ok(Some(response))
     }
 }
 

@@ -15,13 +15,16 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
-use crate::error::{Context, Error, Result};
-use crate::shim::protocol::{ARGV0, ShimPids, ShimStarted, StartShim, message, take_frame};
+use crate::error::{Context, Error, Result, ShimFailure};
+use crate::shim::protocol::{
+    ARGV0, RemoteError, ShimPids, ShimStarted, StartShim, decode_frame, message,
+};
 
 /// Making namespaces may wait for the kernel to end others; more than this is a fault.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<std::result::Result<ShimPids, String>>>>>;
+type Waiting =
+    Arc<Mutex<HashMap<String, oneshot::Sender<std::result::Result<ShimPids, RemoteError>>>>>;
 
 /// Starts shims.
 pub(crate) struct Zygote {
@@ -57,10 +60,8 @@ impl Zygote {
         };
         self.waiting.lock().remove(&request.sandbox);
         match answer {
-            Ok(Ok(result)) => {
-                result.map_err(|error| Error::Shim(format!("start the shim: {error}")))
-            }
-            Ok(Err(_)) => Err(Error::Shim("the shim's parent ended".into())),
+            Ok(Ok(result)) => Ok(result.map_err(ShimFailure::StartShim)?),
+            Ok(Err(_)) => Err(ShimFailure::ParentEnded.into()),
             Err(_) => Err(Error::Timeout("the start of the shim".into())),
         }
     }
@@ -119,7 +120,7 @@ async fn dispatch(mut reader: OwnedReadHalf, waiting: &Waiting) {
     while let Ok(count @ 1..) = reader.read(&mut chunk).await {
         buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
         loop {
-            match take_frame(&mut buffer) {
+            match decode_frame(&mut buffer) {
                 Ok(Some((_, payload))) => {
                     if let Ok(started) = serde_json::from_slice::<ShimStarted>(&payload) {
                         let waiter = waiting.lock().remove(&started.sandbox);

@@ -1,8 +1,8 @@
-//! `ExecSync`: runs a command to its end and hands back what it printed.
+//! `ExecSync`: runs a command to its end and returns its output.
 
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ShimFailure};
 use crate::pod::ShimClient;
 use crate::shim::protocol::{Exec, ExecExit, Kind, Request};
 
@@ -39,15 +39,15 @@ pub(crate) async fn run(
                 Kind::Stdout => append(&mut output.stdout, &payload),
                 Kind::Stderr => append(&mut output.stderr, &payload),
                 Kind::Exit => {
-                    output.code = serde_json::from_slice::<ExecExit>(&payload)
-                        .map_err(|error| Error::Shim(k3s_base::error::chain(&error)))?
-                        .code;
+                    let exit: ExecExit =
+                        serde_json::from_slice(&payload).map_err(ShimFailure::Answer)?;
+                    output.code = exit.code;
                     return Ok(());
                 }
                 _ => {}
             }
         }
-        Err(Error::Shim("the command's shim ended".into()))
+        Err(ShimFailure::Closed.into())
     };
     if timeout.is_zero() {
         collect.await?;

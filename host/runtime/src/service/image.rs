@@ -60,7 +60,7 @@ fn credentials(
         &auth.identity_token,
         &auth.registry_token,
     )
-    .map_err(Status::invalid_argument)
+    .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// What lies below `path` of one file system, and where that is.

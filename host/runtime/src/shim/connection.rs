@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::protocol::{Kind, ProtocolError, take_frame};
+use super::protocol::{Kind, ProtocolError, decode_frame};
 
 /// Output waiting for a slow client; beyond it the process is made to wait.
 pub(super) const OUTBOX_SOFT_LIMIT_BYTES: usize = 256 << 10;
@@ -121,7 +121,7 @@ impl Connection {
     }
 
     pub(super) fn next_frame(&mut self) -> Result<Option<(Kind, Vec<u8>)>, ProtocolError> {
-        let frame = take_frame(&mut self.inbox);
+        let frame = decode_frame(&mut self.inbox);
         if self.inbox.is_empty() {
             self.inbox.shrink_to(0);
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use k3s_base::Clock;
+use k3s_base::error::chain;
 use k3s_sys::cgroup::{Cgroup, Cgroups};
 
 use super::error::{ShimError, Step};
@@ -71,7 +72,7 @@ impl Container {
                 Ok(())
             }
             Err(error) => {
-                let mut message = error.to_message();
+                let mut message = chain(&error);
                 message.truncate(message.floor_char_boundary(MESSAGE_LIMIT_BYTES));
                 let _ = self.cgroup().and_then(|cgroup| cgroup.kill());
                 let _ = oci::forget(&self.state.id, oci_root);

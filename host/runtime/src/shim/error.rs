@@ -1,5 +1,5 @@
-//! What can go wrong inside a shim. Its client gets the error as text, since it crosses a socket;
-//! inside the shim the causes are kept.
+//! What can go wrong inside a shim. Its client receives the error as text, since it crosses a
+//! socket; inside the shim the causes are kept.
 
 use std::io;
 
@@ -56,16 +56,9 @@ pub(super) enum ShimError {
     /// A container with a terminal has to send it.
     #[error("the container sent no terminal")]
     NoTerminal,
-    /// The words of the process that should have become the payload.
+    /// The process that should have become the payload failed; its report.
     #[error("{0}")]
     Payload(String),
-}
-
-impl ShimError {
-    /// The error with its causes, for the client.
-    pub(super) fn to_message(&self) -> String {
-        chain(self)
-    }
 }
 
 /// Names the step in which the operating system refused.

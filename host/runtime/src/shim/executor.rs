@@ -1,8 +1,8 @@
 //! The last steps before the payload runs, inside the container, in the process that becomes it.
 //!
-//! libcontainer's own executor does not reset what a supervisor changes about signals, looks
-//! programs up in the wrong `PATH`, and reports a failed `exec` of a container's first process to
-//! nobody. And it joins further processes to a container without the container's seccomp filter;
+//! libcontainer's own executor does not reset what a supervisor changes about signals, searches the
+//! wrong `PATH` for programs, and reports a failed `exec` of a container's first process to nobody.
+//! And it joins further processes to a container without the container's seccomp filter;
 //! [`Restrictions`] closes that hole: such a process arrives here with the two capabilities that
 //! loading a filter and giving up capabilities need, and loses them here.
 
@@ -15,19 +15,21 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use k3s_base::error::chain;
 use libcontainer::capabilities::drop_privileges;
 use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, Spec};
-use libcontainer::seccomp::initialize_seccomp;
+use libcontainer::seccomp::{SeccompError, initialize_seccomp};
+use libcontainer::syscall::SyscallError;
 use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
 use nix::errno::Errno;
 
-/// Where programs are looked for when the environment does not say, as `execvp` does.
+/// The search path when the environment has no `PATH`, as for `execvp`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Why the payload does not run. Crosses a pipe as text, so no cause is kept. The wording is that of
+/// Why the payload does not run. It crosses a pipe as text, with its causes. The wording is that of
 /// Go's `os/exec`, which users of runc know.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PayloadError {
@@ -38,23 +40,36 @@ pub(super) enum PayloadError {
     #[error("exec: {0:?}: executable file not found in $PATH")]
     NotFound(String),
     /// The path names nothing that may be executed.
-    #[error("exec: {name:?}: stat {name}: {reason}")]
-    NotExecutable { name: String, reason: &'static str },
+    #[error("exec: {name:?}: stat {name}")]
+    NotExecutable {
+        name: String,
+        #[source]
+        source: Unusable,
+    },
     /// An argument or variable cannot be handed to the kernel.
-    #[error("{0:?} holds a NUL octet")]
+    #[error("{0:?} contains a NUL octet")]
     Nul(String),
     /// Signal handlers cannot be reset.
-    #[error("reset signals: {0}")]
-    Signals(std::io::Error),
+    #[error("reset signals")]
+    Signals(#[source] std::io::Error),
     /// The system call filter cannot be loaded.
-    #[error("seccomp: {0}")]
-    Seccomp(String),
+    #[error("seccomp")]
+    Seccomp(#[source] SeccompError),
     /// Capabilities cannot be given up.
-    #[error("capabilities: {0}")]
-    Capabilities(String),
+    #[error("capabilities")]
+    Capabilities(#[source] SyscallError),
     /// The kernel refused.
     #[error("exec {:?}: {}", .program.display().to_string(), .errno.desc())]
     Exec { program: PathBuf, errno: Errno },
+}
+
+/// Why a file cannot be executed, in the words of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("permission denied")]
+    Denied,
+    #[error("no such file or directory")]
+    Missing,
 }
 
 /// What is still to be imposed on a process that joins a running container.
@@ -145,12 +160,12 @@ impl Restrictions {
             self.seccomp.as_ref().map_or(Ok(()), |filter| {
                 initialize_seccomp(filter)
                     .map(drop)
-                    .map_err(|error| PayloadError::Seccomp(error.to_string()))
+                    .map_err(PayloadError::Seccomp)
             })
         };
         let drop_all = || {
             drop_privileges(&self.capabilities, create_syscall().as_ref())
-                .map_err(|error| PayloadError::Capabilities(error.to_string()))
+                .map_err(PayloadError::Capabilities)
         };
         if self.no_new_privileges {
             drop_all().and_then(|()| load())
@@ -163,7 +178,7 @@ impl Restrictions {
 impl Executor for Payload {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         self.run(spec).map_err(|error| {
-            let message = error.to_string();
+            let message = chain(&error);
             if let Some(mut failure) = self
                 .failure
                 .as_ref()
@@ -187,14 +202,14 @@ impl Executor for Payload {
     }
 }
 
-/// Where the program is, as `execvp` looks for it.
+/// Finds the program as `execvp` does.
 fn find(name: &str, path: &str) -> Result<PathBuf, PayloadError> {
     if name.contains('/') {
         return match executable(Path::new(name)) {
             Ok(()) => Ok(PathBuf::from(name)),
-            Err(reason) => Err(PayloadError::NotExecutable {
+            Err(source) => Err(PayloadError::NotExecutable {
                 name: name.to_owned(),
-                reason,
+                source,
             }),
         };
     }
@@ -204,19 +219,19 @@ fn find(name: &str, path: &str) -> Result<PathBuf, PayloadError> {
         .ok_or_else(|| PayloadError::NotFound(name.to_owned()))
 }
 
-fn executable(path: &Path) -> Result<(), &'static str> {
+fn executable(path: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = std::fs::metadata(path).map_err(|error| {
         if error.kind() == std::io::ErrorKind::PermissionDenied {
-            "permission denied"
+            Unusable::Denied
         } else {
-            "no such file or directory"
+            Unusable::Missing
         }
     })?;
     if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
         Ok(())
     } else {
-        Err("permission denied")
+        Err(Unusable::Denied)
     }
 }
 
@@ -232,11 +247,9 @@ mod tests {
             find("no-such-program", "/bin").unwrap_err().to_string(),
             "exec: \"no-such-program\": executable file not found in $PATH"
         );
-        assert!(
-            find("/etc/passwd", "")
-                .unwrap_err()
-                .to_string()
-                .ends_with("permission denied")
+        assert_eq!(
+            chain(&find("/etc/passwd", "").unwrap_err()),
+            "exec: \"/etc/passwd\": stat /etc/passwd: permission denied"
         );
     }
 }

@@ -19,6 +19,7 @@ mod executor;
 mod log;
 mod oci;
 mod pause;
+mod poll;
 pub(crate) mod protocol;
 mod server;
 mod setup;

@@ -1,4 +1,4 @@
-//! What the runtime and a shim say to each other, and how it is framed.
+//! The messages between the runtime and a shim, and their framing.
 //!
 //! A shim outlives the server that started it, so an upgraded server meets old shims: the version
 //! is part of the socket's name, fields are only ever added, and unknown ones are ignored.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// The socket in a sandbox's state folder.
 pub(crate) const SOCKET: &str = "shim.v1.sock";
-/// The file in which a shim says which process it is.
+/// The file in which a shim records which process it is.
 pub(crate) const IDENTITY: &str = "shim.identity";
 /// argv[0] of the process that shims are forked from.
 pub(crate) const ARGV0: &str = "k3s-shim";
@@ -78,9 +78,8 @@ pub(crate) fn message<T: Serialize>(value: &T) -> Vec<u8> {
     )
 }
 
-/// Takes one complete frame from the front of `buffer`. An error is a peer that does not speak
-/// this protocol.
-pub(crate) fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(Kind, Vec<u8>)>, ProtocolError> {
+/// Splits one complete frame off the front of `buffer`; `None` while it is incomplete.
+pub(crate) fn decode_frame(buffer: &mut Vec<u8>) -> Result<Option<(Kind, Vec<u8>)>, ProtocolError> {
     let Some((length, kind)) = parse_header(buffer)? else {
         return Ok(None);
     };
@@ -107,7 +106,7 @@ pub(crate) fn parse_header(header: &[u8]) -> Result<Option<(usize, Kind)>, Proto
     }
 }
 
-/// The other side is no peer of ours.
+/// The peer does not speak this protocol.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProtocolError {
     #[error("unknown frame kind {0}")]
@@ -144,7 +143,20 @@ pub(crate) struct StartShim {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ShimStarted {
     pub(crate) sandbox: String,
-    pub(crate) result: Result<ShimPids, String>,
+    pub(crate) result: Result<ShimPids, RemoteError>,
+}
+
+/// An error of the process at the other end of a socket: its text with all causes.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(transparent)]
+#[error("{0}")]
+pub(crate) struct RemoteError(String);
+
+impl RemoteError {
+    /// What the peer is told of `error`.
+    pub(crate) fn new(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(k3s_base::error::chain(error))
+    }
 }
 
 /// Process numbers of a shim.
@@ -248,7 +260,7 @@ pub(crate) enum Response {
     Done,
     /// To [`Request::Subscribe`], first all containers, then the changed one each time.
     States(Vec<ContainerState>),
-    Failed(String),
+    Failed(RemoteError),
 }
 
 /// Where a container is in its life.
@@ -307,24 +319,24 @@ mod tests {
         ]
         .concat();
         let tail = buffer.split_off(4);
-        assert!(take_frame(&mut buffer).unwrap().is_none());
+        assert!(decode_frame(&mut buffer).unwrap().is_none());
         buffer.extend(tail);
         assert_eq!(
-            take_frame(&mut buffer).unwrap().unwrap(),
+            decode_frame(&mut buffer).unwrap().unwrap(),
             (Kind::Stdin, b"abc".to_vec())
         );
-        let (kind, payload) = take_frame(&mut buffer).unwrap().unwrap();
+        let (kind, payload) = decode_frame(&mut buffer).unwrap().unwrap();
         assert_eq!(kind, Kind::Message);
         assert!(matches!(
             serde_json::from_slice(&payload).unwrap(),
             Request::Subscribe
         ));
-        assert_eq!(take_frame(&mut buffer).unwrap().unwrap().0, Kind::Kill);
+        assert_eq!(decode_frame(&mut buffer).unwrap().unwrap().0, Kind::Kill);
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn a_stranger_is_noticed() {
-        assert!(take_frame(&mut b"GET / HTTP/1.1".to_vec()).is_err());
+        assert!(decode_frame(&mut b"GET / HTTP/1.1".to_vec()).is_err());
     }
 }

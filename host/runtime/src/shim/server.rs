@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use k3s_base::Clock;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -17,25 +17,15 @@ use super::error::{ShimError, Step};
 use super::exec::Session;
 use super::log::Stream;
 use super::oci;
+use super::poll::{PollSet, Source};
 use super::protocol::{
-    ExecExit, Kind, Phase, Request, Response, SOCKET, ShimPids, WindowSize, frame, message,
+    ExecExit, Kind, Phase, RemoteError, Request, Response, SOCKET, ShimPids, WindowSize, frame,
+    message,
 };
 use super::setup::Prepared;
 
-/// How often deadlines (stalled clients, undrained sessions) are looked at while one may be running.
+/// How often deadlines (stalled clients, undrained sessions) are checked while one may be running.
 const TICK_MS: u16 = 500;
-
-/// What a descriptor in the poll set stands for.
-#[derive(Clone, Debug)]
-enum Source {
-    Listener,
-    Child,
-    Client(u64),
-    ContainerOut(String, Stream),
-    ContainerIn(String),
-    SessionOut(u64, Stream),
-    SessionIn(u64),
-}
 
 struct Shim {
     listener: UnixListener,
@@ -84,71 +74,54 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
 }
 
 impl Shim {
+    /// Waits for the next events. Descriptors that belong to a process are left out while whoever is
+    /// at the other end does not keep up, so that the kernel makes the process wait.
     fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
-        let mut sources = vec![Source::Listener, Source::Child];
-        let mut fds = vec![
-            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.child_exits.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut set = PollSet::default();
+        set.add(Source::Listener, self.listener.as_fd(), PollFlags::POLLIN);
+        set.add(Source::Child, self.child_exits.as_fd(), PollFlags::POLLIN);
         for (&number, connection) in &self.connections {
             let mut events = PollFlags::empty();
             events.set(PollFlags::POLLIN, self.accepts_input(connection));
             events.set(PollFlags::POLLOUT, connection.wants_write());
-            sources.push(Source::Client(number));
-            fds.push(PollFd::new(connection.fd(), events));
+            set.add(Source::Client(number), connection.fd(), events);
         }
         for (id, container) in &self.containers {
-            let congested = container
-                .attached
-                .iter()
-                .filter_map(|number| self.connections.get(number))
-                .any(Connection::congested);
-            for stream in [Stream::Stdout, Stream::Stderr] {
-                if let (Some(fd), false) = (container.stdio.readable(stream), congested) {
-                    sources.push(Source::ContainerOut(id.clone(), stream));
-                    fds.push(PollFd::new(fd, PollFlags::POLLIN));
-                }
-            }
-            if let Some(fd) = container.stdio.writable() {
-                sources.push(Source::ContainerIn(id.clone()));
-                fds.push(PollFd::new(fd, PollFlags::POLLOUT));
-            }
+            set.add_stdio(
+                &container.stdio,
+                self.is_congested(&container.attached),
+                |stream| Source::ContainerOut(id.clone(), stream),
+                || Source::ContainerIn(id.clone()),
+            );
         }
         for (&number, session) in &self.sessions {
-            let congested = session
-                .connection
-                .and_then(|number| self.connections.get(&number))
-                .is_some_and(Connection::congested);
-            for stream in [Stream::Stdout, Stream::Stderr] {
-                if let (Some(fd), false) = (session.stdio.readable(stream), congested) {
-                    sources.push(Source::SessionOut(number, stream));
-                    fds.push(PollFd::new(fd, PollFlags::POLLIN));
-                }
-            }
-            if let Some(fd) = session.stdio.writable() {
-                sources.push(Source::SessionIn(number));
-                fds.push(PollFd::new(fd, PollFlags::POLLOUT));
-            }
+            set.add_stdio(
+                &session.stdio,
+                self.is_congested(&session.connection),
+                |stream| Source::SessionOut(number, stream),
+                || Source::SessionIn(number),
+            );
         }
-        let deadlines = self.sessions.values().any(Session::exited)
+        set.wait(self.timeout())
+    }
+
+    /// Whether one of these connections has more output waiting than it may.
+    fn is_congested<'a>(&self, connections: impl IntoIterator<Item = &'a u64>) -> bool {
+        connections
+            .into_iter()
+            .filter_map(|number| self.connections.get(number))
+            .any(Connection::congested)
+    }
+
+    /// No limit, unless a deadline is running that [`Shim::housekeep`] checks.
+    fn timeout(&self) -> PollTimeout {
+        let has_deadline = self.sessions.values().any(Session::exited)
             || self.connections.values().any(Connection::congested);
-        let timeout = if deadlines {
+        if has_deadline {
             PollTimeout::from(TICK_MS)
         } else {
             PollTimeout::NONE
-        };
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
         }
-        let ready = fds
-            .iter()
-            .map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-        Ok(sources
-            .into_iter()
-            .zip(ready)
-            .filter(|(_, events)| !events.is_empty())
-            .collect())
     }
 
     /// A process that does not read its input makes the sender wait.
@@ -157,11 +130,11 @@ impl Shim {
             Role::Exec(number) => self
                 .sessions
                 .get(number)
-                .is_none_or(|session| session.stdio.takes_input()),
+                .is_none_or(|session| session.stdio.accepts_input()),
             Role::Attach { id, .. } => self
                 .containers
                 .get(id)
-                .is_none_or(|container| container.stdio.takes_input()),
+                .is_none_or(|container| container.stdio.accepts_input()),
             _ => true,
         }
     }
@@ -253,7 +226,7 @@ impl Shim {
                 return;
             };
             match connection.next_frame() {
-                Ok(Some((kind, payload))) => self.take_frame(number, kind, &payload),
+                Ok(Some((kind, payload))) => self.on_frame(number, kind, &payload),
                 Ok(None) => break,
                 Err(_) => return self.disconnect(number),
             }
@@ -263,7 +236,7 @@ impl Shim {
         }
     }
 
-    fn take_frame(&mut self, number: u64, kind: Kind, payload: &[u8]) {
+    fn on_frame(&mut self, number: u64, kind: Kind, payload: &[u8]) {
         let Some(role) = self
             .connections
             .get(&number)
@@ -374,7 +347,7 @@ impl Shim {
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.send(
                 &message(&result.map_or_else(
-                    |error| Response::Failed(error.to_message()),
+                    |error| Response::Failed(RemoteError::new(&error)),
                     |()| Response::Done,
                 )),
                 now,
@@ -491,7 +464,7 @@ impl Shim {
         }
     }
 
-    /// Ends what is finished: sessions, attachments of ended containers, clients that take nothing.
+    /// Ends what is finished: sessions, attachments of ended containers, clients that read nothing.
     fn housekeep(&mut self) {
         let now = self.clock.elapsed();
         let finished: Vec<_> = self

@@ -16,6 +16,22 @@ use super::protocol::{IDENTITY, SOCKET, ShimPids, StartShim, identity};
 /// The value containerd uses for its shims.
 const OOM_SCORE_ADJ: i32 = -998;
 
+/// Why a forked process could not become a shim.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    /// The kernel refused a parameter of the pod.
+    #[error("set sysctl {name}={value}")]
+    Sysctl {
+        name: String,
+        value: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refused anything else.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
 /// A shim ready to serve.
 pub(super) struct Prepared {
     pub(super) listener: UnixListener,
@@ -23,8 +39,8 @@ pub(super) struct Prepared {
     pub(super) pids: ShimPids,
 }
 
-pub(super) fn prepare(request: &StartShim) -> io::Result<Prepared> {
-    rustix::process::setsid()?;
+pub(super) fn prepare(request: &StartShim) -> Result<Prepared, SetupError> {
+    rustix::process::setsid().map_err(io::Error::from)?;
     // Containers inherit it; the server may have a stricter one.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     match process::set_oom_score_adj(OOM_SCORE_ADJ) {
@@ -61,7 +77,7 @@ fn bind(dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn enter_namespaces(request: &StartShim) -> io::Result<()> {
+fn enter_namespaces(request: &StartShim) -> Result<(), SetupError> {
     let mut kinds = Vec::new();
     kinds.extend(request.netns.as_ref().map(|_| Kind::Net));
     kinds.extend(request.ipc.then_some(Kind::Ipc));
@@ -70,7 +86,7 @@ fn enter_namespaces(request: &StartShim) -> io::Result<()> {
         namespace::leave(&kinds)?;
     }
     if let Some(hostname) = request.hostname.as_ref().filter(|name| !name.is_empty()) {
-        nix::unistd::sethostname(hostname)?;
+        nix::unistd::sethostname(hostname).map_err(io::Error::from)?;
     }
     if let Some(path) = &request.netns {
         namespace::loopback_up()?;
@@ -82,10 +98,12 @@ fn enter_namespaces(request: &StartShim) -> io::Result<()> {
         .try_for_each(|(name, value)| set_sysctl(name, value))
 }
 
-/// The files of `/proc/sys/net`, `kernel/shm*` and `fs/mqueue` speak of the writer's namespaces.
-fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+/// The files of `/proc/sys/net`, `kernel/shm*` and `fs/mqueue` belong to the writer's namespaces.
+fn set_sysctl(name: &str, value: &str) -> Result<(), SetupError> {
     let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-    std::fs::write(&path, value).map_err(|error| {
-        io::Error::new(error.kind(), format!("set sysctl {name}={value}: {error}"))
+    std::fs::write(&path, value).map_err(|source| SetupError::Sysctl {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        source,
     })
 }

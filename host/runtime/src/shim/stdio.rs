@@ -91,7 +91,7 @@ impl Stdio {
     }
 
     /// True while more input may be pushed.
-    pub(super) fn takes_input(&self) -> bool {
+    pub(super) fn accepts_input(&self) -> bool {
         self.input.len() < STDIN_LIMIT_BYTES
     }
 

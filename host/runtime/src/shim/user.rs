@@ -1,4 +1,4 @@
-//! Who a container runs as: names and numbers looked up in its own `/etc/passwd` and `/etc/group`.
+//! Who a container runs as: names and numbers from its own `/etc/passwd` and `/etc/group`.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::protocol::UserRequest;
 /// A hostile image must not make the shim read without end.
 const FILE_LIMIT_BYTES: u64 = 4 << 20;
 
-/// The numbers a process gets.
+/// The numbers that a process runs with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) uid: u32,
@@ -17,7 +17,7 @@ pub(super) struct User {
     pub(super) groups: Vec<u32>,
 }
 
-/// Why it cannot be told who a container runs as. The wording is runc's.
+/// Why a container's user cannot be determined. The wording is runc's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UserError {
     /// `/etc/passwd` has no such name.
@@ -35,7 +35,7 @@ pub(super) enum UserError {
     },
 }
 
-/// Looks `request` up in the root file system at `rootfs`.
+/// Resolves `request` in the root file system at `rootfs`.
 pub(super) fn resolve(rootfs: &Path, request: &UserRequest) -> Result<User, UserError> {
     let read = |path: &'static str| {
         k3s_sys::fs::read_in_root(rootfs, Path::new(path), FILE_LIMIT_BYTES)
@@ -71,62 +71,64 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     })
 }
 
+/// Who the image's files say the process runs as.
 fn decide(request: &UserRequest, passwd: &str, group: &str) -> Result<User, UserError> {
-    let (user, named_group) = request
-        .user
-        .split_once(':')
-        .map_or((request.user.as_str(), None), |(user, group)| {
-            (user, Some(group))
-        });
-    let account = match user.parse::<u32>() {
-        Ok(uid) => accounts(passwd)
-            .find(|account| account.uid == uid)
-            .or(Some(Account {
-                name: "",
-                uid,
-                gid: 0,
-            })),
-        Err(_) if user.is_empty() => {
-            accounts(passwd)
-                .find(|account| account.uid == 0)
-                .or(Some(Account {
-                    name: "root",
-                    uid: 0,
-                    gid: 0,
-                }))
-        }
-        Err(_) => accounts(passwd).find(|account| account.name == user),
+    let (user, named_group) = match request.user.split_once(':') {
+        Some((user, group)) => (user, group),
+        None => (request.user.as_str(), ""),
     };
-    let account = account.ok_or_else(|| UserError::NoUser(user.to_owned()))?;
-    let gid = match (request.group, named_group.filter(|name| !name.is_empty())) {
-        (Some(gid), _) => gid,
-        (None, None) => account.gid,
-        (None, Some(name)) => name
-            .parse()
-            .ok()
-            .or_else(|| {
-                groups(group)
-                    .find(|(found, ..)| *found == name)
-                    .map(|(_, gid, _)| gid)
-            })
-            .ok_or_else(|| UserError::NoGroup(name.to_owned()))?,
+    let account = account_of(user, passwd)?;
+    let gid = match request.group {
+        Some(gid) => gid,
+        None if named_group.is_empty() => account.gid,
+        None => gid_of(named_group, group)?,
     };
-    let mut all = request.supplemental_groups.clone();
-    all.push(gid);
+    let mut gids = request.supplemental_groups.clone();
+    gids.push(gid);
     if !request.strict_groups && !account.name.is_empty() {
-        all.extend(
-            groups(group)
-                .filter(|(.., members)| members.split(',').any(|member| member == account.name))
-                .map(|(_, gid, _)| gid),
-        );
+        gids.extend(memberships(account.name, group));
     }
-    all.sort_unstable();
-    all.dedup();
+    gids.sort_unstable();
+    gids.dedup();
     Ok(User {
         uid: account.uid,
         gid,
-        groups: all,
+        groups: gids,
     })
+}
+
+/// The account of a name or number; of root when `user` is empty. A number needs no entry.
+fn account_of<'a>(user: &str, passwd: &'a str) -> Result<Account<'a>, UserError> {
+    let number = match user.parse::<u32>() {
+        Ok(uid) => Some((uid, "")),
+        Err(_) if user.is_empty() => Some((0, "root")),
+        Err(_) => None,
+    };
+    if let Some((uid, name)) = number {
+        let listed = accounts(passwd).find(|account| account.uid == uid);
+        return Ok(listed.unwrap_or(Account { name, uid, gid: 0 }));
+    }
+    accounts(passwd)
+        .find(|account| account.name == user)
+        .ok_or_else(|| UserError::NoUser(user.to_owned()))
+}
+
+/// The number of a group that is given by name or number. A number needs no entry.
+fn gid_of(name: &str, group: &str) -> Result<u32, UserError> {
+    if let Ok(gid) = name.parse() {
+        return Ok(gid);
+    }
+    groups(group)
+        .find(|(found, ..)| *found == name)
+        .map(|(_, gid, _)| gid)
+        .ok_or_else(|| UserError::NoGroup(name.to_owned()))
+}
+
+/// The groups that list `user` as a member.
+fn memberships(user: &str, group: &str) -> impl Iterator<Item = u32> {
+    groups(group)
+        .filter(move |(.., members)| members.split(',').any(|member| member == user))
+        .map(|(_, gid, _)| gid)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use k3s_sys::process::{self, Fork};
 
-use super::protocol::{ARGV0, ShimStarted, StartShim, message, take_frame};
+use super::protocol::{ARGV0, RemoteError, ShimStarted, StartShim, decode_frame, message};
 use super::{server, setup};
 
 /// Serves requests until the server closes its end. In a child it becomes the shim and returns when
@@ -30,7 +30,7 @@ pub(super) fn run(mut socket: UnixStream) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        while let Some((_, payload)) = take_frame(&mut buffer).map_err(io::Error::other)? {
+        while let Some((_, payload)) = decode_frame(&mut buffer).map_err(io::Error::other)? {
             let request: StartShim = serde_json::from_slice(&payload).map_err(io::Error::other)?;
             if fork_detached()? {
                 return become_shim(socket, &request);
@@ -63,15 +63,15 @@ fn leave(code: i32) -> ! {
 
 fn become_shim(mut socket: UnixStream, request: &StartShim) -> io::Result<()> {
     let started = setup::prepare(request);
-    let result = started
-        .as_ref()
-        .map(|shim| shim.pids)
-        .map_err(ToString::to_string);
+    let result = match &started {
+        Ok(shim) => Ok(shim.pids),
+        Err(error) => Err(RemoteError::new(error)),
+    };
     // One write of less than a socket buffer: answers of several children do not mix.
     socket.write_all(&message(&ShimStarted {
         sandbox: request.sandbox.clone(),
         result,
     }))?;
     drop(socket);
-    started.and_then(server::run)
+    started.map_err(io::Error::other).and_then(server::run)
 }

@@ -45,48 +45,52 @@ fn entry(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value
     json!({"destination": destination, "type": kind, "source": source, "options": options})
 }
 
+/// Destination, file system, source and options of what every container has
+/// (`oci.defaultMounts` of containerd).
+const DEFAULTS: [(&str, &str, &str, &[&str]); 5] = [
+    ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+    (
+        "/dev",
+        "tmpfs",
+        "tmpfs",
+        &["nosuid", "strictatime", "mode=755", "size=65536k"],
+    ),
+    (
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        &[
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ],
+    ),
+    (
+        "/dev/shm",
+        "tmpfs",
+        "shm",
+        &["nosuid", "noexec", "nodev", "mode=1777", SHM],
+    ),
+    (
+        "/dev/mqueue",
+        "mqueue",
+        "mqueue",
+        &["nosuid", "noexec", "nodev"],
+    ),
+];
+
 fn defaults(privileged: bool) -> Vec<Value> {
+    let mut list: Vec<Value> = DEFAULTS
+        .iter()
+        .map(|(destination, kind, source, options)| entry(destination, kind, source, options))
+        .collect();
     let access = if privileged { "rw" } else { "ro" };
-    vec![
-        entry("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-        entry(
-            "/dev",
-            "tmpfs",
-            "tmpfs",
-            &["nosuid", "strictatime", "mode=755", "size=65536k"],
-        ),
-        entry(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
-        ),
-        entry(
-            "/dev/shm",
-            "tmpfs",
-            "shm",
-            &["nosuid", "noexec", "nodev", "mode=1777", SHM],
-        ),
-        entry(
-            "/dev/mqueue",
-            "mqueue",
-            "mqueue",
-            &["nosuid", "noexec", "nodev"],
-        ),
-        entry(
-            "/sys",
-            "sysfs",
-            "sysfs",
-            &["nosuid", "noexec", "nodev", access],
-        ),
-    ]
+    let options = ["nosuid", "noexec", "nodev", access];
+    list.push(entry("/sys", "sysfs", "sysfs", &options));
+    list
 }
 
 /// The container's own control group, by bind mounts: mounting the hierarchies anew would let the

@@ -17,18 +17,17 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::channel::{self, ERROR, STDERR, STDOUT, Version, message};
+use super::error::SessionError;
 use super::handshake::Connection;
-
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The streams of a SPDY client have to be there by then (upstream `streamCreationTimeout`).
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of exec and attach: error, stdin, stdout, stderr, resize.
 const MAX_STREAMS: usize = 5;
 
-/// What the client may see and send.
+/// Which streams the client asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wants {
+pub(super) struct Options {
     pub(super) stdin: bool,
     pub(super) stdout: bool,
     pub(super) stderr: bool,
@@ -36,9 +35,9 @@ pub(super) struct Wants {
     pub(super) command: Vec<String>,
 }
 
-/// What the client said.
+/// What the client sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Received {
     Data(Bytes),
     Resize(Bytes),
     HalfClose,
@@ -51,7 +50,7 @@ pub(super) enum Output {
         error: StreamWriter,
         stdout: Option<StreamWriter>,
         stderr: Option<StreamWriter>,
-        /// Of streams that only the client writes to. Their end tells it that no more input is taken.
+        /// Of streams that only the client writes to. Their end means that no more input is accepted.
         silent: Vec<StreamWriter>,
     },
 }
@@ -69,14 +68,14 @@ pub(super) enum Input {
 /// Both directions, once the connection has left HTTP and its streams are there.
 pub(super) async fn open(
     connection: Connection,
-    wants: &Wants,
+    options: &Options,
     tasks: &Tasks,
-) -> Result<(Output, Input), Failure> {
+) -> Result<(Output, Input), SessionError> {
     match connection {
         Connection::WebSocket(pending, version) => {
             let (mut sink, source) = pending.socket().await?.split();
-            // Tells the client that the session stands (upstream `createWebSocketStreams`).
-            let first = match (wants.stdout, wants.stderr) {
+            // The client waits for it: the session is established (upstream `createWebSocketStreams`).
+            let first = match (options.stdout, options.stderr) {
                 (true, _) => STDOUT,
                 (false, true) => STDERR,
                 (false, false) => ERROR,
@@ -84,53 +83,38 @@ pub(super) async fn open(
             sink.send(Message::binary(message(first, &[]))).await?;
             Ok((Output::WebSocket(sink), Input::WebSocket(source, version)))
         }
-        Connection::Spdy(upgraded) => spdy(upgraded, wants, tasks).await,
-        Connection::Forward(_) => Err("a port-forward connection came to an exec URL".into()),
+        Connection::Spdy(upgraded) => spdy(upgraded, options, tasks).await,
+        Connection::Forward(_) => Err(SessionError::Kind),
     }
 }
 
 async fn spdy(
     upgraded: OnUpgrade,
-    wants: &Wants,
+    options: &Options,
     tasks: &Tasks,
-) -> Result<(Output, Input), Failure> {
+) -> Result<(Output, Input), SessionError> {
     let mut acceptor = connect(upgraded, tasks).await?;
     let count = |wanted: &[bool]| wanted.iter().filter(|wanted| **wanted).count();
-    let expected = 1 + count(&[wants.stdin, wants.stdout, wants.stderr, wants.tty]);
-    let streams = tokio::time::timeout(STREAMS_TIMEOUT, async {
-        let mut streams = Vec::new();
-        while streams.len() < expected.min(MAX_STREAMS) {
-            streams.push(
-                acceptor
-                    .accept()
-                    .await
-                    .ok_or("the client left before its streams were open")?,
-            );
-        }
-        Ok::<_, Failure>(streams)
-    });
-    let mut streams = streams
+    let expected = 1 + count(&[options.stdin, options.stdout, options.stderr, options.tty]);
+    let streams = accept_streams(&mut acceptor, expected.min(MAX_STREAMS));
+    let mut streams = tokio::time::timeout(STREAMS_TIMEOUT, streams)
         .await
-        .map_err(|_| "timed out waiting for the client to create its streams")??;
-    let mut take = |kind: &str| -> Option<Stream> {
-        let at = streams
-            .iter()
-            .position(|stream| stream.headers().get("streamtype") == Some(kind))?;
+        .map_err(|_| SessionError::StreamsTimeout)??;
+    let mut remove = |kind: &str| -> Option<Stream> {
+        let is_kind = |stream: &Stream| stream.headers().get("streamtype") == Some(kind);
+        let at = streams.iter().position(is_kind)?;
         Some(streams.swap_remove(at))
     };
-    let error = take("error")
-        .ok_or("the client opened no error stream")?
-        .split()
-        .1;
     let writer = |stream: Option<Stream>| stream.map(|stream| stream.split().1);
-    let (stdout, stderr) = (writer(take("stdout")), writer(take("stderr")));
+    let error = writer(remove("error")).ok_or(SessionError::NoErrorStream)?;
+    let (stdout, stderr) = (writer(remove("stdout")), writer(remove("stderr")));
     let mut silent = Vec::new();
     let mut reader = |stream: Option<Stream>| {
         let (data, writer) = stream?.split();
         silent.push(writer);
         Some(data)
     };
-    let (stdin, resize) = (reader(take("stdin")), reader(take("resize")));
+    let (stdin, resize) = (reader(remove("stdin")), reader(remove("resize")));
     Ok((
         Output::Spdy {
             error,
@@ -146,8 +130,20 @@ async fn spdy(
     ))
 }
 
+async fn accept_streams(
+    acceptor: &mut Acceptor,
+    expected: usize,
+) -> Result<Vec<Stream>, SessionError> {
+    let mut streams = Vec::new();
+    while streams.len() < expected {
+        let stream = acceptor.accept().await;
+        streams.push(stream.ok_or(SessionError::NoStreams)?);
+    }
+    Ok(streams)
+}
+
 /// SPDY on a connection that leaves HTTP; its driver is a task.
-pub(super) async fn connect(upgraded: OnUpgrade, tasks: &Tasks) -> Result<Acceptor, Failure> {
+pub(super) async fn connect(upgraded: OnUpgrade, tasks: &Tasks) -> Result<Acceptor, SessionError> {
     let (acceptor, driver) = k3s_spdy::connect(TokioIo::new(upgraded.await?));
     tasks.spawn_until_stopped("spdy", async move {
         if let Err(error) = driver.await {
@@ -159,7 +155,7 @@ pub(super) async fn connect(upgraded: OnUpgrade, tasks: &Tasks) -> Result<Accept
 
 impl Output {
     /// Output of the process.
-    pub(super) async fn data(&mut self, channel: u8, data: Vec<u8>) -> Result<(), Failure> {
+    pub(super) async fn data(&mut self, channel: u8, data: Vec<u8>) -> Result<(), SessionError> {
         let stream = match self {
             Self::WebSocket(sink) => {
                 return Ok(sink.send(Message::binary(message(channel, &data))).await?);
@@ -171,20 +167,17 @@ impl Output {
         if stream.write(data.into()).await {
             Ok(())
         } else {
-            Err("the client left".into())
+            Err(SessionError::Left)
         }
     }
 
     /// The end, with the status where there is one.
-    pub(super) async fn end(self, status: Option<Value>) -> Result<(), Failure> {
+    pub(super) async fn end(self, status: Option<Value>) -> Result<(), SessionError> {
         match self {
             Self::WebSocket(mut sink) => {
                 if let Some(status) = status {
-                    sink.send(Message::binary(message(
-                        ERROR,
-                        status.to_string().as_bytes(),
-                    )))
-                    .await?;
+                    let status = message(ERROR, status.to_string().as_bytes());
+                    sink.send(Message::binary(status)).await?;
                 }
                 // Clients take a close without a status (1005) for a broken connection.
                 let normal = CloseFrame {
@@ -215,17 +208,17 @@ impl Output {
 
 impl Input {
     /// What comes next; none when the client left.
-    pub(super) async fn next(&mut self) -> Result<Option<Said>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Option<Received>, SessionError> {
         match self {
-            Self::WebSocket(source, version) => websocket_said(source, *version).await,
+            Self::WebSocket(source, version) => receive_websocket(source, *version).await,
             Self::Spdy {
                 stdin,
                 resize,
                 acceptor,
             } => loop {
                 tokio::select! {
-                    data = receive(stdin) => return Ok(Some(data.map_or(Said::HalfClose, Said::Data))),
-                    Some(size) = receive(resize) => return Ok(Some(Said::Resize(size))),
+                    data = receive(stdin) => return Ok(Some(data.map_or(Received::HalfClose, Received::Data))),
+                    Some(size) = receive(resize) => return Ok(Some(Received::Resize(size))),
                     // A further stream has no meaning here and is reset by its end.
                     further = acceptor.accept() => if further.is_none() { return Ok(None) },
                 }
@@ -246,10 +239,10 @@ async fn receive(stream: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
     data
 }
 
-async fn websocket_said(
+async fn receive_websocket(
     source: &mut SplitStream<Socket>,
     version: Version,
-) -> Result<Option<Said>, Failure> {
+) -> Result<Option<Received>, SessionError> {
     while let Some(received) = source.next().await {
         let data: Bytes = match received? {
             Message::Binary(data) => data,
@@ -259,9 +252,9 @@ async fn websocket_said(
             _ => continue,
         };
         match channel::parse(version, &data) {
-            channel::Input::Data(_) => return Ok(Some(Said::Data(data.slice(1..)))),
-            channel::Input::Resize(_) => return Ok(Some(Said::Resize(data.slice(1..)))),
-            channel::Input::HalfClose => return Ok(Some(Said::HalfClose)),
+            channel::Input::Data(_) => return Ok(Some(Received::Data(data.slice(1..)))),
+            channel::Input::Resize(_) => return Ok(Some(Received::Resize(data.slice(1..)))),
+            channel::Input::HalfClose => return Ok(Some(Received::HalfClose)),
             channel::Input::Nothing => {}
         }
     }

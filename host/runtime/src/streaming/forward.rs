@@ -15,7 +15,8 @@ use k3s_sys::namespace::{self, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::client::{self, Failure};
+use super::client;
+use super::error::SessionError;
 
 /// Streams whose counterpart is not there yet; more are reset.
 const MAX_UNPAIRED: usize = 256;
@@ -43,7 +44,7 @@ pub(super) async fn run(
     sandbox: String,
     netns: Option<PathBuf>,
     tasks: &Tasks,
-) -> Result<(), Failure> {
+) -> Result<(), SessionError> {
     let target = Target { sandbox, netns };
     let mut acceptor = client::connect(upgraded, tasks).await?;
     let mut unpaired: HashMap<String, Stream> = HashMap::new();
@@ -191,7 +192,7 @@ async fn copy(connection: TcpStream, data: Stream) {
                 break;
             }
         }
-        // The server may still have something to say; only its end is the end of all.
+        // The server may still send; the connection ends when the server ends it.
         let _gone = write.shutdown().await;
         std::future::pending::<()>().await;
     };

@@ -51,7 +51,7 @@ pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Respons
             (connection, offer) => session::run(connection, offer, &own).await,
         };
         if let Err(error) = ended {
-            tracing::debug!(error = chain(&*error), "streaming session ended");
+            tracing::debug!(error = chain(&error), "streaming session ended");
         }
     });
     response

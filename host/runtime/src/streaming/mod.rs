@@ -7,6 +7,7 @@
 
 mod channel;
 mod client;
+mod error;
 mod forward;
 mod handshake;
 mod session;

@@ -1,27 +1,29 @@
 //! One exec or attach: octets between a client and a process in a shim.
 
-use k3s_base::error::chain;
 use std::time::Duration;
 
+use k3s_base::error::chain;
+
 use super::channel::{self, STDERR, STDOUT};
-use super::client::{self, Failure, Input, Output, Said, Wants};
+use super::client::{self, Input, Options, Output, Received};
+use super::error::SessionError;
 use super::handshake::Connection;
 use super::{Offer, Shared};
 use crate::pod::{Frame, ShimStream};
 use crate::shim::protocol::{Exec, ExecExit, Kind, Request};
 
-/// How long a client has to take note of the end.
+/// How long a client has to read what was sent at the end.
 const LINGER: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     connection: Connection,
     offer: Offer,
     shared: &Shared,
-) -> Result<(), Failure> {
-    let (sandbox, request, wants) = request_of(offer)?;
-    let (mut output, mut input) = client::open(connection, &wants, &shared.tasks).await?;
+) -> Result<(), SessionError> {
+    let (sandbox, request, options) = request_of(offer)?;
+    let (mut output, mut input) = client::open(connection, &options, &shared.tasks).await?;
     let status = match shared.manager.shim(&sandbox).open(&request).await {
-        Ok(shim) => pipe(shim, &mut output, &mut input, &wants).await?,
+        Ok(shim) => pipe(shim, &mut output, &mut input, &options).await?,
         Err(error) => Some(channel::failure_status(&chain(&error))),
     };
     output.end(status).await?;
@@ -33,10 +35,10 @@ pub(super) async fn run(
     Ok(())
 }
 
-fn request_of(offer: Offer) -> Result<(String, Request, Wants), Failure> {
+fn request_of(offer: Offer) -> Result<(String, Request, Options), SessionError> {
     match offer {
         Offer::Exec { sandbox, request } => {
-            let wants = Wants {
+            let options = Options {
                 stdin: request.stdin,
                 stdout: request.stdout,
                 stderr: request.stderr,
@@ -51,10 +53,10 @@ fn request_of(offer: Offer) -> Result<(String, Request, Wants), Failure> {
                 stdout: request.stdout,
                 stderr: request.stderr,
             };
-            Ok((sandbox, Request::Exec(exec), wants))
+            Ok((sandbox, Request::Exec(exec), options))
         }
         Offer::Attach { sandbox, request } => {
-            let wants = Wants {
+            let options = Options {
                 stdin: request.stdin,
                 stdout: request.stdout,
                 stderr: request.stderr,
@@ -67,10 +69,10 @@ fn request_of(offer: Offer) -> Result<(String, Request, Wants), Failure> {
                     id: request.container_id,
                     stdin: request.stdin,
                 },
-                wants,
+                options,
             ))
         }
-        Offer::PortForward { .. } => Err("an exec connection came to a port-forward URL".into()),
+        Offer::PortForward { .. } => Err(SessionError::Kind),
     }
 }
 
@@ -79,10 +81,10 @@ async fn pipe(
     shim: ShimStream,
     output: &mut Output,
     input: &mut Input,
-    wants: &Wants,
-) -> Result<Option<serde_json::Value>, Failure> {
+    options: &Options,
+) -> Result<Option<serde_json::Value>, SessionError> {
     let ShimStream { mut reader, writer } = shim;
-    let input = forward_input(input, writer, wants.stdin);
+    let input = forward_input(input, writer, options.stdin);
     tokio::pin!(input);
     loop {
         let frame = tokio::select! {
@@ -93,10 +95,11 @@ async fn pipe(
         match frame {
             None => return Ok(Some(channel::failure_status("the container's shim ended"))),
             Some((Kind::Exit, payload)) => {
-                let exit: ExecExit = serde_json::from_slice(&payload)?;
-                return Ok(Some(channel::exit_status(&wants.command, exit.code)));
+                let exit: ExecExit =
+                    serde_json::from_slice(&payload).map_err(SessionError::Exit)?;
+                return Ok(Some(channel::exit_status(&options.command, exit.code)));
             }
-            Some(frame) => forward_output(output, frame, wants).await?,
+            Some(frame) => forward_output(output, frame, options).await?,
         }
     }
 }
@@ -104,34 +107,34 @@ async fn pipe(
 async fn forward_output(
     output: &mut Output,
     (kind, payload): Frame,
-    wants: &Wants,
-) -> Result<(), Failure> {
+    options: &Options,
+) -> Result<(), SessionError> {
     match kind {
-        Kind::Stdout if wants.stdout => output.data(STDOUT, payload).await,
-        Kind::Stderr if wants.stderr => output.data(STDERR, payload).await,
+        Kind::Stdout if options.stdout => output.data(STDOUT, payload).await,
+        Kind::Stderr if options.stderr => output.data(STDERR, payload).await,
         _ => Ok(()),
     }
 }
 
-/// Returns when the client left. A process that takes no more input has ended: its output and exit code
+/// Returns when the client left. A process that accepts no more input has ended: its output and exit code
 /// are still to come, so the session goes on without it.
 async fn forward_input(
     input: &mut Input,
     writer: crate::pod::FrameWriter,
     stdin: bool,
-) -> Result<(), Failure> {
+) -> Result<(), SessionError> {
     let mut writer = Some(writer);
-    while let Some(said) = input.next().await? {
-        let (kind, data) = match &said {
-            Said::Data(data) if stdin => (Kind::Stdin, data.as_ref()),
-            Said::Resize(size) => (Kind::Resize, size.as_ref()),
-            Said::HalfClose if stdin => (Kind::StdinEof, [].as_slice()),
+    while let Some(received) = input.next().await? {
+        let (kind, data) = match &received {
+            Received::Data(data) if stdin => (Kind::Stdin, data.as_ref()),
+            Received::Resize(size) => (Kind::Resize, size.as_ref()),
+            Received::HalfClose if stdin => (Kind::StdinEof, [].as_slice()),
             _ => continue,
         };
         if let Some(open) = &mut writer
             && let Err(error) = open.send(kind, data).await
         {
-            tracing::debug!(error = chain(&error), "the process takes no more input");
+            tracing::debug!(error = chain(&error), "the process accepts no more input");
             writer = None;
         }
     }

@@ -1,9 +1,11 @@
-//! Why a registry gave nothing.
+//! Why something could not be fetched from a registry.
 
 use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
+
+use crate::image::error::ContentError;
 
 /// A peer that sends nothing for this long is given up.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,13 +53,16 @@ pub(crate) enum RegistryError {
     /// The endpoint sent more than it announced, or redirected in circles.
     #[error("{url}: {detail}")]
     Content { url: String, detail: String },
+    /// The download is not what was asked for, or its digest is none.
+    #[error(transparent)]
+    Blob(#[from] ContentError),
     /// The download cannot be written.
     #[error("cannot write the download")]
     File(#[from] io::Error),
 }
 
 impl RegistryError {
-    /// Another try at the same place may help.
+    /// Another attempt at the same place may help.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Idle { .. } => true,
