@@ -48,7 +48,7 @@ pub fn data_dir_from(env: impl Fn(&str) -> Option<String>) -> PathBuf {
 
 /// The parser of `k3s server`, for its help text.
 #[must_use]
-pub fn server_command() -> Command {
+fn server_command() -> Command {
     let mut command = Command::new("k3s server")
         .about("Run a Kubernetes server: datastore, API, controllers, scheduler and node in one process")
         .no_binary_name(true)

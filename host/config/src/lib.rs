@@ -20,7 +20,7 @@ mod node_args;
 mod plugin;
 mod settings;
 
-pub use command::{Parsed, data_dir_from, parse_server, server_command};
+pub use command::{Parsed, data_dir_from, parse_server};
 pub use component::{Disabled, PackagedComponent};
 pub use error::{ConfigError, Refusal};
 pub use flags::runtime::DEFAULT_REGISTRIES;

@@ -36,7 +36,7 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// For any other scheme: CRI over TCP has no authentication.
-pub fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
+fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
     let path = endpoint
         .strip_prefix("unix://")
         .or_else(|| endpoint.strip_prefix("unix:"))
@@ -52,7 +52,7 @@ pub fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
 ///
 /// # Errors
 /// When the endpoint is not a Unix socket or nothing listens there yet.
-pub async fn connect_channel(endpoint: &str) -> Result<Channel, ConnectError> {
+async fn connect_channel(endpoint: &str) -> Result<Channel, ConnectError> {
     let path = socket_path(endpoint)?;
     let connector = tower::service_fn(move |_: Uri| {
         let path = path.clone();

@@ -14,7 +14,7 @@ pub use k8s_cri::v1;
 /// The error type of every call.
 pub use tonic::{Code, Status};
 
-pub use client::{ConnectError, ImageClient, RuntimeClient, connect, connect_channel, socket_path};
+pub use client::{ConnectError, ImageClient, RuntimeClient, connect};
 pub use server::{Incoming, UnixConnection, bind};
 
 /// The largest message either side accepts: what the kubelet allows (16 MiB,

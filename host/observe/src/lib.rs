@@ -9,4 +9,4 @@ mod timeline;
 pub use logging::{LogOptions, init_logging};
 pub use metrics::Metrics;
 pub use prometheus_client;
-pub use timeline::{Milestone, Timeline};
+pub use timeline::Timeline;

@@ -22,7 +22,7 @@ impl Error {
 
     /// Whether the object changed under the writer: normal in a busy cluster, not worth a warning.
     #[must_use]
-    pub fn is_race(&self) -> bool {
+    pub(crate) fn is_race(&self) -> bool {
         matches!(self, Self::Api(error) if error.is_conflict() || error.is_not_found() || error.is_already_exists())
     }
 }

@@ -112,7 +112,7 @@ impl Flag {
 
     /// The line for `--help`, with choices and default.
     #[must_use]
-    pub fn help_line(&self) -> String {
+    pub(crate) fn help_line(&self) -> String {
         let mut line = self.help.to_owned();
         if let Some(choices) = self.choices {
             let names = (choices.names)().join(", ");
