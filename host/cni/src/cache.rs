@@ -1,14 +1,14 @@
-//! The results of attachments, kept on disk until they are undone: a plugin is asked to undo what it
-//! did with the configuration and result of then, whatever the configuration is now.
+//! The results of attachments, kept on disk until they are undone: a plugin undoes what it did with the
+//! configuration and result of that time, whatever the configuration is now.
 //!
 //! Folder and form are libcni's (`libcni/api.go`, `cniCacheV1`), so that a node can change its runtime.
 
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use k3s_base::error::Sentence;
+use k3s_base::error::{Sentence, chain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -42,6 +42,19 @@ struct Document {
     #[serde(default)]
     capability_args: Option<Map<String, Value>>,
     result: Value,
+}
+
+/// Why a kept result cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum KeptError {
+    #[error("cannot read the file")]
+    Read(#[from] io::Error),
+    #[error("malformed document")]
+    Json(#[from] serde_json::Error),
+    #[error("the configuration is not base64")]
+    Base64(#[from] base64::DecodeError),
+    #[error("the configuration cannot be used")]
+    List(#[from] Sentence),
 }
 
 /// The folder.
@@ -90,23 +103,20 @@ impl Cache {
             if container.is_some_and(|container| !name.contains(container)) {
                 continue;
             }
-            match std::fs::read(entry.path())
-                .map_err(|e| Sentence::from(e.to_string()))
-                .and_then(|bytes| read(&bytes))
-            {
+            match read(&entry.path()) {
                 Ok(Some(kept)) if container.is_none_or(|c| c == kept.attachment.container) => {
                     found.push(kept)
                 }
                 Ok(_) => {}
-                Err(reason) => {
-                    tracing::warn!(file = %entry.path().display(), %reason, "a kept network result is left out")
+                Err(error) => {
+                    tracing::warn!(file = %entry.path().display(), error = chain(&error), "a kept network result is left out")
                 }
             }
         }
         Ok(found)
     }
 
-    /// Forgets an attachment; one that is unknown is no error.
+    /// Forgets an attachment; an unknown one is not an error.
     pub(crate) fn forget(&self, network: &str, attachment: &Attachment) -> io::Result<()> {
         match std::fs::remove_file(self.path(network, attachment)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -123,18 +133,13 @@ impl Cache {
 }
 
 /// None for other kinds of documents.
-fn read(bytes: &[u8]) -> Result<Option<Kept>, Sentence> {
-    let document: Document =
-        serde_json::from_slice(bytes).map_err(|e| Sentence::from(e.to_string()))?;
+fn read(path: &Path) -> Result<Option<Kept>, KeptError> {
+    let document: Document = serde_json::from_slice(&std::fs::read(path)?)?;
     if document.kind != KIND {
         return Ok(None);
     }
-    let config = STANDARD
-        .decode(&document.config)
-        .map_err(|e| Sentence::from(e.to_string()))?;
-    let list = Conflist::parse(
-        serde_json::from_slice(&config).map_err(|e| Sentence::from(e.to_string()))?,
-    )?;
+    let config = STANDARD.decode(&document.config)?;
+    let list = Conflist::parse(serde_json::from_slice(&config)?)?;
     let args: Vec<String> = document
         .cni_args
         .unwrap_or_default()

@@ -4,7 +4,7 @@ use k3s_base::error::Sentence;
 use k3s_runtime::{Bandwidth, PortMapping, Protocol, SandboxNetwork};
 use serde_json::{Map, Value, json};
 
-/// Bits that may come at once; what containerd asks for, since Kubernetes has no word for it.
+/// The burst of a limited rate, in bits: containerd's value, since Kubernetes does not define one.
 const BURST_BITS: u64 = u32::MAX as u64;
 /// The interface of a pod.
 pub(crate) const INTERFACE: &str = "eth0";

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use k3s_base::error::Sentence;
+use k3s_base::error::{Sentence, chain};
 use serde_json::{Map, Value};
 
-/// The newest version of the specification that is spoken here.
+/// The newest supported version of the specification.
 const NEWEST: Version = Version(1, 1, 0);
 /// From here on `CHECK` exists.
 const WITH_CHECK: Version = Version(0, 4, 0);
@@ -16,9 +16,9 @@ const LIMIT_BYTES: u64 = 1 << 20;
 
 /// Why there is no network.
 #[derive(Debug, thiserror::Error)]
-pub enum ConflistError {
+pub(crate) enum ConflistError {
     /// A file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{}", .path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -26,12 +26,22 @@ pub enum ConflistError {
         #[source]
         source: std::io::Error,
     },
-    /// A file says something that cannot be used.
-    #[error("{path}: {reason}")]
+    /// A file is not JSON.
+    #[error("{}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file has a value that cannot be used.
+    #[error("{}", .path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
         /// What is wrong.
+        #[source]
         reason: Sentence,
     },
 }
@@ -52,7 +62,7 @@ impl Version {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conflist {
     pub(crate) name: String,
-    /// As the plugins are told.
+    /// The version of the specification that the plugins are called with.
     pub(crate) version: String,
     pub(crate) plugins: Vec<Map<String, Value>>,
     disable_check: bool,
@@ -63,20 +73,20 @@ pub(crate) struct Conflist {
 
 impl Conflist {
     /// The first usable list, by name of file, of the first folder that has one (libcni and
-    /// containerd take the first too). Files that cannot be used are passed over, with a warning.
+    /// containerd use the first too). Files that cannot be used are skipped, with a warning.
     pub(crate) fn find(folders: &[PathBuf]) -> Option<Self> {
         folders.iter().find_map(|folder| {
             let files = match files(folder) {
                 Ok(files) => files,
                 Err(error) => {
-                    tracing::warn!(folder = %folder.display(), %error, "network configurations cannot be listed");
+                    tracing::warn!(folder = %folder.display(), error = chain(&error), "network configurations cannot be listed");
                     return None;
                 }
             };
             files.iter().find_map(|file| match Self::read(file) {
                 Ok(list) => Some(list),
                 Err(error) => {
-                    tracing::warn!(%error, "not a usable network configuration");
+                    tracing::warn!(error = chain(&error), "not a usable network configuration");
                     None
                 }
             })
@@ -95,8 +105,13 @@ impl Conflist {
         if std::fs::metadata(path).map_err(read)?.len() > LIMIT_BYTES {
             return Err(invalid(format!("larger than {LIMIT_BYTES} bytes").into()));
         }
-        let document: Value = serde_json::from_slice(&std::fs::read(path).map_err(read)?)
-            .map_err(|e| invalid(e.to_string().into()))?;
+        let document: Value =
+            serde_json::from_slice(&std::fs::read(path).map_err(read)?).map_err(|source| {
+                ConflistError::Malformed {
+                    path: path.to_owned(),
+                    source,
+                }
+            })?;
         Self::parse(document).map_err(invalid)
     }
 
@@ -212,7 +227,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The version to speak: the newest common one of `cniVersions`, else `cniVersion`.
+/// The version to use: the newest common one of `cniVersions`, else `cniVersion`.
 fn version(document: &Map<String, Value>) -> Result<String, Sentence> {
     let list = document.get("cniVersions").and_then(Value::as_array);
     let known = list

@@ -11,14 +11,14 @@ use tokio::process::Command;
 
 /// A plugin that takes longer is killed. Kubernetes gives the whole sandbox four minutes.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// A result is a few KiB; one that says more is not believed.
+/// A result is a few KiB; more is not read.
 const OUTPUT_LIMIT: u64 = 1 << 20;
 /// "Try again later", of the specification.
 const TRY_LATER: u32 = 11;
 /// STATUS: "the plugin is not available".
 const NOT_AVAILABLE: u32 = 50;
 
-/// What a plugin is asked to do.
+/// The operation of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Add,
@@ -56,7 +56,7 @@ pub(crate) struct Attachment {
 pub(crate) enum ExecError {
     #[error("no plugin {name:?} in {}", shown(.folders))]
     Missing { name: String, folders: Vec<PathBuf> },
-    #[error("plugin {name:?}: {source}")]
+    #[error("cannot run plugin {name:?}")]
     Run {
         name: String,
         #[source]
@@ -71,6 +71,12 @@ pub(crate) enum ExecError {
         code: u32,
         message: String,
     },
+    #[error("the answer of plugin {name:?} is not a JSON document")]
+    Answer {
+        name: String,
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 impl ExecError {
@@ -79,6 +85,7 @@ impl ExecError {
         match self {
             Self::Missing { .. } | Self::Run { .. } | Self::TimedOut { .. } => true,
             Self::Failed { code, .. } => matches!(*code, TRY_LATER | NOT_AVAILABLE),
+            Self::Answer { .. } => false,
         }
     }
 }
@@ -91,7 +98,7 @@ fn shown(folders: &[PathBuf]) -> String {
         .join(", ")
 }
 
-/// Calls `name` from the first folder that has it. The answer is null when the plugin says nothing.
+/// Calls `name` from the first folder that has it. The answer is null when the plugin prints nothing.
 pub(crate) async fn call(
     folders: &[PathBuf],
     name: &str,
@@ -163,7 +170,7 @@ async fn run_plugin(
     let bytes = input.to_string().into_bytes();
     let write = async move {
         if let Some(mut stdin) = stdin {
-            // A plugin that fails early does not read everything; its answer says why.
+            // A plugin that fails early does not read everything; its answer has the reason.
             let _ = stdin.write_all(&bytes).await;
         }
     };
@@ -183,7 +190,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>
     };
     let mut limited = stream.take(OUTPUT_LIMIT);
     limited.read_to_end(&mut bytes).await?;
-    // What comes beyond the limit is thrown away, so that the plugin can end.
+    // What exceeds the limit is discarded, so that the plugin can end.
     tokio::io::copy(&mut limited.into_inner(), &mut tokio::io::sink()).await?;
     Ok(bytes)
 }
@@ -207,31 +214,34 @@ impl Output {
         };
         if !self.success {
             return Err(match serde_json::from_slice::<Failure>(&self.stdout) {
-                Ok(said) if !said.msg.is_empty() => failed(said.code, join(said)),
-                _ => failed(0, self.words()),
+                Ok(failure) if !failure.msg.is_empty() => failed(failure.code, join(failure)),
+                _ => failed(0, self.plain_text()),
             });
         }
         if self.stdout.iter().all(u8::is_ascii_whitespace) {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.stdout)
-            .map_err(|e| failed(0, format!("its answer is no JSON document: {e}")))
+        serde_json::from_slice(&self.stdout).map_err(|source| ExecError::Answer {
+            name: name.to_owned(),
+            source,
+        })
     }
 
-    /// What it said in plain words, the end of it.
-    fn words(&self) -> String {
+    /// The end of what it printed.
+    fn plain_text(&self) -> String {
         const MOST: usize = 500;
-        let said = if self.stderr.is_empty() {
+        let printed = if self.stderr.is_empty() {
             &self.stdout
         } else {
             &self.stderr
         };
         let text = String::from_utf8_lossy(
-            said.get(said.len().saturating_sub(MOST)..)
+            printed
+                .get(printed.len().saturating_sub(MOST)..)
                 .unwrap_or_default(),
         );
         if text.trim().is_empty() {
-            "it says nothing".to_owned()
+            "it printed nothing".to_owned()
         } else {
             text.trim().to_owned()
         }
@@ -278,12 +288,8 @@ mod tests {
             "plugin \"bridge\" failed (ADD): panic: no"
         );
         assert!(!error.is_retryable());
-        assert!(
-            read(output(true, "hello", ""))
-                .unwrap_err()
-                .to_string()
-                .contains("no JSON")
-        );
+        let error = read(output(true, "hello", "")).unwrap_err();
+        assert!(matches!(error, ExecError::Answer { .. }), "{error}");
         assert_eq!(read(output(true, "\n", "")).unwrap(), Value::Null);
     }
 }

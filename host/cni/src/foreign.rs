@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use k3s_base::error::Sentence;
+use k3s_base::error::{Sentence, chain};
 use k3s_lifecycle::Tasks;
 use k3s_runtime::{NetworkError, PodIps, PodNetwork, SandboxNetwork};
 use serde_json::{Map, Value, json};
@@ -51,7 +51,7 @@ impl ForeignNetwork {
         }
     }
 
-    /// Upstream's words, which people look for.
+    /// Upstream's text, which people search for.
     fn list(&self) -> Result<Conflist, NetworkError> {
         let message = "Network plugin returns error: cni plugin not initialized".to_owned();
         self.current.read().clone().ok_or(NetworkError {
@@ -62,7 +62,7 @@ impl ForeignNetwork {
 
     async fn undo(&self, kept: &Kept) -> Result<(), NetworkError> {
         let mut attachment = kept.attachment.clone();
-        // A namespace that is gone is named by nothing at all.
+        // The specification wants an empty name for a namespace that is gone.
         if !std::path::Path::new(&attachment.netns).exists() {
             attachment.netns.clear();
         }
@@ -93,21 +93,25 @@ impl ForeignNetwork {
             .map_err(failed)
     }
 
-    /// Undoes what belongs to no sandbox, and looks whether what belongs to one is still there.
+    /// Undoes what belongs to no sandbox, and checks that what belongs to one still exists.
     async fn sweep(&self, valid: &BTreeSet<&str>) -> Result<(), NetworkError> {
         for kept in self.cache.find(None).map_err(io)? {
             if !valid.contains(kept.attachment.container.as_str()) {
                 self.undo(&kept).await?;
             } else if kept.list.can_check()
-                && let Err(error) = self.look(&kept).await
+                && let Err(error) = self.check_kept(&kept).await
             {
-                tracing::warn!(container = kept.attachment.container, %error, "a pod's network is not as it was made");
+                tracing::warn!(
+                    container = kept.attachment.container,
+                    error = chain(&error),
+                    "a pod's network is not as it was made"
+                );
             }
         }
         Ok(())
     }
 
-    async fn look(&self, kept: &Kept) -> Result<(), NetworkError> {
+    async fn check_kept(&self, kept: &Kept) -> Result<(), NetworkError> {
         for plugin in &kept.list.plugins {
             let input = kept
                 .list
@@ -122,7 +126,7 @@ impl ForeignNetwork {
 fn failed(error: ExecError) -> NetworkError {
     NetworkError {
         retryable: error.is_retryable(),
-        message: error.to_string(),
+        message: chain(&error),
     }
 }
 
@@ -135,7 +139,7 @@ fn invalid(reason: Sentence) -> NetworkError {
 
 fn io(error: std::io::Error) -> NetworkError {
     NetworkError {
-        message: format!("the cache of network results: {error}"),
+        message: format!("the cache of network results: {}", chain(&error)),
         retryable: true,
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_base::error::Sentence;
+use k3s_base::error::{Sentence, chain};
 use k3s_lifecycle::Tasks;
 use k3s_runtime::{NetworkError, PodNetwork, PortMapping, Protocol, SandboxNetwork};
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ use tokio::sync::Semaphore;
 
 use crate::result;
 
-/// Callers at a time; a node starts at most some hundred pods at once. Further ones wait in line.
+/// Callers at a time; a node starts at most some hundred pods at once. Further ones wait.
 const CALLERS: usize = 256;
 /// Bytes of a request.
 const REQUEST_LIMIT: u64 = 1 << 20;
-/// How long a caller may take to ask.
+/// How long a caller may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After an `accept` that failed (no file descriptors left).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub struct ServeError {
     source: std::io::Error,
 }
 
-/// One call, as the plugin got it.
+/// One call, as the plugin received it.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Call {
@@ -103,7 +103,7 @@ async fn accept(listener: UnixListener, network: Arc<dyn PodNetwork>, tasks: Tas
         let network = network.clone();
         tasks.spawn("caller", async move {
             if let Err(error) = answer(stream, &*network).await {
-                tracing::debug!(%error, "a CNI call was cut off");
+                tracing::debug!(error = chain(&error), "a CNI call was cut off");
             }
             drop(place);
         });
@@ -111,7 +111,7 @@ async fn accept(listener: UnixListener, network: Arc<dyn PodNetwork>, tasks: Tas
 }
 
 async fn answer(mut stream: UnixStream, network: &dyn PodNetwork) -> std::io::Result<()> {
-    // The socket's mode says the same; a descriptor may have been handed on.
+    // The socket's mode already excludes others, but a descriptor may have been passed on.
     if stream.peer_cred()?.uid() != 0 {
         return Ok(());
     }
@@ -122,7 +122,10 @@ async fn answer(mut stream: UnixStream, network: &dyn PodNetwork) -> std::io::Re
         .map_err(std::io::Error::other)??;
     let answer = match serde_json::from_slice::<Call>(&bytes) {
         Ok(call) => handle(&call, network).await,
-        Err(error) => failure("1.0.0", FAILED, format!("the call cannot be read: {error}")),
+        Err(error) => {
+            let message = format!("the call cannot be read: {}", chain(&error));
+            failure("1.0.0", FAILED, message)
+        }
     };
     stream.write_all(&serde_json::to_vec(&answer)?).await?;
     stream.shutdown().await

@@ -1,5 +1,5 @@
 //! Makes foreign container runtimes call this executable: a configuration in their folder, and links
-//! where they look for plugins.
+//! in their folders of plugins.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const NETWORK: &str = "cbr0";
 /// The file's name; the first in order counts.
 const FILE: &str = "10-k3s.conflist";
 
-/// Where foreign runtimes look.
+/// The folders of foreign runtimes.
 #[derive(Clone, Debug)]
 pub struct InstallPaths {
     /// `/etc/cni/net.d`.
@@ -46,7 +46,7 @@ pub enum InstallError {
         #[source]
         source: io::Error,
     },
-    /// Another configuration would be taken instead.
+    /// Another configuration would win.
     #[error(
         "{path} has another pod network, {name:?}; remove its file, or use --flannel-backend=none"
     )]
@@ -96,7 +96,7 @@ pub fn install(paths: &InstallPaths, socket: &Path, executable: &Path) -> Result
     }
 }
 
-/// Takes back what [`install`] wrote; nothing of anybody else.
+/// Removes what [`install`] wrote and nothing else.
 ///
 /// # Errors
 /// When something is there and cannot be removed.

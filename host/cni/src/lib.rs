@@ -5,8 +5,8 @@
 //! side: a foreign container runtime calls this executable as a CNI plugin, which forwards to the pod
 //! network of the running server over a socket that only root may use.
 //!
-//! Follows the specification 1.1 (and 0.3 to 1.0, which plugins still speak) and, where it leaves things
-//! open, libcni: which configuration is taken, the cache of results, the arguments of Kubernetes.
+//! Follows the specification 1.1 (and 0.3 to 1.0, which plugins still use) and, where it leaves things
+//! open, libcni: the choice of the configuration, the cache of results, the arguments of Kubernetes.
 //!
 //! Tasks owned: one that watches the folders of conflists, one that serves the socket and one per caller.
 //! Bounds: a plugin's output, its time, callers of the socket, and their messages.
@@ -31,7 +31,6 @@ mod plugin;
 mod result;
 mod watch;
 
-pub use conflist::ConflistError;
 pub use foreign::{ForeignNetwork, ForeignOptions};
 pub use forward::{ServeError, serve};
 pub use install::{InstallError, InstallPaths, install, uninstall};

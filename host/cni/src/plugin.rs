@@ -7,35 +7,36 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use serde_json::{Value, json};
 
 use crate::forward::{Answer, Call};
 
 /// Where the server listens unless the configuration's `socket` says otherwise.
 const SOCKET: &str = "/run/k3s/cni.sock";
-/// Versions of the specification that are spoken.
+/// The supported versions of the specification.
 const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
-/// Longer than the server takes for anything.
+/// Longer than any call takes in the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The server is not there: "try again later".
 const TRY_LATER: u32 = 11;
 /// The input cannot be decoded.
 const UNDECODABLE: u32 = 6;
 
-/// Whether this process was started as a CNI plugin: without words, and with a command in its
+/// Whether this process was started as a CNI plugin: without arguments, and with a command in its
 /// environment.
 #[must_use]
 pub fn is_plugin_invocation() -> bool {
     std::env::args_os().len() == 1 && std::env::var_os("CNI_COMMAND").is_some()
 }
 
-/// Does what the environment says, prints the answer and ends.
+/// Performs the call that the environment describes and prints its answer.
 #[must_use]
 pub fn plugin_main() -> ExitCode {
     let answer = run();
     if !answer.output.is_null() {
         let mut stdout = std::io::stdout().lock();
-        // Nobody is left to be told if this fails.
+        // There is no other way to report a failure of this.
         let _ = writeln!(stdout, "{}", answer.output);
     }
     if answer.failed {
@@ -54,20 +55,11 @@ fn run() -> Answer {
             output: json!({"cniVersion": "1.1.0", "supportedVersions": VERSIONS}),
         };
     }
-    let mut input = Vec::new();
-    let read = std::io::stdin()
-        .lock()
-        .read_to_end(&mut input)
-        .map_err(|e| e.to_string());
-    let config = match read
-        .and_then(|_| serde_json::from_slice::<Value>(&input).map_err(|e| e.to_string()))
-    {
+    let config = match read_config() {
         Ok(config) => config,
-        Err(why) => {
-            return failure(
-                UNDECODABLE,
-                format!("the configuration on standard input: {why}"),
-            );
+        Err(error) => {
+            let message = format!("the configuration on standard input: {}", chain(&error));
+            return failure(UNDECODABLE, message);
         }
     };
     let socket = config
@@ -83,12 +75,17 @@ fn run() -> Answer {
         args: variable("CNI_ARGS"),
         config,
     };
-    ask(Path::new(&socket), &call).unwrap_or_else(|why| {
-        failure(
-            TRY_LATER,
-            format!("the k3s server does not answer at {socket}: {why}"),
-        )
+    ask(Path::new(&socket), &call).unwrap_or_else(|error| {
+        let error = chain(&error);
+        let message = format!("the k3s server does not answer at {socket}: {error}");
+        failure(TRY_LATER, message)
     })
+}
+
+fn read_config() -> std::io::Result<Value> {
+    let mut input = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut input)?;
+    Ok(serde_json::from_slice(&input)?)
 }
 
 fn failure(code: u32, message: String) -> Answer {

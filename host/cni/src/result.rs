@@ -45,7 +45,7 @@ pub(crate) fn addresses(result: &Value) -> Result<PodIps, Sentence> {
     }
 }
 
-/// A result of ours in the version that the caller speaks.
+/// A result of this plugin in the caller's version of the specification.
 pub(crate) fn make(version: &str, interface: &str, netns: &str, addresses: &PodIps) -> Value {
     // Before 1.0 each address said of which family it is.
     let old = version.starts_with("0.");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
+use k3s_base::error::chain;
 use parking_lot::RwLock;
 
 use crate::conflist::Conflist;
@@ -19,7 +20,10 @@ pub(crate) type Current = Arc<RwLock<Option<Conflist>>>;
 /// exist are made, so that what is put there later is seen.
 pub(crate) async fn follow(folders: Vec<PathBuf>, current: Current) {
     if let Err(error) = watch(&folders, &current).await {
-        tracing::error!(%error, "changes of the network configuration go unnoticed until the next start");
+        tracing::error!(
+            error = chain(&error),
+            "changes of the network configuration go unnoticed until the next start"
+        );
     }
 }
 
