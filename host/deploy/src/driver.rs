@@ -1,4 +1,4 @@
-//! The task that follows the folder.
+//! The task that watches the folder and applies what changed in it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Driver {
         let mut watch = match Watch::new() {
             Ok(watch) => watch,
             Err(error) => {
-                warn!(%error, dir = %self.config.dir.display(), "the manifests directory cannot be watched");
+                warn!(error = chain(&error), dir = %self.config.dir.display(), "the manifests directory cannot be watched");
                 return;
             }
         };
@@ -73,7 +73,7 @@ impl Driver {
         }
     }
 
-    /// Makes the folder, writes what the server brings, and defines the kind of AddOns.
+    /// Makes the folder, writes the server's own manifests, and defines the kind of AddOns.
     async fn prepare(&self) {
         let config = self.config.clone();
         let prepared = tokio::task::spawn_blocking(move || {
@@ -82,7 +82,7 @@ impl Driver {
             std::io::Result::Ok(())
         });
         if let Ok(Err(error)) = prepared.await {
-            warn!(%error, dir = %self.config.dir.display(), "cannot make the manifests directory");
+            warn!(error = chain(&error), dir = %self.config.dir.display(), "cannot make the manifests directory");
         }
         let mut backoff = RETRY.start();
         while let Err(error) = addon::define(&self.config.client).await {
@@ -96,7 +96,7 @@ impl Driver {
         match tokio::task::spawn_blocking(move || scan::scan(&dir, &disabled)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                warn!(%error, dir = %self.config.dir.display(), "cannot read the manifests directory");
+                warn!(error = chain(&error), dir = %self.config.dir.display(), "cannot read the manifests directory");
                 Found {
                     dirs: vec![self.config.dir.clone()],
                     ..Found::default()
@@ -116,9 +116,9 @@ impl Driver {
             .map(|at| at.saturating_sub(now))
     }
 
-    /// Acts on what a scan found.
+    /// Applies and deletes what a scan found.
     async fn apply_found(&mut self, found: Found) {
-        // Removing a file deletes nothing; if it comes back, it is new.
+        // Removing a file deletes nothing; if it returns, it counts as new.
         self.seen
             .retain(|path, _| found.files.contains(path) || found.disabled.contains(path));
         self.backoffs.retain(|path, _| self.seen.contains_key(path));
@@ -149,7 +149,7 @@ impl Driver {
         self.remember(path, checksum, outcome);
     }
 
-    /// Notes the outcome for a file, and when to try it again.
+    /// Records the outcome for a file, and when to try it again.
     fn remember(&mut self, path: &Path, checksum: String, outcome: Result<(), Error>) {
         let retry_at = match outcome {
             Ok(()) => {
@@ -185,12 +185,11 @@ impl Driver {
         let gvks: Vec<String> = plan::gvks(&objects).into_iter().collect();
         let message = format!("Applying manifest at {source:?}");
         self.record(&addon, EventType::Normal, "ApplyingManifest", message);
-        apply::apply(client, name, objects, &addon::gvks(&addon))
-            .await
-            .inspect_err(|error| {
-                let message = format!("Applying manifest at {source:?} failed: {}", chain(error));
-                self.record(&addon, EventType::Warning, "ApplyManifestFailed", message);
-            })?;
+        let applied = apply::apply(client, name, objects, &addon::gvks(&addon)).await;
+        applied.inspect_err(|error| {
+            let message = format!("Applying manifest at {source:?} failed: {}", chain(error));
+            self.record(&addon, EventType::Warning, "ApplyManifestFailed", message);
+        })?;
         addon::note(client, &addon, &source, checksum, &gvks.join(";")).await?;
         let message = format!("Applied manifest at {source:?}");
         self.record(&addon, EventType::Normal, "AppliedManifest", message);
@@ -224,7 +223,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Deletes an AddOn after its objects: those it remembers, and those in its file.
+    /// Deletes an AddOn after its objects: those of the kinds that it records, and those in its file.
     async fn delete_addon(&self, name: &str, addon: &Obj, path: &Path) -> Result<(), Error> {
         let client = &self.config.client;
         let message = format!("Deleting manifest at \"{}\"", path.display());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use k3s_base::error::Sentence;
 use k3s_meta::patch::PatchError;
 
 /// A file that cannot be used, or an object of it that cannot be written.
@@ -18,10 +19,16 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
-    /// It is no YAML or JSON of objects.
+    /// It is not JSON.
+    #[error("error parsing JSON")]
+    Json(#[source] serde_json::Error),
+    /// It is not YAML. The library's text shows the place in several lines; the first one names it.
+    #[error("error parsing YAML: {}", .0.to_string().lines().next().unwrap_or_default())]
+    Yaml(serde_saphyr::Error),
+    /// It is YAML or JSON, but not of objects.
     #[error("{0}")]
-    Parse(String),
-    /// What was applied last, what is wanted and what is there give no patch.
+    Objects(Sentence),
+    /// There is no patch from what was applied last and what exists to what is wanted.
     #[error("cannot make a patch")]
     Patch(#[source] PatchError),
     /// Its name cannot be that of an AddOn.
@@ -58,12 +65,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the text itself is at fault, so that only another text helps.
+    /// Whether the file itself is wrong, so that it is not tried again until it changes.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(
             self,
-            Self::Parse(_)
+            Self::Json(_)
+                | Self::Yaml(_)
+                | Self::Objects(_)
                 | Self::Patch(_)
                 | Self::TooLarge { .. }
                 | Self::Name(_)

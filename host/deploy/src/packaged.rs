@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use k3s_base::error::chain;
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -36,7 +37,11 @@ impl Packaged {
             .filter_map(|object| match serde_saphyr::to_string(object) {
                 Ok(text) => Some(format!("---\n{text}")),
                 Err(error) => {
-                    warn!(%error, component = self.name, "an object cannot be written as YAML");
+                    warn!(
+                        error = chain(&error),
+                        component = self.name,
+                        "an object cannot be written as YAML"
+                    );
                     None
                 }
             });
@@ -64,7 +69,7 @@ pub(crate) fn write(dir: &Path, packaged: &[Packaged], disabled: &[String]) {
             match put(&to, text) {
                 Ok(()) => info!(path = %to.display(), "wrote packaged manifest"),
                 Err(error) => {
-                    warn!(%error, path = %to.display(), "cannot write a packaged manifest")
+                    warn!(error = chain(&error), path = %to.display(), "cannot write a packaged manifest")
                 }
             }
         }

@@ -1,11 +1,11 @@
-//! From the text of a file to its objects: YAML or JSON, several documents, Lists taken apart.
+//! From the text of a file to its objects: YAML or JSON, several documents, the items of Lists.
 
 use k3s_meta::object;
 use serde_json::Value;
 
 use crate::error::Error;
 
-/// Objects of one file.
+/// Most objects of one file; a file with more is refused.
 const MAX_OBJECTS: usize = 10_000;
 
 /// The objects in order.
@@ -15,37 +15,25 @@ const MAX_OBJECTS: usize = 10_000;
 pub(crate) fn objects(text: &str, is_json: bool) -> Result<Vec<Value>, Error> {
     let documents: Vec<Value> = if is_json || text.trim_start().starts_with('{') {
         let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        stream
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::Parse(format!("error parsing JSON: {error}")))?
+        stream.collect::<Result<_, _>>().map_err(Error::Json)?
     } else {
-        serde_saphyr::from_multiple::<Value>(text)
-            .map_err(|error| Error::Parse(yaml_error(&error.to_string())))?
+        serde_saphyr::from_multiple::<Value>(text).map_err(Error::Yaml)?
     };
     let mut objects = Vec::new();
     for document in documents {
-        take_apart(document, &mut objects)?;
+        split(document, &mut objects)?;
     }
     if objects.len() > MAX_OBJECTS {
-        return Err(Error::Parse(format!(
-            "{} objects are more than the {MAX_OBJECTS} a file may have",
-            objects.len()
-        )));
+        let count = objects.len();
+        let reason = format!("{count} objects are more than the {MAX_OBJECTS} a file may have");
+        return Err(Error::Objects(reason.into()));
     }
     Ok(objects)
 }
 
-/// The library shows the place in a picture of several lines; the first says what it is.
-fn yaml_error(text: &str) -> String {
-    format!(
-        "error parsing YAML: {}",
-        text.lines().next().unwrap_or_default()
-    )
-}
-
-fn take_apart(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
+fn split(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
     if document.is_null() {
-        // What is between two separators may be nothing.
+        // There may be nothing between two separators.
         return Ok(());
     }
     let (kind, version) = (
@@ -54,10 +42,8 @@ fn take_apart(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
     );
     for (field, text) in [("kind", &kind), ("apiVersion", &version)] {
         if text.is_empty() {
-            return Err(Error::Parse(format!(
-                "object {}: {field} not set",
-                objects.len() + 1
-            )));
+            let reason = format!("object {}: {field} not set", objects.len() + 1);
+            return Err(Error::Objects(reason.into()));
         }
     }
     if kind.ends_with("List")
@@ -65,13 +51,12 @@ fn take_apart(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
     {
         return items
             .iter()
-            .try_for_each(|item| take_apart(item.clone(), objects));
+            .try_for_each(|item| split(item.clone(), objects));
     }
     if object::name(&document).is_empty() {
-        return Err(Error::Parse(format!(
-            "object {} ({kind}): metadata.name not set",
-            objects.len() + 1
-        )));
+        let number = objects.len() + 1;
+        let reason = format!("object {number} ({kind}): metadata.name not set");
+        return Err(Error::Objects(reason.into()));
     }
     objects.push(document);
     Ok(())
@@ -90,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_and_lists_are_taken_apart() {
+    fn documents_and_lists_are_split() {
         let text = "---\n# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: b}}\n- {apiVersion: v1, kind: Secret, metadata: {name: c}}\n";
         assert_eq!(names(text), ["a", "b", "c"]);
         let json = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
@@ -115,7 +100,7 @@ mod tests {
                 "apiVersion: v1\nkind: ConfigMap\n",
                 "object 1 (ConfigMap): metadata.name not set",
             ),
-            ("{\"a\": ", "error parsing JSON: "),
+            ("{\"a\": ", "error parsing JSON"),
         ];
         for (text, want) in table {
             let error = objects(text, false).unwrap_err();

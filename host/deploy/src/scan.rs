@@ -76,7 +76,7 @@ fn is_manifest(path: &Path) -> bool {
         .is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "yaml" | "yml" | "json"))
 }
 
-/// Whether a `.skip` file lies beside the file, or beside a folder it is in.
+/// Whether there is a `.skip` file beside the file, or beside a folder it is in.
 pub(crate) fn is_skipped(dir: &Path, path: &Path) -> bool {
     let above = path
         .ancestors()

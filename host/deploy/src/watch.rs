@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
+use k3s_base::error::chain;
 use tracing::warn;
 
 /// Writers rarely write once: how long it has to be quiet before the folder is scanned.
@@ -51,7 +52,7 @@ impl Watch {
                     new |= before.as_ref() != Some(&descriptor);
                 }
                 Err(error) => {
-                    warn!(%error, dir = %dir.display(), "folder of manifests is not watched")
+                    warn!(error = chain(&error), dir = %dir.display(), "folder of manifests is not watched")
                 }
             }
         }
