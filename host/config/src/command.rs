@@ -1,4 +1,4 @@
-//! From rows to a parser, and from words to values.
+//! From the tables of flags to a parser, and from arguments to values.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct Parsed {
     values: BTreeMap<&'static str, Vec<String>>,
     /// One sentence each, naming the flag or key.
     pub warnings: Vec<String>,
-    /// The words after `server`, file included, for the node's `k3s.io/node-args` annotation.
+    /// The arguments after `server`, those of the file included, for the node's `k3s.io/node-args` annotation.
     pub args: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ fn arg(flag: &Flag) -> Arg {
     }
 }
 
-/// Parses the words after `server`. `env` reads an environment variable.
+/// Parses the arguments after `server`. `env` reads an environment variable.
 ///
 /// # Errors
 /// On unknown flags, malformed files, and flags that are known but must not be ignored.
@@ -133,7 +133,7 @@ pub fn parse_server(
     })
 }
 
-/// `--rootless=false` asks for nothing, nor does an empty value.
+/// Whether the flag requests something: `--rootless=false` does not, nor does an empty value.
 fn asks_for_it(flag: &Flag, values: &[String]) -> bool {
     let says_no = |v: &String| v.is_empty() || (flag.shape == Shape::Switch && v == "false");
     !values.iter().all(says_no)
@@ -197,7 +197,7 @@ fn values_of(
     }
 }
 
-/// The spellings that Go's `strconv.ParseBool` takes.
+/// The spellings that Go's `strconv.ParseBool` accepts.
 fn switch_value(flag: &Flag, value: &str) -> Result<String, ConfigError> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".into()),

@@ -30,7 +30,7 @@ impl PackagedComponent {
         Self::Runtimes,
     ];
 
-    /// The name that `--disable` takes, which is also that of the component's manifest.
+    /// The name in `--disable`, which is also that of the component's manifest.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

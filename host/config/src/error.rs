@@ -17,7 +17,7 @@ pub enum ConfigError {
         is_error: bool,
     },
     /// A configuration file cannot be read.
-    #[error("failed to read config file {path}")]
+    #[error("failed to read config file {}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -25,8 +25,17 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// A configuration file is not a YAML map of flags.
-    #[error("failed to parse config file {path}: {reason}")]
+    /// A configuration file is not YAML.
+    #[error("failed to parse config file {}", .path.display())]
+    Yaml {
+        /// The file.
+        path: PathBuf,
+        /// The parser's answer, which names the place.
+        #[source]
+        source: serde_saphyr::Error,
+    },
+    /// A configuration file is not a map of flags.
+    #[error("failed to parse config file {}: {reason}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,

@@ -65,7 +65,10 @@ fn merge(
     {
         return Ok(());
     }
-    let root: Value = serde_saphyr::from_str(text).map_err(|e| malformed(e.to_string()))?;
+    let root: Value = serde_saphyr::from_str(text).map_err(|source| ConfigError::Yaml {
+        path: path.to_owned(),
+        source,
+    })?;
     let map = root
         .as_object()
         .ok_or_else(|| malformed("expected a map from flag names to values".into()))?;

@@ -46,7 +46,7 @@ fn is_secret(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-/// The words after `k3s`, with the values of secret flags replaced.
+/// The arguments after `k3s`, with the values of secret flags replaced.
 fn masked_args(command: &str, args: &[String]) -> Vec<String> {
     let mut words = vec![command.to_owned()];
     let mut is_secret_value = false;

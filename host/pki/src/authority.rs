@@ -43,14 +43,14 @@ impl CertAuthority {
                 write_public(&cert_path, authority.cert_pem.as_bytes())?;
                 Ok(authority)
             }
-            (None, Some(_)) => Err(PkiError::malformed(
-                cert_path,
-                "missing although the private key is there",
-            )),
-            (Some(_), None) => Err(PkiError::malformed(
-                key_path,
-                "missing although the certificate is there",
-            )),
+            (None, Some(_)) => Err(PkiError::Incomplete {
+                path: cert_path,
+                other: "private key",
+            }),
+            (Some(_), None) => Err(PkiError::Incomplete {
+                path: key_path,
+                other: "certificate",
+            }),
         }
     }
 

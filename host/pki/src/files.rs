@@ -33,7 +33,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     })
 }
 
-/// Makes a directory and its parents, and gives the last one `mode`.
+/// Makes a directory and its parents, and sets the mode of the last one.
 pub(crate) fn ensure_dir(path: &Path, mode: u32) -> Result<(), PkiError> {
     use std::os::unix::fs::PermissionsExt;
     let io = |source| PkiError::Io {

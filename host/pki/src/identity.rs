@@ -119,7 +119,7 @@ impl ServerIdentity {
     }
 }
 
-/// The client certificates that this process speaks with.
+/// The client certificates of this process.
 struct Clients {
     admin: KeyedCert,
     apiserver: KeyedCert,

@@ -67,10 +67,9 @@ impl GivenTokens<'_> {
             .transpose()?;
         let token = match (given, on_disk) {
             (Some(given), Some(found)) if given.password() != found.password() => {
-                return Err(PkiError::Token(format!(
-                    "the token given is not the one in {}; rotate it rather than change it here",
-                    path.display()
-                )));
+                return Err(PkiError::TokenDiffers {
+                    path: path.to_owned(),
+                });
             }
             (Some(token), _) | (None, Some(token)) => token,
             (None, None) => ServerToken::generate(random),

@@ -1,4 +1,4 @@
-//! Who may speak as whom: certificate authorities, leaf certificates, join tokens, the password
+//! Identities: certificate authorities, leaf certificates, join tokens, the password
 //! file and the service account signer, in the file layout of K3s (`<data-dir>/server/tls`,
 //! `<data-dir>/server/token`, `<data-dir>/server/cred`).
 //!

@@ -1,4 +1,4 @@
-//! The identity of one node: what its kubelet serves with and speaks as, and whom it trusts, in the
+//! The identity of one node: its kubelet's serving and client certificates, and whom it trusts, in the
 //! layout of K3s (`<data-dir>/agent`). A server issues it for the node in its own process; an agent
 //! gets the same from its server.
 

@@ -1,5 +1,5 @@
 //! `<data-dir>/server/cred/passwd`: CSV of `password,user,uid,groups`, the basic-auth users that
-//! joining machines speak as (k3s `pkg/passwd`).
+//! joining machines log in as (k3s `pkg/passwd`).
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -34,7 +34,7 @@ impl PasswordFile {
             .filter(|line| !line.trim().is_empty())
             .map(|line| {
                 parse_line(line)
-                    .ok_or_else(|| PkiError::malformed(path, "expected password,user,uid,groups"))
+                    .ok_or_else(|| PkiError::unexpected(path, "expected password,user,uid,groups"))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { entries })

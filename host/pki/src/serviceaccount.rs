@@ -17,15 +17,21 @@ use crate::files::{read_optional, write_private};
 
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
-/// Why a token was not accepted.
+/// Why a token was not accepted or not signed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Not a token of ours: another authenticator may know it.
+    /// Not of this issuer: another authenticator may know it.
     #[error("not a service account token of this cluster")]
     Unknown,
-    /// Ours, but not valid (any more).
-    #[error("{0}")]
-    Invalid(String),
+    /// Of this issuer, but no longer valid.
+    #[error("token has expired")]
+    Expired,
+    /// Of this issuer, but not valid yet.
+    #[error("token is not valid yet")]
+    NotYetValid,
+    /// The signer failed.
+    #[error("cannot sign the token")]
+    Sign(#[source] jsonwebtoken::errors::Error),
 }
 
 /// The keys of the service account issuer.
@@ -70,7 +76,10 @@ impl ServiceAccountKeys {
                 first.clone()
             }
             (None, None) => {
-                return Err(PkiError::malformed(&all_path, "no private key in the file"));
+                return Err(PkiError::unexpected(
+                    &all_path,
+                    "no private key in the file",
+                ));
             }
         };
         let load = |pem: &String| VerifyingKey::load(&all_path, pem);
@@ -106,11 +115,10 @@ impl ServiceAccountKeys {
             typ: None,
             ..Header::default()
         };
-        jsonwebtoken::encode(&header, &claims, &self.signing)
-            .map_err(|e| TokenError::Invalid(e.to_string()))
+        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(TokenError::Sign)
     }
 
-    /// Checks signature, issuer, `exp` and `nbf` against `now_s` (seconds since 1970) and gives the
+    /// Checks signature, issuer, `exp` and `nbf` against `now_s` (seconds since 1970) and returns the
     /// claims. Audiences and bound objects are the caller's to check.
     ///
     /// # Errors
@@ -134,10 +142,10 @@ impl ServiceAccountKeys {
         }
         let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
         if seconds("exp").is_some_and(|exp| now_s >= exp) {
-            return Err(TokenError::Invalid("token has expired".into()));
+            return Err(TokenError::Expired);
         }
         if seconds("nbf").is_some_and(|nbf| now_s < nbf) {
-            return Err(TokenError::Invalid("token is not valid yet".into()));
+            return Err(TokenError::NotYetValid);
         }
         Ok(claims)
     }
@@ -167,7 +175,7 @@ impl VerifyingKey {
         let pair = KeyPair::from_pem(pem).map_err(|e| PkiError::malformed(path, e))?;
         let point = pair.public_key_raw();
         let (Some(x), Some(y), 65) = (point.get(1..33), point.get(33..65), point.len()) else {
-            return Err(PkiError::malformed(path, "expected an EC P-256 key"));
+            return Err(PkiError::unexpected(path, "expected an EC P-256 key"));
         };
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let key =

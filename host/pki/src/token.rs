@@ -7,7 +7,7 @@ use crate::error::PkiError;
 
 const PREFIX: &str = "K10";
 
-/// The secret that a server was given or made, and the forms it is handed out in.
+/// The secret of a cluster, given or generated, and the forms in which machines receive it.
 #[derive(Clone, Debug)]
 pub struct ServerToken {
     password: Secret,
@@ -22,7 +22,7 @@ impl ServerToken {
         }
     }
 
-    /// Takes a short token (`<password>`) or a full one, whose CA hash must be that of `ca_pem`.
+    /// Reads a short token (`<password>`) or a full one, whose CA hash must be that of `ca_pem`.
     ///
     /// # Errors
     /// When the form is wrong or the hash is another cluster's.
@@ -31,15 +31,10 @@ impl ServerToken {
         let Some(rest) = text.strip_prefix(PREFIX) else {
             return Self::short(text);
         };
-        let malformed = || {
-            PkiError::Token("invalid token format: expected K10<CA hash>::<user>:<password>".into())
-        };
-        let (hash, credentials) = rest.split_once("::").ok_or_else(malformed)?;
-        let (_user, password) = credentials.split_once(':').ok_or_else(malformed)?;
+        let (hash, credentials) = rest.split_once("::").ok_or(PkiError::TokenFormat)?;
+        let (_user, password) = credentials.split_once(':').ok_or(PkiError::TokenFormat)?;
         if hash != ca_hash(ca_pem) {
-            return Err(PkiError::Token(
-                "token CA hash does not match the server CA certificate".into(),
-            ));
+            return Err(PkiError::TokenAuthority);
         }
         Self::short(password)
     }
@@ -49,9 +44,7 @@ impl ServerToken {
             || password.contains(char::is_whitespace)
             || password.contains([',', ':'])
         {
-            return Err(PkiError::Token(
-                "invalid token: it must not be empty or contain spaces, commas or colons".into(),
-            ));
+            return Err(PkiError::TokenCharacters);
         }
         Ok(Self {
             password: Secret::new(password.to_owned()),

@@ -53,7 +53,7 @@ pub(super) async fn create(
         .authenticator
         .keys()
         .sign(&claims)
-        .map_err(|e| Status::internal(&e.to_string()))?;
+        .map_err(|error| Status::internal(&k3s_base::error::chain(&error)))?;
     let expiry = now
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);

@@ -9,7 +9,7 @@ use crate::error::Refusal;
 
 const PORT: u16 = 3306;
 
-/// Where Debian's servers listen, and kine looks.
+/// The socket of Debian's servers, and kine's default.
 const SOCKET: &str = "/var/run/mysqld/mysqld.sock";
 
 /// `rest` is what follows `://`.

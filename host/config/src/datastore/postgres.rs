@@ -13,7 +13,7 @@ const PORT: u16 = 5432;
 
 /// `rest` is what follows `://`.
 pub(super) fn parse(rest: &str, files: &TlsFiles) -> Result<DatabaseServer, Refusal> {
-    // Kine's default. A URL without host but with more is read with a stand-in.
+    // Kine's default. A URL without a host but with other parts is read with a placeholder.
     let rest = match rest {
         "" => "postgres:postgres@localhost/",
         other => other,

@@ -2,7 +2,7 @@
 //! `k3s server --help` groups them.
 //!
 //! A flag that acts is a typed constant of its group ([`typed`]): the row, the parser of its value and
-//! its default stand in one place, and settings are read through the constant. A flag that only warns
+//! its default are in one place, and settings are read through the constant. A flag that only warns
 //! or is refused is a plain row.
 
 pub(crate) mod client;
@@ -17,7 +17,7 @@ pub(crate) mod runtime;
 pub(crate) mod typed;
 pub(crate) mod values;
 
-/// How a flag takes its value.
+/// How many values a flag has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// `--debug`, `--debug=false`.
@@ -59,7 +59,7 @@ pub struct Flag {
     pub short: Option<char>,
     /// Environment variable.
     pub env: Option<&'static str>,
-    /// How it takes its value.
+    /// How many values it has.
     pub shape: Shape,
     /// What giving it does.
     pub class: Class,

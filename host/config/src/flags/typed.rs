@@ -117,7 +117,7 @@ impl<T> TypedFlag for DefaultFlag<T> {
     }
 
     fn read(&self, given: &[String]) -> Result<T, ConfigError> {
-        // Upstream takes one value per address family.
+        // Upstream accepts one value per address family.
         if let (Shape::ManyByComma, [_, second, ..]) = (self.flag.shape, given) {
             let reason = "only one IPv4 network is supported so far";
             return Err(ConfigError::value(self.flag.name, second, reason));

@@ -1,4 +1,4 @@
-//! Parsers of values. Each takes the text of one value and refuses it with a sentence that says what is
+//! Parsers of values. Each reads the text of one value and refuses it with a sentence on what is
 //! expected.
 
 use std::net::IpAddr;

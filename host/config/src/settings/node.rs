@@ -43,7 +43,7 @@ pub struct NodeSettings {
     pub container_runtime_endpoint: Option<String>,
     /// `--kubelet-arg`, those that act.
     pub kubelet: KubeletArguments,
-    /// The words of the command line and file, for `k3s.io/node-args`.
+    /// The arguments of the command line and file, for `k3s.io/node-args`.
     pub args: Vec<String>,
 }
 
