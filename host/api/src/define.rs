@@ -1,8 +1,8 @@
 //! Rows for kinds that are defined at run time, in the form of the built-in ones.
 //!
-//! Built-in rows are static, and everything that works on kinds takes them by static reference, which
+//! Built-in rows are static, and everything that works on kinds borrows them statically, which
 //! costs nothing per request. A row defined at run time is therefore made once and kept for the life of
-//! the process: the same definition gives the same row again, also after it was deleted and created anew.
+//! the process: the same definition yields the same row again, also after it was deleted and created anew.
 //! What is kept is bounded, see [`MAX_ROWS`] and [`MAX_TEXTS`]; schemas are not part of it.
 
 use crate::kind::{Kind, Subresource};

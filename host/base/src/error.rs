@@ -20,8 +20,8 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// One sentence for whoever wrote the text that a parser refuses: the error of parsers whose callers
-/// can only show it. Everything that a caller may want to tell apart has an enum instead.
+/// One sentence for the author of a text that a parser refuses: the error of parsers whose callers
+/// can only show it. Errors that a caller may want to distinguish have an enum instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Sentence(String);

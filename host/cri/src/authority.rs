@@ -17,7 +17,7 @@ const REPLACEMENT: u8 = b'l';
 /// The client's connection preface (RFC 9113, 3.4), which is not a frame.
 const PREFACE_BYTES: usize = 24;
 const FRAME_HEADER_BYTES: usize = 9;
-/// The largest HEADERS frame looked into: the default SETTINGS_MAX_FRAME_SIZE, which nothing here
+/// The largest HEADERS frame that is inspected: the default SETTINGS_MAX_FRAME_SIZE, which nothing here
 /// raises. A larger one is passed on, and `h2` refuses it.
 const FRAME_LIMIT_BYTES: usize = 16 << 10;
 const TYPE_HEADERS: u8 = 1;
@@ -66,7 +66,7 @@ impl AuthorityFilter {
         count > 0
     }
 
-    /// Takes octets from the wire.
+    /// Reads octets from the wire.
     pub(crate) fn push(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
             let want = match self.state {

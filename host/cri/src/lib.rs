@@ -1,4 +1,4 @@
-//! CRI v1: the one way the node agent speaks to a container runtime, embedded or foreign.
+//! CRI v1: the only interface between the node agent and a container runtime, embedded or foreign.
 //!
 //! The messages come from the upstream protobuf definitions; this crate adds the two things that a
 //! Unix socket needs: a client that connects to one, and a server side that accepts the

@@ -1,4 +1,4 @@
-//! What the runtime is told from outside.
+//! The runtime's configuration and dependencies.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

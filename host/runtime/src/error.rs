@@ -23,7 +23,7 @@ pub(crate) enum Error {
     /// Not possible in the state the object is in.
     #[error("{0}")]
     Precondition(String),
-    /// A name is taken.
+    /// Another object has the name.
     #[error("{0}")]
     Exists(String),
     #[error("{context}")]

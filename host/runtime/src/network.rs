@@ -36,14 +36,14 @@ pub struct Bandwidth {
     pub egress: Option<u64>,
 }
 
-/// Limits of the limits (`k8s.io/kubernetes/pkg/util/bandwidth`).
+/// Bounds of these limits (`k8s.io/kubernetes/pkg/util/bandwidth`).
 const BANDWIDTHS: std::ops::RangeInclusive<i64> = 1_000..=1_000_000_000_000_000;
 
 impl SandboxNetwork {
     /// The pod's bandwidth annotations.
     ///
     /// # Errors
-    /// One sentence, when one of them is no quantity between 1k and 1P.
+    /// When one of them is not a quantity between 1k and 1P.
     pub fn bandwidth(&self) -> Result<Bandwidth, Sentence> {
         let rate = |direction: &str| -> Result<Option<u64>, Sentence> {
             let name = format!("kubernetes.io/{direction}-bandwidth");
@@ -114,7 +114,7 @@ pub trait PodNetwork: Send + Sync {
     async fn add(&self, sandbox: &SandboxNetwork) -> Result<PodIps, NetworkError>;
     /// Undoes `add`, also a half-done or forgotten one. Success when there is nothing to undo.
     async fn del(&self, sandbox: &SandboxNetwork) -> Result<(), NetworkError>;
-    /// Whether the network can take pods: what `NetworkReady` of the runtime's status says.
+    /// Whether the network can connect pods: `NetworkReady` of the runtime's status.
     async fn check(&self) -> Result<(), NetworkError>;
     /// Frees what belongs to no sandbox in `valid_ids`. Called once after a start.
     async fn gc(&self, valid_ids: &[String]) -> Result<(), NetworkError>;

@@ -52,7 +52,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Takes over what runs, then serves CRI on the configured socket.
+    /// Adopts the pods that run, then serves CRI on the configured socket.
     ///
     /// # Errors
     /// When folders, ports or the configuration of registries cannot be used, or another runtime

@@ -163,7 +163,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         };
         Ok(match kind {
             SYN_STREAM => {
-                // Stream, associated stream, priority and slot stand before the headers.
+                // Stream, associated stream, priority and slot precede the headers.
                 let block = payload.get(10..).ok_or(FrameError::Short)?;
                 Incoming::Open {
                     id: number()? & ID_MASK,

@@ -1,4 +1,4 @@
-//! SPDY/3.1 as Kubernetes' streaming endpoints speak it: the server's side of a connection on which
+//! SPDY/3.1 as Kubernetes' streaming endpoints use it: the server's side of a connection on which
 //! a client opens streams.
 //!
 //! `kubectl port-forward` runs it inside a WebSocket (KEP-4006), clients before 1.31 run `exec` and
@@ -6,7 +6,7 @@
 //! blocks, data, resets and pings. Like `moby/spdystream`, which both ends normally run, there is
 //! no flow control: a stream whose reader is slow holds its connection back.
 //!
-//! Nothing is spawned: [`connect`] gives a driver, and the caller runs it as a task of its own.
+//! Nothing is spawned: [`connect`] returns a driver, and the caller runs it as a task of its own.
 
 mod dictionary;
 mod frame;

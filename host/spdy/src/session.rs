@@ -36,7 +36,7 @@ impl Acceptor {
     }
 }
 
-/// Speaks SPDY over `io` as the server. The returned future drives the connection: it has to be
+/// Serves SPDY over `io`. The returned future drives the connection: it has to be
 /// polled, and ends when the client left, the peer broke the protocol, or the acceptor and all
 /// streams are dropped (what they wrote is sent before).
 pub fn connect<I>(
@@ -66,7 +66,7 @@ where
     (Acceptor { streams, _out: out }, driver)
 }
 
-/// Writes what is queued until nobody can queue any more.
+/// Writes what is queued until every sender is gone.
 async fn write_all<W: AsyncWrite + Unpin>(
     mut io: W,
     mut queue: mpsc::Receiver<Outgoing>,
@@ -150,7 +150,7 @@ impl Reading {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
-        // Data for a stream that nobody reads any more is dropped.
+        // Data for a stream without a reader is dropped.
         let gone = !data.is_empty() && stream.send(data).await.is_err();
         if fin || gone {
             self.streams.remove(&id);

@@ -93,7 +93,7 @@ impl StreamWriter {
         self.out.closed().await;
     }
 
-    /// Tells the client that no more data comes.
+    /// Ends the stream's data towards the client.
     pub async fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
             // A connection that is gone needs no end.

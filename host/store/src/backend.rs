@@ -1,7 +1,7 @@
 //! The port to durable storage: a datastore's duties towards the store, and how it may fail.
 //!
 //! A backend keeps an append-only log of changes with kine's meaning: one row per write, its number
-//! is the revision. It is told what to append, it never decides. [`crate::contract`] is the suite
+//! is the revision. It appends what the store decided and decides nothing. [`crate::contract`] is the suite
 //! that every implementation passes.
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Bytes used by the database.
     async fn size_bytes(&self) -> Result<u64, BackendError>;
 
-    /// Reads something trivial, to tell whether the database answers.
+    /// Reads something trivial, to check that the database answers.
     async fn health(&self) -> Result<(), BackendError>;
 }
 

@@ -186,7 +186,7 @@ fn remove_entry(parent: BorrowedFd<'_>, name: &std::ffi::OsStr) -> io::Result<bo
         match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => return Ok(true),
             // Deep directories were moved up here and are emptied by the next round. Without any,
-            // somebody writes while we remove, which the caller may try again.
+            // another process writes during the removal, which the caller may repeat.
             Err(Errno::NOTEMPTY) if moved > before => {}
             Err(error) => return Err(error.into()),
         }
@@ -221,7 +221,7 @@ fn empty(dir: &OwnedFd, top: BorrowedFd<'_>, depth: usize, moved: &mut u64) -> i
     Ok(())
 }
 
-/// Moves a deep directory to the top, under a name that is not taken.
+/// Moves a deep directory to the top, under a name that is free.
 fn move_up(dir: &OwnedFd, name: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<()> {
     loop {
         *moved += 1;

@@ -80,7 +80,7 @@ fn write_and_rename(
 pub struct FileLock(Flock<File>);
 
 impl FileLock {
-    /// Takes the lock on `path`, creating the file; `WouldBlock` when another process holds it.
+    /// Acquires the lock on `path`, creating the file; `WouldBlock` when another process holds it.
     ///
     /// # Errors
     /// Also when the file cannot be opened.

@@ -30,7 +30,7 @@ pub struct MountPoint {
 /// Mounts an overlay of `lowers` (topmost first) with a writable layer at `target`.
 ///
 /// # Errors
-/// Also when the option string exceeds one page: give short (relative) lower paths then.
+/// Also when the option string exceeds one page: pass short (relative) lower paths then.
 pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> io::Result<()> {
     let escape = |path: &Path| {
         path.to_string_lossy()
@@ -96,7 +96,7 @@ pub fn mount(
     Ok(())
 }
 
-/// Takes `target` out of the mount table now; it ends when its last user does. No mount there is
+/// Detaches `target` from the mount table now; it ends with its last user. No mount there is
 /// success.
 ///
 /// # Errors
@@ -145,7 +145,7 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(table()?.iter().any(|mount| mount.target == path))
 }
 
-/// The mount that `path` lies on.
+/// The mount that `path` is on.
 ///
 /// # Errors
 /// When `/proc` cannot be read.

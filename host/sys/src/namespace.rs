@@ -59,7 +59,7 @@ pub fn leave(kinds: &[Kind]) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves the calling thread into the namespace that `file` (`/proc/PID/ns/...`) stands for.
+/// Moves the calling thread into the namespace that `file` (`/proc/PID/ns/...`) refers to.
 ///
 /// # Errors
 /// When `file` is none of that kind.

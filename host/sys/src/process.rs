@@ -35,7 +35,7 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Gives every signal its default action and unblocks all: what a program expects when it is
+/// Resets every signal to its default action and unblocks all: what a program expects when it is
 /// executed, while the Rust runtime ignores SIGPIPE and a supervisor blocks SIGCHLD.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 pub struct FsUsage {
     /// Size of the file system.
     pub capacity_bytes: u64,
-    /// What an unprivileged writer may still take.
+    /// What an unprivileged writer may still use.
     pub available_bytes: u64,
     /// Bytes in use.
     pub used_bytes: u64,
@@ -151,7 +151,7 @@ pub fn usage(path: &Path) -> io::Result<FsUsage> {
     })
 }
 
-/// Gives a tree to `group` as Kubernetes' `fsGroup` does (`pkg/volume/volume_linux.go`): owner kept,
+/// Changes the group of a tree as Kubernetes' `fsGroup` does (`pkg/volume/volume_linux.go`): owner kept,
 /// group set, group may read (and write, unless `read_only`), directories keep their group.
 /// With `only_root_mismatch` a tree whose root already fits is left alone.
 pub fn own_by_group(

@@ -6,7 +6,7 @@ use k3s_meta::gvk::api_version;
 use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
-/// `/api`. `server_address` is what clients of any network are told: `10.0.0.1:6443`.
+/// `/api`. `server_address` is the address for clients of any network: `10.0.0.1:6443`.
 pub fn core_versions(server_address: &str) -> Value {
     json!({
         "kind": "APIVersions",

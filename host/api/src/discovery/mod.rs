@@ -1,7 +1,7 @@
 //! Discovery documents: which groups, versions and resources there are. The legacy documents and the
 //! aggregated ones (`apidiscovery.k8s.io/v2`) are made from the same rows, so they cannot disagree.
 //!
-//! Every function takes rows, not tables: kinds defined at run time are chained behind
+//! Every function works on rows, not tables: kinds defined at run time are chained behind
 //! [`built_in`].
 
 mod aggregated;

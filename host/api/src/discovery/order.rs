@@ -1,5 +1,5 @@
-//! The order of groups and versions. Groups of built-in kinds have the priorities that kube-apiserver
-//! gives them; clients resolve ambiguous resource names by this order (`kubectl get events`).
+//! The order of groups and versions. Groups of built-in kinds have the priorities that they have in
+//! kube-apiserver; clients resolve ambiguous resource names by this order (`kubectl get events`).
 
 use super::row::Row;
 use std::cmp::Ordering;
@@ -29,7 +29,7 @@ fn group_priority(group: &str) -> u32 {
         "internal.apiserver.k8s.io" => 16_000,
         "resource.k8s.io" => 15_900,
         "storagemigration.k8s.io" => 15_800,
-        // What upstream gives groups of custom resources.
+        // Upstream's priority of groups of custom resources.
         _ => 1_000,
     }
 }

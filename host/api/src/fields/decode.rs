@@ -12,7 +12,7 @@ use crate::schema::{Field, Shape, Type, TypeId, ValueType};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
-/// Where the walk stands.
+/// A step from the root to the value that is being walked.
 enum Step {
     Field(&'static str),
     Index(usize),

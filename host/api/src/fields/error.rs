@@ -26,7 +26,7 @@ impl DecodeError {
 /// upstream's decoders.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Misfit {
-    /// A value of the wrong JSON type, with the field that it stands in. Go names the innermost struct
+    /// A value of the wrong JSON type, with its field. Go names the innermost struct
     /// and the fields that lead there, without indices and map keys.
     #[error("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")]
     Field {

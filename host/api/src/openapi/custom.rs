@@ -36,7 +36,7 @@ const NOT_IN_V2: [&str; 6] = [
 pub struct CustomKind {
     /// Its row.
     pub kind: &'static Kind,
-    /// `openAPIV3Schema` as JSON: a tree takes many times the memory, and is only needed to make documents.
+    /// `openAPIV3Schema` as JSON: a tree needs many times the memory, and is only needed to make documents.
     pub schema: Arc<str>,
     /// Changes whenever the row or the schema does.
     pub digest: Arc<str>,

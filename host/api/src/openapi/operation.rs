@@ -26,7 +26,7 @@ const PATCHES: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
 ];
-/// The one that needs types; clients look here whether they may send it.
+/// The one that needs types; clients check here whether they may send it.
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// The type of a body: one of the tables, or the schema of a kind defined at run time.

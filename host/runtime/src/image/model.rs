@@ -79,7 +79,7 @@ pub(crate) struct LayerList {
     pub(crate) diff_ids: Vec<String>,
 }
 
-/// A manifest or an index; which one its lists tell.
+/// A manifest or an index: one of its two lists is empty.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Manifest {
@@ -108,7 +108,7 @@ pub(crate) struct Platform {
     pub(crate) variant: String,
 }
 
-/// This machine, in the words of images.
+/// This machine's architecture, as images name it.
 pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

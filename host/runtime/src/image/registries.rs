@@ -1,4 +1,4 @@
-//! `registries.yaml`: where images of a registry are really fetched, with which certificates and
+//! `registries.yaml`: where images of a registry are actually fetched, with which certificates and
 //! credentials. The form is K3s's (docs.k3s.io, "Private Registry Configuration").
 
 use std::collections::BTreeMap;
@@ -119,7 +119,7 @@ pub(crate) struct Endpoint {
     pub(crate) host: String,
     /// The repository to ask for there.
     pub(crate) repository: String,
-    /// For a mirror, the registry it stands for.
+    /// For a mirror, the registry that it mirrors.
     pub(crate) namespace: Option<String>,
     pub(crate) tls: Tls,
     pub(crate) credentials: Option<Credentials>,
@@ -352,7 +352,7 @@ fn rewrite(rules: &BTreeMap<String, String>, path: &str) -> String {
     path.to_owned()
 }
 
-/// As containerd, a registry on this machine is spoken to without TLS unless configured otherwise.
+/// As in containerd, a registry on this machine is used without TLS unless configured otherwise.
 fn is_loopback(host: &str) -> bool {
     let name = host
         .rsplit_once(':')

@@ -173,7 +173,7 @@ impl Snapshots {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with('.') && !used.contains(&name) && !leases.contains_key(&name) {
-                // Renamed first: nobody may find half a layer under its name.
+                // Renamed first: half a layer must never exist under its name.
                 let doomed = self.dir.join(format!("{TEMPORARY_PREFIX}removed-{name}"));
                 std::fs::rename(entry.path(), &doomed)?;
                 k3s_sys::fs::remove_all(&doomed)?;

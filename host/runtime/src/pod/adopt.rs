@@ -10,7 +10,7 @@ use super::record::{self, ContainerRecord, SandboxRecord};
 use crate::error::{Context, Result};
 
 impl Manager {
-    /// Takes over every recorded sandbox whose shim answers; of the others, containers count as
+    /// Adopts every recorded sandbox whose shim answers; the containers of the others count as
     /// ended. What was never finished, or belongs to nothing, is removed.
     pub(crate) async fn adopt(self: &Arc<Self>) -> Result<()> {
         let mut unfinished = Vec::new();

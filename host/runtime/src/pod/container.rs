@@ -47,7 +47,7 @@ impl Container {
         self.state.borrow().phase
     }
 
-    /// Takes a new state; true when it is one.
+    /// Replaces the state; true if it differs.
     pub(crate) fn set_state(&self, state: ContainerState) -> bool {
         self.record.lock().state = state.clone();
         self.state.send_if_modified(|current| {

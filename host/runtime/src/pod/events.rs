@@ -12,7 +12,7 @@ pub(crate) const BUFFER: usize = 1024;
 pub(crate) type Sender = broadcast::Sender<ContainerEventResponse>;
 
 impl Manager {
-    /// Tells everyone who listens. For a sandbox itself `container` is the sandbox's ID, as with
+    /// Sends an event to all subscribers. For a sandbox itself `container` is the sandbox's ID, as with
     /// containerd.
     pub(crate) fn emit(&self, sandbox: &str, container: &str, kind: ContainerEventType) {
         if self.events.receiver_count() == 0 {
@@ -32,7 +32,7 @@ impl Manager {
                 .map(|container| container.to_status())
                 .collect(),
         };
-        // Nobody listening any more is fine.
+        // There may be no subscriber any more.
         let _ = self.events.send(event);
     }
 }

@@ -1,4 +1,4 @@
-//! All sandboxes and containers of the node, and where their things are.
+//! All sandboxes and containers of the node, and the paths of their files.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -159,7 +159,7 @@ impl Manager {
         self.names.write().retain(|_, owner| owner != id);
     }
 
-    /// Takes a name for an object about to be made.
+    /// Reserves a name for an object that is about to be made.
     pub(crate) fn reserve(&self, name: String, id: &str) -> Result<()> {
         let mut names = self.names.write();
         if let Some(owner) = names.get(&name).filter(|owner| *owner != id) {
@@ -175,7 +175,7 @@ impl Manager {
         self.names.write().retain(|_, owner| owner != id);
     }
 
-    /// Layers that containers stand on.
+    /// Layers below containers.
     pub(crate) fn layers_in_use(&self) -> HashSet<String> {
         self.containers
             .read()

@@ -17,7 +17,7 @@ use crate::network::{PortMapping, Protocol, SandboxNetwork};
 use crate::shim::protocol::{IDENTITY, Request, StartShim, identity};
 use crate::spec;
 
-/// What K3s tells containerd to set in every pod's network: its processes may listen on low ports
+/// What K3s configures containerd to set in every pod's network: its processes may listen on low ports
 /// and send ICMP echo without privileges.
 const POD_SYSCTLS: [(&str, &str); 2] = [
     ("net.ipv4.ip_unprivileged_port_start", "0"),
@@ -160,7 +160,7 @@ impl Manager {
         config: PodSandboxConfig,
         handler: String,
     ) -> Result<String> {
-        // The names K3s gives runtimes it finds; only its own exists here.
+        // K3s names the runtimes that it finds on a node; only its own exists here.
         if !matches!(handler.as_str(), "" | "runc") {
             return Err(Error::Invalid(format!(
                 "no runtime for {handler:?} is configured"
@@ -186,7 +186,11 @@ impl Manager {
             Ok(()) => Ok(id),
             Err(error) => {
                 if let Err(cleanup) = self.undo_sandbox(&record).await {
-                    tracing::warn!(sandbox = id, error = %cleanup, "a failed sandbox left something behind");
+                    tracing::warn!(
+                        sandbox = id,
+                        error = chain(&cleanup),
+                        "a failed sandbox left something behind"
+                    );
                 }
                 self.forget_sandbox(&id);
                 self.release(&id);
@@ -244,7 +248,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Takes back whatever a sandbox has; safe to repeat.
+    /// Removes everything that a sandbox has; safe to repeat.
     pub(crate) async fn undo_sandbox(&self, record: &SandboxRecord) -> Result<()> {
         self.end_shim(record).await?;
         if let Some(netns) = &record.netns {

@@ -13,7 +13,7 @@ use crate::shim::protocol::{
     FRAME_HEADER_BYTES, Kind, Request, Response, SOCKET, frame, message, parse_header,
 };
 
-/// A shim works on one request at a time and none takes long; one that does not answer within this
+/// A shim works on one request at a time, and each is short; a shim that does not answer within this
 /// is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -63,7 +63,7 @@ fn credentials(
     .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// What lies below `path` of one file system, and where that is.
+/// The use of one file system below `path`.
 fn usage(path: &Path, timestamp: i64) -> Result<v1::FilesystemUsage, Error> {
     let (used, inodes) =
         k3s_sys::fs::disk_usage(path).context(|| format!("measure {}", path.display()))?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::protocol::{Kind, ProtocolError, decode_frame};
 
-/// Output waiting for a slow client; beyond it the process is made to wait.
+/// Output waiting for a slow client; beyond it the process waits.
 pub(super) const OUTBOX_SOFT_LIMIT_BYTES: usize = 256 << 10;
-/// A client that takes nothing for this long while the process waits for it is dropped.
+/// A client that reads nothing for this long while the process waits for it is disconnected.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a connection is for.
@@ -79,7 +79,7 @@ impl Connection {
         }
     }
 
-    /// Writes what the client takes now.
+    /// Writes as much as the client's socket accepts now.
     pub(super) fn flush(&mut self, now: Duration) -> io::Result<()> {
         while !self.outbox.is_empty() {
             let (front, _) = self.outbox.as_slices();
@@ -98,7 +98,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what the client sent; false when it is gone.
+    /// Reads what the client sent; false when it is gone.
     pub(super) fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 16 << 10];
         match self.stream.read(&mut chunk) {

@@ -143,7 +143,7 @@ impl Container {
         k3s_sys::process::kill(self.state.pid, signal)
     }
 
-    /// Takes everything away that it had outside of its bundle.
+    /// Removes everything that it had outside of its bundle.
     pub(super) fn remove(&mut self, oci_root: &Path) -> io::Result<()> {
         let cgroup = self.cgroup()?;
         cgroup.kill()?;

@@ -36,13 +36,13 @@ impl Session {
         self.exit.is_some()
     }
 
-    /// The exit code, once all output was taken or its time is over.
+    /// The exit code, once all output was read or the time for it is over.
     pub(super) fn finished(&self, now: Duration) -> Option<i32> {
         let (code, at) = self.exit?;
         (self.stdio.drained() || now.saturating_sub(at) > DRAIN_LIMIT).then_some(code)
     }
 
-    /// Nobody sees it any more: a terminal hangs up, pipes end.
+    /// Disconnects the session from its client: a terminal hangs up, pipes end.
     pub(super) fn abandon(&mut self) {
         self.connection = None;
         self.stdio = Stdio::default();

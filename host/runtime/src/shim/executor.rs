@@ -55,7 +55,7 @@ pub(super) enum PayloadError {
     /// The system call filter cannot be loaded.
     #[error("seccomp")]
     Seccomp(#[source] SeccompError),
-    /// Capabilities cannot be given up.
+    /// Capabilities cannot be dropped.
     #[error("capabilities")]
     Capabilities(#[source] SyscallError),
     /// The kernel refused.
@@ -63,7 +63,7 @@ pub(super) enum PayloadError {
     Exec { program: PathBuf, errno: Errno },
 }
 
-/// Why a file cannot be executed, in the words of the kernel.
+/// Why a file cannot be executed, in the kernel's wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unusable {
     #[error("permission denied")]

@@ -27,7 +27,7 @@ impl Stream {
     }
 }
 
-/// One container's log. Without a path it takes and drops everything.
+/// One container's log. Without a path it discards everything.
 #[derive(Debug)]
 pub(super) struct Log {
     path: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! The calls into libcontainer, and what has to be done around each of them.
 //!
 //! libcontainer writes its caller's `oom_score_adj`, leaves a socket behind for every joined
-//! process, and reports where a container's terminal is through a socket; this module hides that.
+//! process, and hands out a container's terminal through a socket; callers of this module see none of it.
 
 use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -26,7 +26,7 @@ pub(super) struct Started {
     pub(super) stdio: Stdio,
 }
 
-/// Completes the bundle's `config.json` with what only the mounted root file system tells.
+/// Completes the bundle's `config.json` with what is known only from the mounted root file system.
 pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<(), ShimError> {
     let path = bundle.join("config.json");
     let mut spec = load_spec(bundle)?;
@@ -247,9 +247,9 @@ fn failure_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
     Ok((std::fs::File::from(read), write))
 }
 
-/// Undoes what libcontainer did to this process, and gives the memory it took back.
+/// Undoes what libcontainer did to this process, and returns its memory to the system.
 fn restore(score: i32) {
-    // Back to where it was is always allowed.
+    // Restoring the previous value is always allowed.
     let _ = k3s_sys::process::set_oom_score_adj(score);
     k3s_sys::process::trim_heap();
 }

@@ -1,4 +1,4 @@
-//! The poll set of a shim's loop: descriptors, each with what it stands for.
+//! The poll set of a shim's loop: descriptors, each with its role.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::log::Stream;
 use super::stdio::Stdio;
 
-/// What a descriptor in the poll set stands for.
+/// The role of a descriptor in the poll set.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Listener,

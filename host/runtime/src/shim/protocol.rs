@@ -153,7 +153,7 @@ pub(crate) struct ShimStarted {
 pub(crate) struct RemoteError(String);
 
 impl RemoteError {
-    /// What the peer is told of `error`.
+    /// `error` with its causes, for the peer.
     pub(crate) fn new(error: &(dyn std::error::Error + 'static)) -> Self {
         Self(k3s_base::error::chain(error))
     }

@@ -74,8 +74,8 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
 }
 
 impl Shim {
-    /// Waits for the next events. Descriptors that belong to a process are left out while whoever is
-    /// at the other end does not keep up, so that the kernel makes the process wait.
+    /// Waits for the next events. Descriptors that belong to a process are left out while the other
+    /// end does not keep up, so that the kernel makes the process wait.
     fn wait(&self) -> io::Result<Vec<(Source, PollFlags)>> {
         let mut set = PollSet::default();
         set.add(Source::Listener, self.listener.as_fd(), PollFlags::POLLIN);

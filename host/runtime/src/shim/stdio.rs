@@ -8,9 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::log::Stream;
 use super::protocol::WindowSize;
 
-/// Input that the process has not taken yet; beyond it the sender is made to wait.
+/// Input that the process has not read yet; beyond it the sender waits.
 pub(super) const STDIN_LIMIT_BYTES: usize = 256 << 10;
-/// Output taken at once.
+/// Output read at once.
 const READ_BYTES: usize = 32 << 10;
 
 /// What the process's side gets.
@@ -129,7 +129,7 @@ impl Stdio {
         }
     }
 
-    /// Takes input; dropped when the process has none or closed it.
+    /// Queues input; it is dropped when the process has none or closed it.
     pub(super) fn push(&mut self, data: &[u8]) {
         if self.stdin.is_some() && !self.eof_asked {
             self.input.extend(data);
@@ -145,7 +145,7 @@ impl Stdio {
         }
     }
 
-    /// Writes what the process takes now.
+    /// Writes as much as the process's pipe accepts now.
     pub(super) fn flush(&mut self) {
         while let (Some(stdin), false) = (&mut self.stdin, self.input.is_empty()) {
             let (front, _) = self.input.as_slices();

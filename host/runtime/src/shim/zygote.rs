@@ -39,8 +39,8 @@ pub(super) fn run(mut socket: UnixStream) -> io::Result<()> {
     }
 }
 
-/// True in the new process. It is forked twice, so that it is nobody's child here: when the zygote
-/// ends nothing happens to it, and its own end needs nobody to collect it but init.
+/// True in the new process. It is forked twice, so that init becomes its parent: the end of the zygote
+/// does not affect it, and init collects it.
 fn fork_detached() -> io::Result<bool> {
     match process::fork()? {
         Fork::Parent(middle) => process::wait(middle).map(|()| false),

@@ -6,7 +6,7 @@ use k3s_cri::v1::LinuxContainerSecurityContext;
 
 use crate::error::{Error, Result};
 
-/// What Docker and containerd give by default.
+/// The default set of Docker and containerd.
 const DEFAULT: [&str; 14] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",

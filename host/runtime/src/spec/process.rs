@@ -107,7 +107,7 @@ fn working_dir(config: &ContainerConfig, image: &RunConfig) -> String {
     }
 }
 
-/// Who the container runs as, for the shim to look up.
+/// Who the container runs as; the shim resolves it in the image.
 pub(crate) fn user_request(
     security: &LinuxContainerSecurityContext,
     image: &RunConfig,

@@ -64,7 +64,7 @@ fn default_profile(capabilities: &BTreeSet<String>) -> Value {
     );
     if !has("CAP_SYS_ADMIN") {
         rules.push(masked_equal(&["clone"], NAMESPACE_FLAGS, 0));
-        // The flags of clone3 lie in memory that no filter sees; with "not implemented" the C
+        // The flags of clone3 are in memory that no filter sees; with "not implemented" the C
         // libraries fall back to clone.
         rules.push(
             json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": nix::libc::ENOSYS}),
@@ -83,8 +83,8 @@ fn allow_if(names: &[&str], index: u32, value: u64, op: &str, value_two: Option<
     json!({"names": names, "action": "SCMP_ACT_ALLOW", "args": [{"index": index, "value": value, "valueTwo": value_two.unwrap_or(0), "op": op}]})
 }
 
-/// `argument & mask == wanted`. The specification puts the mask in `value`; libcontainer 0.7 takes
-/// it from `valueTwo`, so it is given the two the other way round.
+/// `argument & mask == wanted`. The specification puts the mask in `value`; libcontainer 0.7 reads
+/// it from `valueTwo`, so the two are swapped.
 fn masked_equal(names: &[&str], mask: u64, wanted: u64) -> Value {
     allow_if(names, 0, wanted, MASKED_EQUAL, Some(mask))
 }

@@ -179,7 +179,7 @@ impl Output {
                     let status = message(ERROR, status.to_string().as_bytes());
                     sink.send(Message::binary(status)).await?;
                 }
-                // Clients take a close without a status (1005) for a broken connection.
+                // To clients, a close without a status (1005) is a broken connection.
                 let normal = CloseFrame {
                     code: CloseCode::Normal,
                     reason: "".into(),

@@ -1,5 +1,5 @@
-//! Why a streaming session ended before its time. Nobody but the log is told: the client is gone, or does
-//! not speak the protocol.
+//! Why a streaming session ended before its time. It is only logged: the client is gone, or does not
+//! follow the protocol.
 
 use k3s_serve::ServeError;
 use tokio_tungstenite::tungstenite;

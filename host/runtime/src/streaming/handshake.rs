@@ -90,7 +90,7 @@ fn negotiate(
     )))
 }
 
-/// The first protocol of the client that is spoken here (upstream `httpstream.Handshake`).
+/// Agrees on the client's first protocol that is supported (upstream `httpstream.Handshake`).
 fn spdy(
     request: &mut Request<Incoming>,
     forwards: bool,

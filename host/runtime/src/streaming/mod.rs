@@ -1,8 +1,8 @@
 //! Exec, attach and port-forward at URLs with one-time tokens on a loopback port.
 //!
 //! The kubelet gets a URL by `Exec`, `Attach` or `PortForward` and pipes the user's connection to it.
-//! Exec and attach speak `v4.channel.k8s.io` and `v5.channel.k8s.io` over WebSocket, or over SPDY/3.1
-//! for older clients; port-forward speaks `portforward.k8s.io` over SPDY/3.1 (kubernetes
+//! Exec and attach use `v4.channel.k8s.io` and `v5.channel.k8s.io` over WebSocket, or over SPDY/3.1
+//! for older clients; port-forward uses `portforward.k8s.io` over SPDY/3.1 (kubernetes
 //! `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
 
 mod channel;
@@ -44,7 +44,7 @@ const ATTACH: &str = "attach";
 const PORT_FORWARD: &str = "portforward";
 const KINDS: [&str; 3] = [EXEC, ATTACH, PORT_FORWARD];
 
-/// What a URL stands for.
+/// The request behind a URL.
 #[derive(Clone, Debug)]
 pub(crate) enum Offer {
     Exec {

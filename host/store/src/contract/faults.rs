@@ -1,4 +1,4 @@
-//! A backend that fails when told to, and what the store must make of it.
+//! A backend that fails on purpose, and how the store must react.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -34,7 +34,7 @@ pub enum Fault {
     Gone,
 }
 
-/// Passes everything on, except that commits fail as told.
+/// Passes everything on, except that commits fail as requested.
 pub struct FaultyBackend {
     inner: Arc<dyn Backend>,
     faults: Mutex<VecDeque<Fault>>,

@@ -71,7 +71,7 @@ enum Answer {
     Unknown,
 }
 
-/// Clients that go on until told to stop, and what they saw.
+/// Clients that write until they are stopped, and what they saw.
 pub struct Recorder {
     clock: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -82,7 +82,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts `clients` clients on each of `stores`, which stand on one log. Call before anything is
+    /// Starts `clients` clients on each of `stores`, which share one log. Call before anything is
     /// written.
     #[must_use]
     pub fn start(stores: &[Store], clients: u64, seed: u64) -> Self {

@@ -213,7 +213,7 @@ pub(super) async fn follows(backend: &dyn Backend) -> bool {
         .is_ok()
 }
 
-/// What others wrote meanwhile stands only against rows with the same keys. Where nobody else writes, the
+/// What others wrote meanwhile conflicts only with rows of the same keys. Where nobody else writes, the
 /// whole batch may be refused instead.
 async fn a_log_that_moved_on_is_followed(fixture: &dyn Fixture) {
     let mut log = Log::new(fixture).await;

@@ -31,13 +31,13 @@ enum Wrong {
     Doubles,
     /// Rows are written whatever others have made of their keys meanwhile, as without a lock.
     Overwrites,
-    /// A row is told the revision of its neighbour.
+    /// A row is reported with the revision of its neighbour.
     Swaps,
     /// A commit that fails is said to have written nothing, although it has.
     Denies,
 }
 
-/// The fake, wrong at every tenth batch, or at every one where that takes chance to matter.
+/// The fake, wrong at every tenth batch, or at every one where chance decides whether it matters.
 struct Mutant {
     log: MemoryBackend,
     wrong: Wrong,

@@ -118,7 +118,7 @@ const WRITERS: usize = 6;
 /// Writes that the slower store gets done before the case is over.
 const ENOUGH: u64 = 60;
 
-/// Two stores at full speed: both get on, nobody is refused, and watchers of both see each revision once.
+/// Two stores at full speed: both make progress, nobody is refused, and watchers of both see each revision once.
 async fn who_writes_without_a_pause_keeps_nobody_waiting(fixture: &dyn Fixture) {
     let inner = fixture.create().await;
     if !super::log::follows(&*inner).await {
@@ -169,7 +169,7 @@ async fn write_without_a_pause(rigs: &[Rig; 2]) -> u64 {
             });
         }
     }
-    until("both stores get on", || {
+    until("both stores make progress", || {
         done.iter().all(|n| n.load(Ordering::SeqCst) >= ENOUGH)
     })
     .await;
@@ -204,7 +204,7 @@ async fn who_was_away_for_too_long_starts_over(fixture: &dyn Fixture) {
     let back = away.put("/back", "2").await;
     assert_eq!(back.revision, awake.store.revision().plus(1));
     assert_eq!(away.dump("", None).await, ["/back=2", "/new=19"]);
-    // Where it looks by itself it may have seen some of that in time.
+    // A store that polls may have read some of that in time.
     if !backend.is_shared() {
         let lost = within("the watcher's end", watcher.next()).await;
         assert!(

@@ -18,7 +18,7 @@ use crate::model::{Committed, Precondition, Revision, Write};
 use crate::options::StoreOptions;
 use crate::store::Store;
 
-/// How long a condition may take to come true before the case fails.
+/// How long a condition may remain false before the case fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) struct Rig {

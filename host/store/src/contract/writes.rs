@@ -101,7 +101,7 @@ async fn one_of_many_racers_wins(fixture: &dyn Fixture) {
     rig.stop().await;
 }
 
-/// While one commit is under way all other writers queue up, and the next commit takes them all.
+/// While one commit is under way all other writers queue up, and the next commit has them all.
 async fn writers_share_commits(fixture: &dyn Fixture) {
     for writers in [16, 256_usize] {
         let backend = Arc::new(GatedBackend::new(fixture.create().await));

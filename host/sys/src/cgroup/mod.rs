@@ -229,7 +229,7 @@ impl Cgroup {
     /// # Errors
     /// When the group cannot be read.
     pub fn kill(&self) -> io::Result<bool> {
-        /// Each attempt waits 2 ms: 50 are enough for the kernel to end what it was told to end.
+        /// Each attempt waits 2 ms: 50 are enough for the kernel to end killed processes.
         const ATTEMPTS: u32 = 50;
         if self.version == Version::V2
             && self
@@ -330,7 +330,7 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
     last
 }
 
-/// Writes one control file, naming it in the error: `EINVAL` alone helps nobody.
+/// Writes one control file, naming it in the error: `EINVAL` alone explains nothing.
 fn write(dir: &Path, file: &str, value: &str) -> io::Result<()> {
     let path = dir.join(file);
     std::fs::write(&path, value).map_err(|error| {

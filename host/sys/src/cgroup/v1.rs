@@ -17,7 +17,7 @@ pub(super) fn create(controller: &str, root: &Path, dir: &Path) -> io::Result<()
     Ok(())
 }
 
-/// A new cpuset is empty and takes no process until it has processors and memory nodes.
+/// A new cpuset is empty and accepts no process until it has processors and memory nodes.
 fn inherit_cpuset(root: &Path, dir: &Path) -> io::Result<()> {
     if dir == root {
         return Ok(());

@@ -15,7 +15,7 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
-/// Skip duplicate address detection: pod addresses are ours to give, and waiting costs a second.
+/// Skip duplicate address detection: pod addresses are assigned by this node alone, and waiting costs a second.
 const IFA_F_NODAD: u32 = 0x02;
 const IFADDR_LEN: usize = 8;
 /// `RT_SCOPE_HOST`: an address that means something on this machine only.
@@ -41,7 +41,7 @@ impl Net {
             .map_err(|e| refused("ip address show", e))
     }
 
-    /// Gives an interface an address; it may have it already.
+    /// Adds an address to an interface, unless the interface has it.
     pub fn add_address(&self, index: u32, net: IpNet) -> Result<(), NetError> {
         let result = self
             .socket
@@ -52,7 +52,7 @@ impl Net {
         unless_exists(result)
     }
 
-    /// Takes an address away. False if it was not there.
+    /// Removes an address. False if it was not there.
     pub fn delete_address(&self, index: u32, net: IpNet) -> Result<bool, NetError> {
         unless_missing(
             self.socket

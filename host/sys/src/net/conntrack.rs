@@ -24,7 +24,7 @@ const CTA_PROTO_DST_PORT: u16 = 3;
 /// `struct nfgenmsg`: family, version, resource.
 const NFGEN_LEN: usize = 4;
 
-/// One tracked IPv4 flow, as its first packet and its answers look.
+/// One tracked IPv4 flow: the addresses of its first packet and of its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// IP protocol number (17 = UDP).

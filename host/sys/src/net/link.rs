@@ -184,7 +184,7 @@ impl Net {
             .ok_or_else(|| NetError::NoLink(name.to_owned()))
     }
 
-    /// Creates an interface; an error if the name is taken.
+    /// Creates an interface; an error if the name exists.
     pub fn create_link(&self, link: &NewLink<'_>) -> Result<(), NetError> {
         check_name(link.name)?;
         self.socket

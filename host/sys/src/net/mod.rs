@@ -1,10 +1,10 @@
 //! Links, addresses, routes and neighbours of a network namespace, typed, over rtnetlink.
 //!
-//! A [`Net`] speaks to one namespace: the one of the thread that opened it, or one named by a path.
+//! A [`Net`] works on one namespace: the one of the thread that opened it, or one named by a path.
 //! It stays there whatever thread uses it later, so pod namespaces are configured without moving
 //! threads about. Every call is synchronous and takes tens of microseconds.
 //!
-//! Nothing here decides what the network should look like; callers compare and apply.
+//! Nothing here decides how the network should be; callers compare and apply.
 
 pub mod address;
 pub mod conntrack;
@@ -64,10 +64,10 @@ pub enum NetError {
     /// A link by that name does not exist.
     #[error("no link named {0:?}")]
     NoLink(String),
-    /// A link name that the kernel would not take.
+    /// A link name that the kernel would not accept.
     #[error("{0:?} is no link name: 1 to 15 characters without '/' or white space")]
     BadLinkName(String),
-    /// The node has no default route, so that its own address cannot be told.
+    /// The node has no default route, so that its own address is unknown.
     #[error("no IPv4 default route; set the node's address and interface explicitly")]
     NoDefaultRoute,
 }

@@ -75,7 +75,7 @@ impl Net {
             .map_err(|e| refused(format!("ip neighbour replace {}", neighbour.address), e))
     }
 
-    /// Takes an entry out. False if it was not there.
+    /// Removes an entry. False if it was not there.
     pub fn delete_neighbour(&self, neighbour: &Neighbour) -> Result<bool, NetError> {
         unless_missing(
             self.socket

@@ -38,7 +38,7 @@ pub fn create(path: &Path) -> Result<(), NetError> {
     make().map_err(|source| failed(path, source))
 }
 
-/// Lets go of a namespace made by [`create`]. False if it was not there. The kernel frees it when the
+/// Releases a namespace made by [`create`]. False if it was not there. The kernel frees it when the
 /// last process in it ends.
 pub fn delete(path: &Path) -> Result<bool, NetError> {
     match nix::mount::umount2(path, MntFlags::MNT_DETACH) {

@@ -22,7 +22,7 @@ pub enum Change {
     LinkGone(String),
     /// An address or a route changed.
     Addressing,
-    /// The kernel dropped notifications because nobody read them in time: read everything anew.
+    /// The kernel dropped notifications because they were not read in time: read everything again.
     Lost,
 }
 
@@ -78,7 +78,7 @@ impl Observer {
 
 #[allow(unsafe_code)]
 fn register(socket: Socket) -> Result<AsyncFd<Socket>, NetlinkError> {
-    // SAFETY: the socket owns its descriptor and gives the same one as long as it lives; the
+    // SAFETY: the socket owns its descriptor and returns the same one as long as it lives; the
     // registration owns the socket.
     unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
         .map_err(|e| NetlinkError::Socket(e.into()))

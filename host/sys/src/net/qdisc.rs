@@ -50,7 +50,7 @@ impl Net {
         })
     }
 
-    /// Takes a limit away. False if there was none.
+    /// Removes a limit. False if there was none.
     pub fn unlimit_rate(&self, index: u32) -> Result<bool, NetError> {
         if self.rate_limit(index)?.is_none() {
             return Ok(false);

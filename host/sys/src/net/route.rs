@@ -80,7 +80,7 @@ impl Net {
             .map_err(|e| refused(format!("ip route replace {}", route.destination), e))
     }
 
-    /// Takes a route out. False if it was not there.
+    /// Removes a route. False if it was not there.
     pub fn delete_route(&self, route: &Route) -> Result<bool, NetError> {
         unless_missing(
             self.socket
@@ -148,7 +148,7 @@ fn parse(kind: u16, payload: &[u8]) -> Option<Route> {
     Some(Route {
         destination: IpNet::new(address(RTA_DST).unwrap_or(everywhere), prefix_len).ok()?,
         gateway: address(RTA_GATEWAY),
-        // Multipath routes have no single interface; nobody here wants them.
+        // Multipath routes have no single interface; no caller needs them.
         index: attributes.find(RTA_OIF).and_then(u32_ne)?,
         source: address(RTA_PREFSRC),
         metric: attributes.find(RTA_PRIORITY).and_then(u32_ne),

@@ -25,7 +25,7 @@ const DUMP_TRIES: u32 = 16;
 /// Room for the errors of a large batch: each queued error costs the kernel about 1 KiB.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Which kernel subsystem a socket speaks to.
+/// The kernel subsystem that a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Route,
@@ -175,7 +175,7 @@ impl Socket {
         Ok(true)
     }
 
-    /// Request and whole answer, with nobody else's in between. False when a dump was interrupted.
+    /// Request and whole answer, with no other request in between. False when a dump was interrupted.
     fn converse(
         &self,
         kind: u16,

@@ -1,4 +1,4 @@
-//! Statements to kernel expressions: each load takes the next free registers, and each statement
+//! Statements to kernel expressions: each load uses the next free registers, and each statement
 //! starts with all of them free.
 
 use super::model::{Family, Verdict};
@@ -74,7 +74,7 @@ impl Compiler<'_> {
 
     /// Loads the parts of a key side by side; the first one's register names them all.
     fn loads(&mut self, parts: &[Load]) -> Result<u32, NftError> {
-        // A lookup inside a key needs registers for its own key; those lie behind the outer key, so
+        // A lookup inside a key needs registers for its own key; those follow the outer key, so
         // that the outer key's parts stay side by side.
         let first = self.next;
         let mut at = first;

@@ -283,7 +283,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// The map that a load looks a value up in.
+/// The map that a load reads from.
 fn lookup(load: &Load) -> Option<&str> {
     match load {
         Load::Lookup { map, .. } => Some(map),

@@ -1,11 +1,11 @@
-//! nf_tables, spoken directly: tables, chains, rules, sets and maps in one transaction.
+//! nf_tables over netlink: tables, chains, rules, sets and maps in one transaction.
 //!
 //! Rules are written once; what changes afterwards are set and map elements, so a change costs what
 //! changed and nothing else. A [`Batch`] is committed whole or not at all, and an error names the
 //! commands that the kernel refused. Only tables whose name starts with [`OWNER_PREFIX`] can be named
-//! at all, so nothing that belongs to somebody else can be touched.
+//! at all, so nothing that belongs to another program can be changed.
 //!
-//! [`Nftables`] speaks to the kernel, [`fake::FakeNft`] keeps the same books in memory.
+//! [`Nftables`] works on the kernel's tables, [`fake::FakeNft`] on the same tables in memory.
 
 mod batch;
 mod compile;

@@ -149,7 +149,7 @@ impl Field {
         }
     }
 
-    /// Bytes that it takes in registers and keys.
+    /// Bytes that it occupies in registers and keys.
     pub(super) fn padded(self) -> usize {
         self.width().next_multiple_of(4)
     }

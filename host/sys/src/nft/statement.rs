@@ -72,7 +72,7 @@ pub enum Comparison {
     NotEqual,
 }
 
-/// What the sender is told.
+/// The answer to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// ICMP port unreachable.
@@ -97,7 +97,7 @@ pub enum Update {
 pub enum Statement {
     /// Ends the rule unless the (masked) value compares.
     Compare {
-        /// What to look at.
+        /// What to compare.
         load: Load,
         /// Bits that count; None for all.
         mask: Option<Vec<u8>>,
@@ -130,7 +130,7 @@ pub enum Statement {
         set: String,
         /// The key's parts.
         key: Vec<Load>,
-        /// The value. A map needs one even for [`Update::Delete`], which does not look at it.
+        /// The value. A map needs one even for [`Update::Delete`], which ignores it.
         data: Option<Load>,
         /// Lifetime of the element; None for the set's own.
         timeout: Option<Duration>,
@@ -144,7 +144,8 @@ pub enum Statement {
     },
     /// Sends the flow to a port of this machine.
     Redirect(u16),
-    /// Hides the flow behind the address of the interface that it leaves by, at a random port.
+    /// Masquerades the flow: its source becomes the address of the interface that it leaves by, at a
+    /// random port.
     Masquerade,
     /// mark = (mark & keep) ^ flip.
     SetMark {

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::image::error::ContentError;
 
-/// A peer that sends nothing for this long is given up.
+/// A request fails when the peer sends nothing for this long.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A failed exchange with one endpoint.
@@ -20,10 +20,10 @@ pub(crate) enum RegistryError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The peer went silent.
+    /// The peer sent nothing for too long.
     #[error("{url}: no data for {}s", IDLE_TIMEOUT.as_secs())]
     Idle { url: String },
-    /// An answer that the specification does not foresee here.
+    /// An answer that the specification does not define here.
     #[error("{url}: unexpected status {status}: {body}")]
     Status {
         url: String,

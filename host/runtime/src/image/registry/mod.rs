@@ -1,7 +1,7 @@
-//! One registry endpoint, spoken to as the OCI distribution specification says.
+//! A client of one registry endpoint, by the OCI distribution specification.
 //!
-//! Redirects are followed without credentials (blobs often lie on another host), a challenge is
-//! answered once with a token or basic credentials, and a broken download goes on where it broke.
+//! Redirects are followed without credentials (blobs are often on another host), a challenge is
+//! answered once with a token or basic credentials, and a broken download resumes where it broke.
 
 mod auth;
 mod error;
@@ -49,7 +49,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// `pull_secret` goes before what registries.yaml says.
+    /// `pull_secret` takes precedence over the credentials of registries.yaml.
     pub(crate) fn new(
         endpoint: Endpoint,
         pull_secret: Option<Credentials>,
@@ -203,7 +203,7 @@ impl Registry {
             if let Some(from) = from {
                 insert(&mut headers, RANGE, &format!("bytes={from}-"));
             }
-            // Only the endpoint itself gets what was made for it.
+            // Credentials are for the endpoint itself, not for the target of a redirect.
             let authorization = self
                 .authorization
                 .lock()
