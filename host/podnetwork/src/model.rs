@@ -283,7 +283,8 @@ fn read_neighbour(from: &wit::Neighbour) -> Result<DesiredNeighbour, PlanError> 
 }
 
 fn mac(text: &str) -> Result<Mac, PlanError> {
-    text.parse().map_err(PlanError::Invalid)
+    text.parse::<Mac>()
+        .map_err(|error| PlanError::Invalid(error.to_string()))
 }
 
 fn check_link_name(name: &str) -> Result<(), PlanError> {
