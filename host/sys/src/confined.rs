@@ -1,5 +1,5 @@
-//! Directories below a root that nothing can lead out of: made, removed and measured for parties
-//! that may name any path and whose content may be hostile.
+//! Directories that cannot be left: created, removed and measured below a root for callers that may name
+//! any path and whose content may be hostile.
 //!
 //! Every step starts from a descriptor of the step before and is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so neither `..` nor a link that is swapped in between
@@ -57,7 +57,7 @@ impl ConfinedRoot {
     /// stays as it is.
     ///
     /// # Errors
-    /// `ELOOP` or `EXDEV` when something on the way leads out, `ENOTDIR` when it is no directory.
+    /// `ELOOP` or `EXDEV` when something on the way leads out, `ENOTDIR` when it is not a directory.
     pub fn make(&self, relative: &Path, mode: u32, owner: Option<Owner>) -> io::Result<bool> {
         let names = names(relative)?;
         let mut here = self.open()?;
@@ -72,7 +72,7 @@ impl ConfinedRoot {
             };
             here = descend(here.as_fd(), *name, OFlags::PATH, ResolveFlags::empty())?;
             if made {
-                // mkdir is subject to the umask; the mode asked for is what is meant.
+                // mkdir applies the umask; the caller means the mode as given.
                 settle(&here, mode, owner.filter(|_| last))?;
             }
         }
@@ -116,7 +116,7 @@ impl ConfinedRoot {
     }
 }
 
-/// Whether an operation was refused because the way leads out of the root: over a link, `..` or a mount.
+/// Whether an operation was refused because the path leads out of the root: over a link, `..` or a mount.
 #[must_use]
 pub fn leads_out(error: &io::Error) -> bool {
     [Errno::XDEV, Errno::LOOP]
@@ -147,7 +147,7 @@ fn descend(
     flags: OFlags,
     more: ResolveFlags,
 ) -> io::Result<OwnedFd> {
-    // Not NOFOLLOW: a link is to be refused as a link, not as something that is no directory.
+    // Not NOFOLLOW: a link is to be refused as a link, not as something that is not a directory.
     let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let how =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;

@@ -167,7 +167,7 @@ fn what_is_mounted_inside_stays() {
     fs::create_dir_all(lab.at("volume/mount")).unwrap();
     rustix::mount::mount_bind(lab.outside.as_path(), lab.at("volume/mount").as_path()).unwrap();
     let refused = lab.root.remove(Path::new("volume"));
-    crate::volume::unmount(&lab.at("volume/mount")).unwrap();
+    crate::mount::detach(&lab.at("volume/mount")).unwrap();
     assert_eq!(
         refused.unwrap_err().raw_os_error(),
         Some(Errno::XDEV.raw_os_error())

@@ -108,7 +108,7 @@ impl FileLock {
 /// (`openat2` with `RESOLVE_IN_ROOT`).
 ///
 /// # Errors
-/// Whatever `openat2` says.
+/// When `openat2(2)` fails.
 pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
     let root = rustix::fs::open(
         root,
@@ -129,7 +129,7 @@ pub fn open_in_root(root: &Path, path: &Path) -> io::Result<File> {
 /// Reads a small text file inside `root`; none when it does not exist. At most `limit_bytes`.
 ///
 /// # Errors
-/// When it is larger than the limit, no regular file, or cannot be read.
+/// When it is larger than the limit, not a regular file, or cannot be read.
 pub fn read_in_root(root: &Path, path: &Path, limit_bytes: u64) -> io::Result<Option<String>> {
     let file = match open_in_root(root, path) {
         Ok(file) => file,
@@ -148,7 +148,7 @@ pub fn read_in_root(root: &Path, path: &Path, limit_bytes: u64) -> io::Result<Op
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
-                "{} is no regular file of at most {limit_bytes} bytes",
+                "{} is not a regular file of at most {limit_bytes} bytes",
                 path.display()
             ),
         ));
@@ -189,7 +189,7 @@ impl SocketDir {
 /// Removes a file or directory tree; absence is success.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// When the file system refuses.
 pub fn remove_all(path: &Path) -> io::Result<()> {
     let removed = match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),

@@ -1,5 +1,6 @@
 //! Mounting, unmounting and reading the mount table.
 
+use std::cmp::Reverse;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,13 @@ const OPTIONS_LIMIT_BYTES: usize = 4095;
 /// One line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPoint {
-    /// The directory of the file system that is shown.
+    /// The directory of the file system that is visible at the mount point.
     pub root: PathBuf,
-    /// Where.
+    /// The directory on which it is mounted.
     pub target: PathBuf,
     /// File system type.
     pub kind: String,
-    /// What the file system calls its source.
+    /// Its source: a device, or a name of the file system's own.
     pub source: String,
     /// Options of the superblock, comma-separated.
     pub super_options: String,
@@ -67,10 +68,10 @@ pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> 
     Ok(())
 }
 
-/// Shows `source` also at `target`; with `recursive` also what is mounted below it.
+/// Makes `source` visible at `target` too; with `recursive` also what is mounted below it.
 ///
 /// # Errors
-/// Whatever `mount` says.
+/// When `mount(2)` fails.
 pub fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
     let flags = if recursive {
         MsFlags::MS_BIND | MsFlags::MS_REC
@@ -81,26 +82,11 @@ pub fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts a file system of `kind`.
-///
-/// # Errors
-/// Whatever `mount` says.
-pub fn mount(
-    source: &str,
-    target: &Path,
-    kind: &str,
-    flags: MsFlags,
-    options: &str,
-) -> io::Result<()> {
-    nix::mount::mount(Some(source), target, Some(kind), flags, Some(options))?;
-    Ok(())
-}
-
 /// Detaches `target` from the mount table now; it ends with its last user. No mount there is
 /// success.
 ///
 /// # Errors
-/// Whatever `umount2` says otherwise.
+/// When `umount2(2)` fails for another reason.
 pub fn detach(target: &Path) -> io::Result<()> {
     match nix::mount::umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
         Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => Ok(()),
@@ -113,24 +99,31 @@ pub fn detach(target: &Path) -> io::Result<()> {
 /// # Errors
 /// The last failure; the others were still tried.
 pub fn detach_below(prefix: &Path) -> io::Result<()> {
-    let mut targets: Vec<_> = table()?
-        .into_iter()
-        .map(|mount| mount.target)
-        .filter(|target| target.starts_with(prefix))
-        .collect();
-    targets.sort_unstable_by_key(|target| std::cmp::Reverse(target.as_os_str().len()));
     let mut last = Ok(());
-    for target in &targets {
+    for target in &mounts_below(prefix)? {
         last = detach(target).and(last);
     }
     last
 }
 
-/// The mount table of this process.
+/// Mount points at or below `prefix`, in the order in which they can be unmounted: deepest first, and of
+/// several at the same place the newest first.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn table() -> io::Result<Vec<MountPoint>> {
+pub fn mounts_below(prefix: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut targets: Vec<PathBuf> = table()?
+        .into_iter()
+        .map(|mount| mount.target)
+        .filter(|target| target.starts_with(prefix))
+        .collect();
+    targets.reverse();
+    targets.sort_by_key(|target| Reverse(target.as_os_str().len()));
+    Ok(targets)
+}
+
+/// The mount table of this process, oldest mount first.
+pub(crate) fn table() -> io::Result<Vec<MountPoint>> {
     Ok(std::fs::read_to_string("/proc/self/mountinfo")?
         .lines()
         .filter_map(parse_line)

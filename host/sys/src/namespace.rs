@@ -1,4 +1,4 @@
-//! Linux namespaces: making them, holding them by a file, entering them for one call.
+//! Linux namespaces: creating them, holding them by a file, entering them for one call.
 
 use std::fs::File;
 use std::io;
@@ -62,7 +62,7 @@ pub fn leave(kinds: &[Kind]) -> io::Result<()> {
 /// Moves the calling thread into the namespace that `file` (`/proc/PID/ns/...`) refers to.
 ///
 /// # Errors
-/// When `file` is none of that kind.
+/// When `file` is not of that kind.
 pub fn enter(file: &File, kind: Kind) -> io::Result<()> {
     setns(file, kind.flag())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Processes: forking where it is sound, signals, and the knobs of `/proc/self`.
+//! Processes: forking where it is sound, signals, and settings in `/proc/self`.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid};
 
-/// Which side of a [`fork`] this is.
+/// The two sides of a [`fork`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fork {
     /// The old process, with the child's number.
@@ -115,16 +115,16 @@ pub fn oom_score_adj() -> io::Result<i32> {
 /// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// Which.
+    /// The process that ended.
     pub pid: i32,
     /// Its exit status, or 128 + signal as shells count.
     pub code: i32,
 }
 
-/// Collects one child that ended; none when none did.
+/// Collects one child that ended; `None` when none did.
 ///
 /// # Errors
-/// Never for want of children: that is none.
+/// When `waitpid(2)` fails for another reason than that there are no children.
 pub fn reap() -> io::Result<Option<Exit>> {
     loop {
         return match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
@@ -150,7 +150,7 @@ pub fn reap() -> io::Result<Option<Exit>> {
 /// Waits for one child.
 ///
 /// # Errors
-/// When it is none of ours.
+/// When it is not a child of this process.
 pub fn wait(pid: i32) -> io::Result<()> {
     loop {
         match waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED) {
@@ -164,7 +164,7 @@ pub fn wait(pid: i32) -> io::Result<()> {
 /// Sends a signal by number; a process that is gone is success.
 ///
 /// # Errors
-/// For an unknown signal or want of permission.
+/// For an unknown signal, or without permission.
 pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     if pid <= 0 {
         // 0 and below address groups of processes, -1 even all of them.

@@ -1,4 +1,4 @@
-//! What pod volumes need of the kernel: tmpfs and bind mounts, path resolution that cannot leave a
+//! What pod volumes need from the kernel: tmpfs and bind mounts, path resolution that cannot leave a
 //! volume, group ownership of trees and file system usage.
 //!
 //! A volume's content belongs to the pod, so every path below it is hostile: it is opened relative
@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::mount::MountFlags;
 
 /// Size and use of one file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,32 +46,6 @@ pub fn mount_tmpfs(target: &Path, size_bytes: Option<u64>, mode: u32) -> io::Res
     )?)
 }
 
-/// Detaches whatever is mounted on `target`; nothing mounted there is no error.
-pub fn unmount(target: &Path) -> io::Result<()> {
-    match rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) | Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Mount points at or below `root`, the deepest first, so that they can be unmounted in this order.
-pub fn mounts_below(root: &Path) -> io::Result<Vec<PathBuf>> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let mut found: Vec<PathBuf> = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|field| PathBuf::from(unescape(field)))
-        .filter(|path| path.starts_with(root))
-        .collect();
-    found.reverse();
-    Ok(found)
-}
-
-/// Whether something is mounted exactly on `path`.
-pub fn is_mount_point(path: &Path) -> io::Result<bool> {
-    Ok(mounts_below(path)?.iter().any(|mount| mount == path))
-}
-
 /// Opens `relative` below `root` without ever leaving it: `..` or a symlink that escapes gives
 /// `EXDEV` (as [`io::ErrorKind::CrossesDevices`]). The descriptor is `O_PATH`.
 pub fn open_beneath(root: &Path, relative: &Path) -> io::Result<OwnedFd> {
@@ -103,7 +77,7 @@ pub fn create_beneath(root: &Path, relative: &Path, mode: u32) -> io::Result<Own
             Component::Normal(name) => {
                 let parent = open_beneath(root, &walked)?;
                 match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
-                    // mkdir is subject to the umask; the mode asked for is what is meant.
+                    // mkdir applies the umask; the caller means the mode as given.
                     Ok(()) => rustix::fs::chmodat(
                         &parent,
                         name,
@@ -197,15 +171,6 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     )?;
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     std::fs::set_permissions(link, std::fs::Permissions::from_mode(mode & 0o7777))
-}
-
-/// mountinfo writes blanks and backslashes as three octal digits.
-fn unescape(field: &str) -> String {
-    field
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n")
-        .replace("\\134", "\\")
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn bind_beneath(volume: &Path, relative: &Path, target: &Path) -> std::io::Resul
         other => other?,
     };
     // What a restarted container had mounted may have been replaced since.
-    sys::unmount(target)?;
+    k3s_sys::mount::detach(target)?;
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }

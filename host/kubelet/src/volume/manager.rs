@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use k3s_client::Client;
-use k3s_sys::volume as sys;
+use k3s_sys::{mount, volume as sys};
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod, Volume};
 
 use super::atomic::{self, Payload};
@@ -180,7 +180,7 @@ fn prepare_dir(
     let prepare = || {
         let fresh = !dir.exists();
         std::fs::create_dir_all(dir)?;
-        if tmpfs && !sys::is_mount_point(dir)? {
+        if tmpfs && !mount::is_mount_point(dir)? {
             sys::mount_tmpfs(dir, limit_bytes, mode)?;
         }
         if fresh {
@@ -231,10 +231,8 @@ pub(crate) fn remove_tree(dir: &Path) -> std::io::Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    for mount in sys::mounts_below(dir)? {
-        sys::unmount(&mount)?;
-    }
-    if let Some(left) = sys::mounts_below(dir)?.first() {
+    mount::detach_below(dir)?;
+    if let Some(left) = mount::mounts_below(dir)?.first() {
         return Err(std::io::Error::other(format!(
             "{} is still mounted",
             left.display()

@@ -264,9 +264,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        for mount in k3s_sys::volume::mounts_below(&self.dir).unwrap_or_default() {
-            let _ = k3s_sys::volume::unmount(&mount);
-        }
+        let _ = k3s_sys::mount::detach_below(&self.dir);
         let _ = std::fs::remove_dir_all(&self.dir);
         for entry in std::fs::read_dir("/sys/fs/cgroup")
             .into_iter()

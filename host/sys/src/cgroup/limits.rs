@@ -1,4 +1,4 @@
-//! What a group may use, in the terms of the OCI runtime specification.
+//! Limits of a group, in the terms of the OCI runtime specification.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub enum DeviceKind {
 /// Devices that may be used.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceRule {
-    /// Kind.
+    /// The kind of node.
     pub kind: DeviceKind,
     /// Major number; none = each.
     pub major: Option<u32>,

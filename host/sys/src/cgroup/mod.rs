@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use limits::{DeviceKind, DeviceRule, Limits};
 
-/// Which interface the kernel's controllers are under.
+/// The version of the interface that the kernel's controllers are under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// One hierarchy per controller.
@@ -101,7 +101,7 @@ impl Cgroups {
         &self.mounts
     }
 
-    /// The group called `path`; nothing is made yet.
+    /// The group with the path `path`; it is not created yet.
     #[must_use]
     pub fn group(&self, path: &str) -> Cgroup {
         let relative = path.trim_start_matches('/');
@@ -126,7 +126,7 @@ pub struct Cgroup {
     roots: BTreeMap<String, PathBuf>,
 }
 
-/// What a group has used.
+/// The use of resources by a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Processor time since the group was made.
@@ -148,7 +148,7 @@ pub struct Usage {
 }
 
 impl Cgroup {
-    /// Makes the directories, with their ancestors made fit to hold limits.
+    /// Creates the directories, and enables the controllers in their ancestors.
     ///
     /// # Errors
     /// When a hierarchy cannot be written.
@@ -255,12 +255,12 @@ impl Cgroup {
     /// Removes the group and the groups below it; absence is success.
     ///
     /// # Errors
-    /// When a process is still in it after some tries.
+    /// When a process is still in it after some attempts.
     pub fn remove(&self) -> io::Result<()> {
         self.dirs.values().try_for_each(|dir| remove_dir(dir))
     }
 
-    /// How often the kernel killed a process of this group for want of memory.
+    /// How often the kernel killed a process of this group because memory was short.
     ///
     /// # Errors
     /// When the group is gone.
@@ -276,7 +276,7 @@ impl Cgroup {
         Ok(keyed(&read(dir, file)?, "oom_kill").unwrap_or(0))
     }
 
-    /// What it has used.
+    /// The use of resources now.
     ///
     /// # Errors
     /// When the group is gone.
@@ -309,7 +309,7 @@ fn collect_pids(dir: &Path, pids: &mut Vec<i32>) -> io::Result<()> {
 }
 
 fn remove_dir(dir: &Path) -> io::Result<()> {
-    /// The kernel frees a group a moment after its last process: 100 tries of 5 ms.
+    /// The kernel frees a group a moment after its last process: 100 attempts, 5 ms apart.
     const ATTEMPTS: u32 = 100;
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

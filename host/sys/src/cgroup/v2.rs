@@ -1,4 +1,4 @@
-//! Control groups version 2: one hierarchy, controllers switched on from parent to child.
+//! Control groups version 2: one hierarchy, controllers enabled from parent to child.
 
 use std::io;
 use std::path::Path;
@@ -19,8 +19,8 @@ pub(super) fn create(root: &Path, dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Switches on, for the children of `dir`, each controller it has. One that cannot be (a busy
-/// group, a kernel without it) shows when a limit needs it.
+/// Enables, for the children of `dir`, each controller it has. One that cannot be enabled (a busy group,
+/// a kernel without it) becomes an error when a limit needs it.
 fn delegate(dir: &Path) {
     let available = read(dir, "cgroup.controllers").unwrap_or_default();
     let enabled = read(dir, "cgroup.subtree_control").unwrap_or_default();
@@ -35,49 +35,8 @@ fn delegate(dir: &Path) {
 }
 
 pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
-    let or_max = |value: i64| {
-        if value < 0 {
-            "max".to_owned()
-        } else {
-            value.to_string()
-        }
-    };
-    if let Some(shares) = limits.cpu_shares.filter(|&shares| shares > 0) {
-        write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
-    }
-    if limits.cpu_quota_us.is_some() || limits.cpu_period_us.is_some() {
-        let quota = limits
-            .cpu_quota_us
-            .filter(|&quota| quota > 0)
-            .map_or("max".to_owned(), |quota| quota.to_string());
-        write(
-            dir,
-            "cpu.max",
-            &format!("{quota} {}", limits.cpu_period_us.unwrap_or(100_000)),
-        )?;
-    }
-    if let Some(cpus) = &limits.cpuset_cpus {
-        write(dir, "cpuset.cpus", cpus)?;
-    }
-    if let Some(mems) = &limits.cpuset_mems {
-        write(dir, "cpuset.mems", mems)?;
-    }
-    if let Some(memory) = limits.memory_bytes {
-        write(dir, "memory.max", &or_max(memory))?;
-    }
-    // The file is missing where the kernel has no swap; then nothing can be swapped either.
-    if let (Some(swap), true) = (
-        limits.memory_swap_bytes,
-        dir.join("memory.swap.max").exists(),
-    ) {
-        let only_swap = if swap < 0 {
-            -1
-        } else {
-            swap.saturating_sub(limits.memory_bytes.unwrap_or(0).max(0))
-                .max(0)
-        };
-        write(dir, "memory.swap.max", &or_max(only_swap))?;
-    }
+    apply_cpu(dir, limits)?;
+    apply_memory(dir, limits)?;
     if let Some(pids) = limits.pids {
         write(dir, "pids.max", &or_max(pids))?;
     }
@@ -88,7 +47,7 @@ pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
         if file.contains('/') {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("unified resource {file:?} is no file name"),
+                format!("unified resource {file:?} is not a file name"),
             ));
         }
         write(dir, file, value)?;
@@ -97,6 +56,57 @@ pub(super) fn apply(dir: &Path, limits: &Limits) -> io::Result<()> {
         .devices
         .as_ref()
         .map_or(Ok(()), |rules| devices::restrict(dir, rules))
+}
+
+fn apply_cpu(dir: &Path, limits: &Limits) -> io::Result<()> {
+    /// The kernel's default of `cpu.max`.
+    const PERIOD_US: u64 = 100_000;
+    if let Some(shares) = limits.cpu_shares.filter(|&shares| shares > 0) {
+        write(dir, "cpu.weight", &weight_of_shares(shares).to_string())?;
+    }
+    if limits.cpu_quota_us.is_some() || limits.cpu_period_us.is_some() {
+        let quota = limits.cpu_quota_us.filter(|&quota| quota > 0);
+        let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
+        let period = limits.cpu_period_us.unwrap_or(PERIOD_US);
+        write(dir, "cpu.max", &format!("{quota} {period}"))?;
+    }
+    if let Some(cpus) = &limits.cpuset_cpus {
+        write(dir, "cpuset.cpus", cpus)?;
+    }
+    if let Some(mems) = &limits.cpuset_mems {
+        write(dir, "cpuset.mems", mems)?;
+    }
+    Ok(())
+}
+
+/// CRI's limit of swap includes the memory; version 2 counts swap alone.
+fn apply_memory(dir: &Path, limits: &Limits) -> io::Result<()> {
+    if let Some(memory) = limits.memory_bytes {
+        write(dir, "memory.max", &or_max(memory))?;
+    }
+    // The file is missing where the kernel has no swap; then nothing can be swapped either.
+    let has_swap = || dir.join("memory.swap.max").exists();
+    if let Some(total) = limits.memory_swap_bytes
+        && has_swap()
+    {
+        let memory = limits.memory_bytes.unwrap_or(0).max(0);
+        let swap = if total < 0 {
+            total
+        } else {
+            total.saturating_sub(memory).max(0)
+        };
+        write(dir, "memory.swap.max", &or_max(swap))?;
+    }
+    Ok(())
+}
+
+/// A negative limit is none.
+fn or_max(value: i64) -> String {
+    if value < 0 {
+        "max".to_owned()
+    } else {
+        value.to_string()
+    }
 }
 
 /// The logarithmic mapping that opencontainers/cgroups uses since 2025: the default of one scale

@@ -1,5 +1,5 @@
 //! Forgetting tracked flows. A UDP flow has no end that the kernel could see, so a client that keeps
-//! its port would be sent to a dead endpoint for as long as it talks.
+//! its port would be sent to a dead endpoint for as long as it sends.
 
 use std::net::Ipv4Addr;
 
@@ -29,11 +29,11 @@ const NFGEN_LEN: usize = 4;
 pub struct Flow {
     /// IP protocol number (17 = UDP).
     pub protocol: u8,
-    /// Who started it.
+    /// The client.
     pub source: (Ipv4Addr, u16),
-    /// Whom they called.
+    /// The address that the client sends to.
     pub destination: (Ipv4Addr, u16),
-    /// Who answers (after destination translation).
+    /// The address that answers (after destination translation).
     pub replier: (Ipv4Addr, u16),
 }
 
@@ -50,8 +50,8 @@ impl Conntrack {
         Ok(Self { socket })
     }
 
-    /// Forgets every IPv4 flow for which `stale` says so; the next packet is decided anew. Reads the
-    /// whole table: call it for a change that needs it, never on a timer. Answers how many.
+    /// Removes every IPv4 flow that is `stale`; its next packet is translated anew. Reads the whole table,
+    /// so it is for changes that need it, never for a timer. Returns how many were removed.
     pub fn forget(&self, stale: impl Fn(&Flow) -> bool) -> Result<usize, NetError> {
         let body = |m: &mut Builder| m.raw(&header());
         let each = |kind: u16, payload: &[u8]| {
@@ -82,7 +82,7 @@ impl Conntrack {
             });
             match result {
                 Ok(()) => forgotten += 1,
-                // It ended by itself meanwhile.
+                // The flow ended in the meantime.
                 Err(e) if e.is_missing() => {}
                 Err(e) => return Err(refused("conntrack -D", e)),
             }

@@ -65,10 +65,10 @@ impl FromStr for Mac {
     }
 }
 
-/// An interface as the kernel has it.
+/// An interface as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The kernel's number for it.
+    /// Its index in the kernel.
     pub index: u32,
     /// Its name.
     pub name: String,
@@ -78,11 +78,11 @@ pub struct Link {
     pub mtu: u32,
     /// Hardware address, where it has one.
     pub mac: Option<Mac>,
-    /// Switched on by the administrator.
+    /// Set up by the administrator (`IFF_UP`).
     pub up: bool,
     /// Index of the bridge (or bond) it belongs to.
     pub controller: Option<u32>,
-    /// Free text; ownership is written there.
+    /// Free text (`ifalias`), which names the owner.
     pub alias: Option<String>,
     /// Parameters of a vxlan device.
     pub vxlan: Option<Vxlan>,
@@ -108,13 +108,13 @@ pub enum LinkKind<'a> {
     Bridge,
     /// A dummy device.
     Dummy,
-    /// A vxlan device that learns nothing: its forwarding entries are written by us.
+    /// A vxlan device that does not learn: its forwarding entries are written by this product.
     Vxlan(Vxlan),
-    /// A pair; the peer is born in `namespace`, so that it is never seen here.
+    /// A pair; the peer is created in `namespace`, so that it never appears in this one.
     Veth {
         /// The peer's name.
         peer: &'a str,
-        /// Where the peer lives; None for here.
+        /// The peer's namespace; None for this one.
         namespace: Option<BorrowedFd<'a>>,
     },
 }
@@ -124,7 +124,7 @@ pub enum LinkKind<'a> {
 pub struct NewLink<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it is.
+    /// The kind, with its parameters.
     pub kind: LinkKind<'a>,
     /// Bytes per packet, on both ends of a pair; None for the kernel's choice.
     pub mtu: Option<u32>,
@@ -132,14 +132,14 @@ pub struct NewLink<'a> {
     pub mac: Option<Mac>,
     /// Index of the bridge that it joins.
     pub controller: Option<u32>,
-    /// Switched on at once.
+    /// Set up at once (`IFF_UP`).
     pub up: bool,
 }
 
 /// Changes to an interface; None leaves a property alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkChange {
-    /// Switch on or off.
+    /// Set up or down.
     pub up: Option<bool>,
     /// Bytes per packet.
     pub mtu: Option<u32>,
@@ -149,7 +149,7 @@ pub struct LinkChange {
     pub controller: Option<u32>,
     /// Free text.
     pub alias: Option<String>,
-    /// Bridge port: send a frame back where it came from (a pod that calls itself by its Service).
+    /// Bridge port: hairpin mode, for a pod that calls itself through its Service.
     pub hairpin: Option<bool>,
 }
 
@@ -178,7 +178,7 @@ impl Net {
         }
     }
 
-    /// One interface by name, or the error that says it is missing.
+    /// One interface by name, or the error that it is missing.
     pub fn require_link(&self, name: &str) -> Result<Link, NetError> {
         self.link(name)?
             .ok_or_else(|| NetError::NoLink(name.to_owned()))
@@ -223,7 +223,7 @@ impl Net {
         )
     }
 
-    /// Switches the loopback interface on.
+    /// Sets the loopback interface up.
     pub fn loopback_up(&self) -> Result<(), NetError> {
         let lo = self.require_link("lo")?;
         self.change_link(
@@ -236,7 +236,7 @@ impl Net {
     }
 }
 
-/// Refuses what the kernel would refuse, and what would leave a path built from it.
+/// Refuses what the kernel would refuse, and what would escape from a path built from it.
 pub fn check_name(name: &str) -> Result<(), NetError> {
     let good = (1..=NAME_MAX).contains(&name.len())
         && !matches!(name, "." | "..")

@@ -28,19 +28,19 @@ pub use node::{DefaultRoute, ensure_forwarding};
 pub use observe::{Change, Observer};
 pub use route::{Route, RouteScope};
 
-/// What went wrong, and with what.
+/// An operation on the network that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// The kernel refused, or the socket failed.
     #[error("{what}")]
     Kernel {
-        /// The thing that was asked for, as `ip` would name it.
+        /// The operation, as a command of `ip`.
         what: String,
         /// The answer.
         #[source]
         source: NetlinkError,
     },
-    /// A namespace could not be made, entered or removed.
+    /// A namespace could not be created, entered or removed.
     #[error("network namespace {path}")]
     Namespace {
         /// Its path.
@@ -130,7 +130,7 @@ impl Net {
     }
 }
 
-/// Names what the kernel refused.
+/// Adds the operation to the kernel's refusal.
 fn refused(what: impl Into<String>, source: NetlinkError) -> NetError {
     NetError::Kernel {
         what: what.into(),
@@ -138,7 +138,7 @@ fn refused(what: impl Into<String>, source: NetlinkError) -> NetError {
     }
 }
 
-/// Done already is as good as done.
+/// Success if the thing exists already.
 fn unless_exists(result: Result<(), NetError>) -> Result<(), NetError> {
     match result {
         Err(e) if e.is_exists() => Ok(()),
@@ -146,7 +146,7 @@ fn unless_exists(result: Result<(), NetError>) -> Result<(), NetError> {
     }
 }
 
-/// True if it was there, false if there was nothing to remove.
+/// True if it was removed, false if there was nothing to remove.
 fn unless_missing(result: Result<(), NetError>) -> Result<bool, NetError> {
     match result {
         Err(e) if e.is_missing() => Ok(false),

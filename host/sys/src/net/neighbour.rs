@@ -1,5 +1,5 @@
 //! Neighbours (who has which address on a link) and bridge forwarding entries (behind which tunnel
-//! endpoint a hardware address lives): one kernel table, two families.
+//! endpoint a hardware address is): one kernel table, two families.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ const NUD_PERMANENT: u16 = 0x80;
 const NTF_SELF: u8 = 2;
 const AF_BRIDGE: u8 = 7;
 
-/// Which of the two tables.
+/// The two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NeighbourTable {
     /// Address resolution: `address` has hardware address `mac` on the link.
@@ -31,7 +31,7 @@ pub enum NeighbourTable {
 /// A permanent entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Neighbour {
-    /// Which table.
+    /// The table that it is in.
     pub table: NeighbourTable,
     /// Index of the interface.
     pub index: u32,
@@ -66,7 +66,7 @@ impl Net {
             .map_err(|e| refused("ip neighbour show", e))
     }
 
-    /// Puts a permanent entry in, in place of the one with the same key.
+    /// Adds a permanent entry, or replaces the one with the same key.
     pub fn replace_neighbour(&self, neighbour: &Neighbour) -> Result<(), NetError> {
         self.socket
             .request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, |m| {

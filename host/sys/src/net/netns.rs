@@ -14,7 +14,7 @@ use nix::sched::CloneFlags;
 use super::NetError;
 
 /// Makes a namespace and keeps it alive by a bind mount on `path`, which must not exist yet. The
-/// loopback interface is left switched off.
+/// loopback interface is left down.
 pub fn create(path: &Path) -> Result<(), NetError> {
     let make = || -> io::Result<()> {
         if let Some(parent) = path.parent() {
@@ -63,7 +63,7 @@ pub fn run_in<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T
     run().map_err(|source| failed(path, source))
 }
 
-/// Runs `work` inside a new namespace that ends with it, loopback switched on. Tests live here.
+/// Runs `work` inside a new namespace that ends with it, with loopback up. For tests.
 pub fn run_in_new<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NetError> {
     let run = || -> io::Result<Result<T, NetError>> {
         on_new_thread(|| {

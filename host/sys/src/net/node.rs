@@ -1,11 +1,11 @@
-//! What the machine says about itself: its default route, the address and MTU behind it; and the
-//! settings without which it forwards nothing.
+//! The machine's own network: its default route, the address and MTU behind it; and the settings without
+//! which it does not forward.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Net, NetError, sysctl};
 
-/// The way out, and with it the node's own address.
+/// The default route, and with it the node's own address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultRoute {
     /// Name of the interface.
@@ -70,7 +70,7 @@ impl Net {
     }
 }
 
-/// Switches on forwarding, and passes bridged packets through the packet filter: without the second,
+/// Enables forwarding, and passes bridged packets through the packet filter: without the second,
 /// the answer of a pod to its neighbour on the same bridge would skip the reverse translation.
 ///
 /// The bridge settings exist only once `br_netfilter` is loaded; the error says so.

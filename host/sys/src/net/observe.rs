@@ -1,4 +1,4 @@
-//! Wakes when links, IPv4 addresses or IPv4 routes change, so that nothing has to poll for it.
+//! Notifications of changed links, IPv4 addresses and IPv4 routes, so that nothing has to poll.
 
 use std::os::fd::AsRawFd;
 
@@ -33,7 +33,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Starts to listen. Must be called inside a tokio runtime.
+    /// Subscribes. Must be called inside a tokio runtime.
     pub fn open() -> Result<Self, NetError> {
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE;
         let open = || {

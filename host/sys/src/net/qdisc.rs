@@ -23,16 +23,16 @@ const ETHERNET: u8 = 1;
 const RATE_OFFSET: usize = 8;
 
 const TBF: &str = "tbf";
-/// The least that may go at once: a packet as large as segmentation offload makes them.
+/// The smallest burst: a packet as large as segmentation offload makes them.
 const LEAST_BURST: u64 = 64 << 10;
 const MOST_BURST: u64 = 4 << 20;
-/// Parts of a second of the rate that may go at once, and that may wait.
+/// The burst and the queue, as parts of what the rate allows in a second.
 const BURST_PARTS: u64 = 20;
 const QUEUE_PARTS: u64 = 40;
 
 impl Net {
-    /// Lets a link send at most so many bytes a second; some 50 ms worth of it at once, and what
-    /// would wait longer than some 25 ms is dropped.
+    /// Limits what a link sends to `bytes_per_sec`, with a burst of about 50 ms; packets that would wait
+    /// longer than about 25 ms are dropped.
     pub fn limit_rate(&self, index: u32, bytes_per_sec: u64) -> Result<(), NetError> {
         let body = |m: &mut Builder| {
             header(m, index, HANDLE, TC_H_ROOT);

@@ -26,10 +26,10 @@ const SCOPE_LINK: u8 = 253;
 /// The gateway is reachable on the link although no route says so (vxlan peers).
 const RTNH_F_ONLINK: u32 = 4;
 
-/// The mark on routes that we put in, so that pruning touches no other. A number that
-/// `/etc/iproute2/rt_protos` leaves free.
+/// The protocol number of routes that this product adds, so that pruning touches no other. It is free
+/// in `/etc/iproute2/rt_protos`.
 const PROTOCOL_OWNED: u8 = 75;
-/// Routes that the administrator put in by hand.
+/// The protocol number of routes that the administrator added.
 const PROTOCOL_BOOT: u8 = 3;
 
 /// How far a route's destination is.
@@ -44,21 +44,21 @@ pub enum RouteScope {
 /// A unicast route of the main table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// Where to; a prefix of length 0 is the default route.
+    /// The destination; a prefix of length 0 is the default route.
     pub destination: IpNet,
-    /// Through which gateway.
+    /// The next hop; none for a destination on the link.
     pub gateway: Option<IpAddr>,
     /// Index of the interface.
     pub index: u32,
     /// The source address that the kernel prefers on this route.
     pub source: Option<IpAddr>,
-    /// Smaller wins.
+    /// Of several routes to a destination, the one with the smallest metric is used.
     pub metric: Option<u32>,
-    /// How far.
+    /// How far the destination is.
     pub scope: RouteScope,
-    /// Believe that the gateway is on the link.
+    /// The gateway is on the link, whatever other routes say (`onlink`).
     pub on_link: bool,
-    /// Whether the route carries [`PROTOCOL_OWNED`].
+    /// Whether this product added the route.
     pub owned: bool,
 }
 
@@ -71,7 +71,7 @@ impl Net {
             .map_err(|e| refused("ip route show", e))
     }
 
-    /// Puts a route in, in place of the one to the same destination with the same metric.
+    /// Adds a route, or replaces the one to the same destination with the same metric.
     pub fn replace_route(&self, route: &Route) -> Result<(), NetError> {
         self.socket
             .request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, |m| {

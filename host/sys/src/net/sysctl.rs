@@ -1,7 +1,6 @@
 //! Kernel settings under `/proc/sys/net`, from a list.
 //!
-//! The list is the point: a plugin's plan may name a setting, and this is what keeps it to those
-//! that a pod network needs. Settings belong to the calling thread's network namespace; use
+//! A plugin's plan may name a setting; the list restricts it to those that a pod network needs. Settings belong to the calling thread's network namespace; use
 //! [`super::netns::run_in`] for another one.
 
 use std::fs;

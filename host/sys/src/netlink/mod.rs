@@ -2,7 +2,7 @@
 //!
 //! One codec serves all three families, because they differ in attributes only. It is synchronous:
 //! the kernel answers while the request is being sent, so a request costs microseconds and needs no
-//! task, no connection actor and no queue. Callers on an async thread hand larger batches to a
+//! task, no connection actor and no queue. Callers on an async thread send larger batches from a
 //! blocking thread.
 
 pub(crate) mod socket;
@@ -13,15 +13,15 @@ pub(crate) use wire::{Attributes, Builder};
 
 use std::io;
 
-/// What the kernel answered instead of doing the request.
+/// A request that the kernel did not carry out.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
-    /// The request was refused; `detail` is the kernel's own explanation where it gave one.
-    #[error("{source}{}", detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+    /// The request was refused.
+    #[error("{}", detail.as_deref().unwrap_or("the kernel refused"))]
     Refused {
         /// The error number.
         source: io::Error,
-        /// The extended acknowledgement's text.
+        /// The kernel's own explanation (the text of the extended acknowledgement), where it gave one.
         detail: Option<String>,
     },
     /// The socket failed.

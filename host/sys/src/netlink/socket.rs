@@ -20,7 +20,7 @@ use super::wire::{
 const RECEIVE_LEN: usize = 64 << 10;
 /// Requests are answered while they are sent, so this only guards against a kernel bug.
 const ANSWER_TIMEOUT_SECS: i64 = 10;
-/// A table that changes during this many reads in a row is reported instead of tried for ever.
+/// A table that changes during this many reads in a row is reported instead of retried for ever.
 const DUMP_TRIES: u32 = 16;
 /// Room for the errors of a large batch: each queued error costs the kernel about 1 KiB.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -100,7 +100,7 @@ impl Socket {
             .map(drop)
     }
 
-    /// Sends one request, hands every answer to `each`, and returns at its acknowledgement.
+    /// Sends one request, calls `each` for every answer, and returns at its acknowledgement.
     pub(crate) fn query(
         &self,
         kind: u16,
@@ -306,7 +306,7 @@ fn detail_of(header: Header, payload: &[u8]) -> Option<String> {
     Attributes::after(payload, 4 + skip).find(1).map(string)
 }
 
-/// Switches a boolean option of `SOL_NETLINK` on.
+/// Sets a boolean option of `SOL_NETLINK`.
 #[allow(unsafe_code)]
 fn set_flag(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;

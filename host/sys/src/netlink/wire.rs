@@ -76,12 +76,12 @@ impl Builder {
         self.pad();
     }
 
-    /// A number in host order, as rtnetlink wants it.
+    /// A number in host order, as in rtnetlink.
     pub(crate) fn attr_u32(&mut self, kind: u16, value: u32) {
         self.attr(kind, &value.to_ne_bytes());
     }
 
-    /// A number in network order, as nf_tables wants it.
+    /// A number in network order, as in nf_tables.
     pub(crate) fn attr_be32(&mut self, kind: u16, value: u32) {
         self.attr(kind, &value.to_be_bytes());
     }

@@ -23,7 +23,7 @@ const COMMENT_MAX: usize = 120;
 pub enum Command {
     /// Creates a table; it may exist already (its comment stays then).
     AddTable {
-        /// Which.
+        /// The table.
         table: TableId,
         /// Free text, kept with it.
         comment: Option<String>,
@@ -46,7 +46,7 @@ pub enum Command {
     DeleteElements(TableId, String, Vec<Element>),
 }
 
-/// Commands that the kernel does as one.
+/// Commands that the kernel executes as one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     commands: Vec<Command>,
@@ -85,7 +85,7 @@ impl Batch {
 
     /// Removes whatever the table has and leaves it empty, whether it existed or not.
     pub fn replace_table(&mut self, table: &TableId, comment: Option<&str>) {
-        // Deleting needs it to exist.
+        // Deleting a table that does not exist fails.
         self.add_table(table, None);
         self.delete_table(table);
         self.add_table(table, comment);

@@ -7,7 +7,7 @@ use super::uapi::*;
 use crate::netlink::Attributes;
 use crate::netlink::wire::{array, string};
 
-/// A table of ours; None for everybody else's.
+/// A table of this product; None for any other.
 pub(super) fn table(payload: &[u8]) -> Option<(TableId, Option<String>)> {
     let family = match i32::from(*payload.first()?) {
         libc::AF_INET => Family::Ipv4,

@@ -1,5 +1,5 @@
 //! The packet filter in memory, as strict as the kernel about what exists and what does not. It
-//! forwards no packets; it shows what was written.
+//! forwards no packets; tests read from it what was written.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 pub struct Key(Vec<u8>);
 
 impl Key {
-    /// Nothing yet.
+    /// An empty key.
     #[must_use]
     pub fn new() -> Self {
         Self(Vec::with_capacity(16))

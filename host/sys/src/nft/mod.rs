@@ -27,6 +27,8 @@ pub use statement::{
     ADDRESS_LOCAL, Comparison, Load, Rejection, Rule, Statement, Update, ct_state, ct_status,
 };
 
+use k3s_base::error::chain;
+
 use crate::netlink::NetlinkError;
 
 /// Why a batch or a listing failed.
@@ -38,13 +40,13 @@ pub enum NftError {
     /// The batch could not be sent, or a listing failed.
     #[error("{what}")]
     Kernel {
-        /// What was asked for.
+        /// The operation.
         what: String,
         /// The answer.
         #[source]
         source: NetlinkError,
     },
-    /// A table name without the owner's prefix.
+    /// A table name without the prefix.
     #[error("table {0:?} is not ours: its name does not start with \"k3s-\"")]
     NotOurs(String),
     /// A rule that the register file cannot hold, or a set that nothing here can express.
@@ -52,25 +54,25 @@ pub enum NftError {
     Unsupported(String),
 }
 
-/// One refused command.
+/// A command that the kernel refused.
 #[derive(Debug)]
 pub struct Failure {
     /// Its place in the batch.
     pub command: usize,
-    /// What it wanted.
+    /// A description of the command.
     pub what: String,
     /// The kernel's answer.
     pub error: NetlinkError,
 }
 
-/// At most this many failures are written out; a broken first command can break all others.
+/// Only this many failures are printed; a broken first command can break all others.
 const FAILURES_SHOWN: usize = 3;
 
 fn describe(failures: &[Failure]) -> String {
     let mut text: Vec<String> = failures
         .iter()
         .take(FAILURES_SHOWN)
-        .map(|f| format!("{}: {}", f.what, f.error))
+        .map(|failure| format!("{}: {}", failure.what, chain(&failure.error)))
         .collect();
     if failures.len() > FAILURES_SHOWN {
         text.push(format!("and {} more", failures.len() - FAILURES_SHOWN));
@@ -80,7 +82,7 @@ fn describe(failures: &[Failure]) -> String {
 
 /// The packet filter of one network namespace. Calls block for as long as the kernel works.
 pub trait Nft: Send + Sync {
-    /// Does everything in the batch, or nothing.
+    /// Executes everything in the batch, or nothing.
     fn commit(&self, batch: &Batch) -> Result<(), NftError>;
     /// Our tables, with their comments.
     fn tables(&self) -> Result<Vec<(TableId, Option<String>)>, NftError>;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::NftError;
 
-/// Every table of this product starts with it; nothing else is ever named.
+/// The name of every table of this product starts with it; no other table is used.
 pub(super) const OWNER_PREFIX: &str = "k3s-";
 
 /// Which packets a table sees.
@@ -18,7 +18,7 @@ pub enum Family {
     Ipv6,
 }
 
-/// A table of ours.
+/// A table of this product.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableId {
     family: Family,
@@ -61,7 +61,7 @@ impl fmt::Display for TableId {
     }
 }
 
-/// Where a base chain sits.
+/// The hook of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// Before routing.
@@ -76,7 +76,7 @@ pub enum Hook {
     Postrouting,
 }
 
-/// What a base chain may do.
+/// The type of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChainKind {
     /// Accept, drop, reject, mark.
@@ -85,12 +85,12 @@ pub enum ChainKind {
     Nat,
 }
 
-/// A chain's place in the packet's way.
+/// Where a base chain is in a packet's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BaseChain {
-    /// What it may do.
+    /// Its type.
     pub kind: ChainKind,
-    /// Where.
+    /// The hook at which it runs.
     pub hook: Hook,
     /// Smaller runs earlier.
     pub priority: i32,
@@ -110,13 +110,13 @@ pub struct Chain {
 pub enum Verdict {
     /// Let it pass this hook's chain.
     Accept,
-    /// Throw it away.
+    /// Drop it.
     Drop,
-    /// Go back to the calling chain.
+    /// Return to the calling chain.
     Return,
-    /// Visit a chain, then go on here.
+    /// Call a chain, then continue here.
     Jump(String),
-    /// Visit a chain and do not come back.
+    /// Continue in a chain without returning.
     Goto(String),
 }
 
@@ -162,7 +162,7 @@ pub enum SetData {
     None,
     /// A verdict.
     Verdict,
-    /// Values.
+    /// Values of these parts.
     Value(Vec<Field>),
 }
 
@@ -177,7 +177,7 @@ pub struct Set {
     pub data: SetData,
     /// Elements are ranges. Only for keys of two parts or more.
     pub interval: bool,
-    /// Rules may add elements, which live this long unless the rule says otherwise.
+    /// Rules may add elements, which expire after this time unless the rule has another.
     pub dynamic: Option<Duration>,
     /// Most elements; the kernel refuses more.
     pub size: Option<u32>,
@@ -234,7 +234,7 @@ pub(super) fn key_len(fields: &[Field]) -> usize {
 /// What an element leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Data {
-    /// Nothing.
+    /// Membership only.
     None,
     /// A verdict.
     Verdict(Verdict),
@@ -251,9 +251,9 @@ pub struct Element {
     pub key_end: Option<Vec<u8>>,
     /// What it leads to.
     pub data: Data,
-    /// How long it still lives.
+    /// How long until it expires.
     pub expires: Option<Duration>,
-    /// Free text of at most 120 bytes; owners are written there.
+    /// Free text of at most 120 bytes, which names the owner.
     pub comment: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use super::model::Verdict;
 /// The statements of one rule, in order.
 pub type Rule = Vec<Statement>;
 
-/// Something that can be read about a packet, or made up for it.
+/// A value of a packet, or one computed for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Load {
     /// Network source address (4 or 16 bytes, by the table's family).
@@ -43,7 +43,7 @@ pub enum Load {
         /// The smallest.
         offset: u32,
     },
-    /// The same, in turn.
+    /// The numbers of such a range, in turn.
     RoundRobin {
         /// How many numbers.
         modulus: u32,
@@ -52,7 +52,7 @@ pub enum Load {
     },
     /// These bytes.
     Constant(Vec<u8>),
-    /// What the map has under this key; ends the rule if it has nothing.
+    /// The map's value for this key; ends the rule if there is none.
     Lookup {
         /// The key's parts.
         key: Vec<Load>,
@@ -101,9 +101,9 @@ pub enum Statement {
         load: Load,
         /// Bits that count; None for all.
         mask: Option<Vec<u8>>,
-        /// How.
+        /// The comparison.
         comparison: Comparison,
-        /// With what.
+        /// The value to compare with.
         value: Vec<u8>,
     },
     /// Ends the rule unless the key is in the set (or is not, with `negate`).
@@ -115,7 +115,7 @@ pub enum Statement {
         /// Go on if it is not there.
         negate: bool,
     },
-    /// Does what the verdict map says; goes on if it says nothing.
+    /// Executes the map's verdict for the key; continues if there is none.
     VerdictMap {
         /// The key's parts.
         key: Vec<Load>,
@@ -124,7 +124,7 @@ pub enum Statement {
     },
     /// Changes a dynamic set or map.
     Update {
-        /// What to do.
+        /// The change.
         update: Update,
         /// The set's name.
         set: String,
@@ -135,14 +135,14 @@ pub enum Statement {
         /// Lifetime of the element; None for the set's own.
         timeout: Option<Duration>,
     },
-    /// Sends the flow elsewhere: an address, followed by a port if `port` is set.
+    /// Translates the destination of the flow: an address, followed by a port if `port` is set.
     Dnat {
-        /// Where to.
+        /// The new destination.
         to: Load,
         /// Whether `to` has a port behind the address.
         port: bool,
     },
-    /// Sends the flow to a port of this machine.
+    /// Redirects the flow to a port of this machine.
     Redirect(u16),
     /// Masquerades the flow: its source becomes the address of the interface that it leaves by, at a
     /// random port.
@@ -156,13 +156,13 @@ pub enum Statement {
     },
     /// Counts packets and bytes.
     Counter,
-    /// Refuses the packet and says so.
+    /// Rejects the packet with an answer.
     Reject(Rejection),
-    /// Decides.
+    /// Ends the rule with a verdict.
     Verdict(Verdict),
 }
 
-/// Reading the usual matches aloud.
+/// Constructors of the usual matches.
 impl Statement {
     /// Goes on if the load has exactly this value.
     #[must_use]
