@@ -1,6 +1,6 @@
-//! Takes the prose of `kubectl explain` from the doc comments of the `k8s-openapi` dependency, in the
-//! order of the generated tables, and embeds it compressed. Also makes the digest by which clients know
-//! that the OpenAPI documents have changed.
+//! Extracts the prose of `kubectl explain` from the doc comments of the `k8s-openapi` dependency, in the
+//! order of the generated tables, and embeds it compressed. Also computes the digest by which clients
+//! notice that the OpenAPI documents have changed.
 //!
 //! Cargo has unpacked the dependency before this script runs; its folder is found by the version in
 //! `Cargo.lock`, or through `cargo metadata` where registries are replaced (vendoring).

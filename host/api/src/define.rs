@@ -29,7 +29,7 @@ const VERBS: &[&str] = &[
 ];
 const PART_VERBS: &[&str] = &["get", "patch", "update"];
 
-/// What a definition says of a kind at one version.
+/// The definition of a kind at one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Definition {
     /// API group.
@@ -56,7 +56,7 @@ pub struct Definition {
     pub scale: bool,
 }
 
-/// The process has seen more different definitions than it keeps.
+/// The process has served more different definitions than it can keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany;
 
@@ -107,7 +107,7 @@ pub fn keep_text(text: &str) -> Result<&'static str, TooMany> {
 }
 
 fn lock() -> MutexGuard<'static, Kept> {
-    // Nothing in here panics half way, so what another thread left is whole.
+    // Nothing panics between two changes, so the state that another thread left is consistent.
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

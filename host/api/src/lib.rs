@@ -1,5 +1,5 @@
-//! Built-in kinds as data: which kinds there are, what their fields are, and the documents that tell
-//! clients about both (discovery, OpenAPI).
+//! Built-in kinds as data: which kinds there are, what their fields are, and the documents that describe
+//! both to clients (discovery, OpenAPI).
 //!
 //! The tables in `gen/` are static and hold no pointers to fix up; nothing is parsed at start. Behaviour
 //! of kinds (defaults, validation, columns) is `k3s_kinds`.

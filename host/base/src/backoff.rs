@@ -1,4 +1,4 @@
-//! Exponential backoff with a cap and jitter: how long to wait before the next try.
+//! Exponential backoff with a cap and jitter: how long to wait before the next attempt.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct BackoffPolicy {
     pub jitter: f64,
 }
 
-/// One sequence of tries.
+/// One sequence of attempts.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     policy: BackoffPolicy,
@@ -34,7 +34,7 @@ impl BackoffPolicy {
         }
     }
 
-    /// The delay before try number `tries` (0 = the first), without jitter.
+    /// The delay before attempt number `tries` (0 = the first), without jitter.
     #[must_use]
     pub fn delay(&self, tries: u32) -> Duration {
         let exponent = i32::try_from(tries).unwrap_or(i32::MAX);
@@ -45,14 +45,14 @@ impl BackoffPolicy {
 }
 
 impl Backoff {
-    /// The next delay; each call is one more failed try.
+    /// The next delay; each call counts one more failed attempt.
     pub fn next_delay(&mut self, random: &Random) -> Duration {
         let delay = self.policy.delay(self.tries);
         self.tries = self.tries.saturating_add(1);
         delay.mul_f64(1.0 + self.policy.jitter.max(0.0) * random.unit())
     }
 
-    /// Failed tries so far.
+    /// Failed attempts so far.
     #[must_use]
     pub fn tries(&self) -> u32 {
         self.tries

@@ -1,10 +1,10 @@
-//! How an error and its causes become one line. Each error's `Display` says its own level only, so
+//! How an error and its causes become one line. Each error's `Display` describes its own level only, so
 //! the code that logs or reports it prints the chain.
 
 use std::error::Error;
 
-/// The error and its causes, outermost first, separated by `: `. A cause whose text the level above
-/// already ends with is not repeated, since libraries outside this workspace print their causes.
+/// The error and its causes, outermost first, separated by `: `. A cause that the text of the level above
+/// ends with is not repeated, since libraries outside this workspace print their causes.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

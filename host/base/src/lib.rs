@@ -1,4 +1,4 @@
-//! The small things every component needs and none should own: time that tests can drive,
+//! What every component needs and none should define itself: time that tests can drive,
 //! seeded randomness, backoff with a cap, secrets that cannot be printed by accident, and errors
 //! printed with their causes.
 //!

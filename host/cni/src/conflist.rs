@@ -14,7 +14,7 @@ const WITH_GC: Version = Version(1, 1, 0);
 /// A configuration is a few KiB.
 const LIMIT_BYTES: u64 = 1 << 20;
 
-/// Why there is no network.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConflistError {
     /// A file cannot be read.

@@ -40,7 +40,7 @@ pub enum InstallError {
     /// A file or link cannot be written.
     #[error("{path}")]
     Write {
-        /// Which.
+        /// The file or link.
         path: PathBuf,
         /// Why.
         #[source]

@@ -1,4 +1,4 @@
-//! The annotations with which K3s' nodes say how they were started: `k3s.io/node-args`,
+//! The annotations in which K3s' nodes record how they were started: `k3s.io/node-args`,
 //! `k3s.io/node-env` and `k3s.io/node-config-hash` (k3s `pkg/nodeconfig`), with secrets masked.
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! has no meaning: every literal one is replaced by [`REPLACEMENT`] inside the HPACK block.
 //!
 //! The replacement is one octet, so an entry it makes in the peer's dynamic table is never larger
-//! than the client accounts for: our table evicts later than the client's, which keeps every index
+//! than the client accounts for: the table here evicts later than the client's, which keeps every index
 //! that the client may still use valid.
 
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ const INDEX_AUTHORITY: usize = 1;
 
 #[derive(Debug)]
 enum State {
-    /// This many octets still pass unseen.
+    /// This many octets still pass without inspection.
     Pass(usize),
     /// Collecting a frame header.
     Header,

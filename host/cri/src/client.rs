@@ -15,13 +15,13 @@ pub type RuntimeClient = RuntimeServiceClient<Channel>;
 /// Client of `runtime.v1.ImageService`.
 pub type ImageClient = ImageServiceClient<Channel>;
 
-/// Why no client could be made.
+/// Why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The endpoint is not a Unix socket.
     #[error("container runtime endpoint {0:?} is not a unix socket (want unix:///path or /path)")]
     Endpoint(String),
-    /// Nothing answers there; the caller may try again.
+    /// Nothing answers there; the caller may retry.
     #[error("container runtime at {endpoint} does not answer")]
     Transport {
         /// The endpoint as given.
@@ -48,7 +48,7 @@ fn socket_path(endpoint: &str) -> Result<PathBuf, ConnectError> {
     }
 }
 
-/// A channel to `endpoint` that connects now and again after a loss.
+/// A channel to `endpoint` that connects now and reconnects after a loss.
 ///
 /// # Errors
 /// When the endpoint is not a Unix socket or nothing listens there yet.

@@ -13,7 +13,7 @@ use tonic::transport::server::{Connected, UdsConnectInfo};
 
 use crate::authority::AuthorityFilter;
 
-/// Binds `path` for root only, replacing a socket that nothing listens on any more.
+/// Binds `path` for root only; a socket without a listener is replaced.
 ///
 /// # Errors
 /// When another process answers on it, or the directory cannot be written.
@@ -36,7 +36,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Connections as tonic's `serve_with_incoming` wants them.
+/// The stream of connections that tonic's `serve_with_incoming` needs.
 #[derive(Debug)]
 pub struct Incoming(UnixListener);
 

@@ -57,9 +57,9 @@ pub struct ManifestsConfig {
     pub disabled: Vec<String>,
     /// What the server itself brings; written to the folder at each start.
     pub packaged: Vec<Packaged>,
-    /// Time.
+    /// Elapsed time, for retries.
     pub clock: Clock,
-    /// Randomness.
+    /// Jitter of retries.
     pub random: Random,
 }
 

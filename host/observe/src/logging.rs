@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Where log lines go and which.
+/// Which log lines are written, and where.
 #[derive(Debug, Default)]
 pub struct LogOptions {
     /// Filter directives of `tracing_subscriber::EnvFilter`.
     pub filter: String,
     /// A file instead of standard error.
     pub file: Option<PathBuf>,
-    /// With a file: both.
+    /// Standard error in addition to the file.
     pub also_stderr: bool,
 }
 

@@ -1,5 +1,5 @@
-//! When each component became ready, counted from the process's start: what `k3s server` logs and
-//! what a start-up that grew slow is read from.
+//! When each component became ready, counted from the process's start. `k3s server` logs it, so that a
+//! slow start can be traced to a component.
 
 use k3s_base::Clock;
 use tracing::info;

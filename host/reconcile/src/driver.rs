@@ -15,16 +15,16 @@ use tracing::{debug, warn};
 use crate::error::Error;
 use crate::status::{Live, Statuses};
 
-/// What a controller works on: `namespace/name`, `name`, or any text it chooses.
+/// The unit of a controller's work: `namespace/name`, `name`, or any other text.
 pub type Key = Arc<str>;
 
-/// From this failure on a row of failures is worth a warning.
+/// From this many failures in a row, a failure is logged as a warning.
 const WARN_AFTER: u32 = 5;
 
 /// How a reconciliation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing more until something changes.
+    /// Done until something changes.
     Done,
     /// Reconcile again after this time, or earlier if something changes.
     After(Duration),
@@ -32,13 +32,14 @@ pub enum Outcome {
 
 /// The logic of a controller.
 pub trait Reconciler: Send + Sync + 'static {
-    /// Brings the world of one key nearer to what is wished. Never called twice at once for a key.
+    /// Moves the observed state of one key towards the desired state. Never called twice at once for a
+    /// key.
     fn reconcile(&self, key: &Key) -> impl Future<Output = Result<Outcome, Error>> + Send;
 }
 
 type Mapper = Box<dyn Fn(&InformerEvent) -> Vec<Key> + Send>;
 
-/// A controller under construction.
+/// A builder of a controller.
 pub struct Controller {
     name: &'static str,
     queue: WorkQueue<Key>,
@@ -68,14 +69,14 @@ impl Controller {
         }
     }
 
-    /// Another number of workers: how many keys are in work at once.
+    /// Sets the number of workers: how many keys are reconciled at once.
     #[must_use]
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count.max(1);
         self
     }
 
-    /// Watches a collection; `keys` says which keys a change concerns. It runs in the source's own
+    /// Watches a collection; `keys` maps a change to the keys that it concerns. It runs in the source's own
     /// task, for each change in order, and must not block.
     #[must_use]
     pub fn watch(
@@ -113,7 +114,7 @@ impl Controller {
         self.queue.clone()
     }
 
-    /// Starts the tasks. Workers begin once every informer is in.
+    /// Starts the tasks. Workers start once every informer has synced.
     pub fn run<R: Reconciler>(self, reconciler: R, statuses: &Statuses, tasks: &Tasks) {
         let Self {
             name,

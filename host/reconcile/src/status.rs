@@ -1,4 +1,4 @@
-//! How controllers do, for health endpoints and metrics.
+//! The state of controllers, for health endpoints and metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,9 +38,9 @@ impl Live {
 pub struct ControllerStatus {
     /// The controller's name.
     pub name: &'static str,
-    /// Whether all its informers are in; before that it does nothing.
+    /// Whether all its informers have synced; before that it does nothing.
     pub synced: bool,
-    /// Keys in line.
+    /// Keys in the queue.
     pub depth: usize,
     /// Reconciliations that finished.
     pub reconciled: u64,
@@ -79,7 +79,7 @@ impl Statuses {
             .collect()
     }
 
-    /// Whether every controller has its informers in.
+    /// Whether the informers of every controller have synced.
     #[must_use]
     pub fn all_synced(&self) -> bool {
         self.0

@@ -37,7 +37,7 @@ pub struct RuntimeConfig {
     pub shim_executable: PathBuf,
     /// What connects pods.
     pub network: Arc<dyn PodNetwork>,
-    /// Time.
+    /// Wall and monotonic time.
     pub clock: Clock,
     /// Randomness of identifiers and tokens.
     pub random: Random,

@@ -100,7 +100,7 @@ pub struct PodIps(pub Vec<IpAddr>);
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct NetworkError {
-    /// What happened.
+    /// The network's own error, with its causes.
     pub message: String,
     /// True when the same call may succeed later.
     pub retryable: bool,

@@ -92,7 +92,7 @@ const TEXT: &[&str] = &[
     "charset=utf-8charset=iso-8859-1,utf-,*,enq=0.",
 ];
 
-/// What the zlib header of a compressed header block names its dictionary by.
+/// The checksum by which the zlib header of a compressed block names its dictionary.
 #[cfg(test)]
 const ADLER32: u32 = 0xe3c6_a7c2;
 

@@ -8,7 +8,7 @@ use crate::header::{Compressor, Decompressor, Headers};
 
 /// A control frame may be this long; those of Kubernetes have a few hundred octets.
 const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// Long data frames are handed on in pieces of this size.
+/// Long data frames are passed on in pieces of this size.
 const DATA_PIECE_BYTES: usize = 32 * 1024;
 const CONTROL_BIT: u8 = 0x80;
 const VERSION: u8 = 3;
@@ -28,13 +28,13 @@ pub(crate) const CANCEL: u32 = 5;
 /// Status of a stream that is refused.
 pub(crate) const REFUSED: u32 = 3;
 
-/// Why a connection cannot go on.
+/// Why a connection cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The connection broke.
-    #[error("connection failed: {0}")]
+    #[error("the connection broke")]
     Io(#[from] std::io::Error),
-    /// A control frame that is longer than any peer has reason to send.
+    /// A control frame that is longer than the limit.
     #[error("control frame of {0} bytes is too long")]
     TooLong(usize),
     /// Not SPDY/3.
@@ -49,12 +49,12 @@ pub enum FrameError {
     /// A header block with lengths that lead outside of it.
     #[error("header block is malformed")]
     Headers,
-    /// A header block that is longer than any peer has reason to send.
+    /// A header block that is longer than the limit.
     #[error("header block is too long")]
     HeadersTooLong,
 }
 
-/// What a peer says that matters here.
+/// The frames of a peer that have an effect here.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     Open {
@@ -72,11 +72,11 @@ pub(crate) enum Incoming {
     },
     Ping(u32),
     GoAway,
-    /// Settings, window updates, late headers: nothing follows from them.
+    /// Settings, window updates, late headers: they have no effect.
     Nothing,
 }
 
-/// What is said to a peer.
+/// The frames that are sent to a peer.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     Reply { id: u32 },

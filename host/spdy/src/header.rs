@@ -28,7 +28,7 @@ const WINDOW_BYTES: usize = 32 * 1024;
 const MAX_BLOCK_BYTES: usize = 64 * 1024;
 /// CMF and FLG with the dictionary bit, then the dictionary's checksum.
 const ZLIB_HEADER_BYTES: usize = 6;
-/// The header of our own direction: deflate, 32 KiB, dictionary `e3c6a7c2`.
+/// The header of the direction to the peer: deflate, 32 KiB, dictionary `e3c6a7c2`.
 const ZLIB_HEADER: [u8; ZLIB_HEADER_BYTES] = [0x78, 0xbb, 0xe3, 0xc6, 0xa7, 0xc2];
 const DICTIONARY_BIT: u8 = 0x20;
 
@@ -53,7 +53,7 @@ impl Decompressor {
         }
     }
 
-    /// The headers of the next block. Blocks have to be given in the order they came.
+    /// The headers of the next block. Blocks have to be decoded in the order they came.
     pub(crate) fn block(&mut self, compressed: &[u8]) -> Result<Headers, FrameError> {
         parse(&self.inflate(compressed)?)
     }
@@ -91,7 +91,7 @@ fn skip_zlib_header(compressed: &[u8]) -> Result<&[u8], FrameError> {
     let (header, rest) = compressed
         .split_at_checked(ZLIB_HEADER_BYTES)
         .ok_or(FrameError::Compression)?;
-    // The level in the two upper bits of FLG is the peer's own affair.
+    // The compression level in the two upper bits of FLG is the peer's choice.
     match header {
         [0x78, flags, id @ ..] if flags & DICTIONARY_BIT != 0 && ZLIB_HEADER.ends_with(id) => {
             Ok(rest)
@@ -124,7 +124,7 @@ fn text(rest: &mut &[u8]) -> Result<String, FrameError> {
     String::from_utf8(octets.to_vec()).map_err(|_| FrameError::Headers)
 }
 
-/// Our direction. Blocks are stored, not compressed: answers carry no headers worth the work.
+/// The direction to the peer. Blocks are stored, not compressed: answers have hardly any headers.
 #[derive(Default)]
 pub(crate) struct Compressor {
     started: bool,
@@ -147,7 +147,7 @@ impl Compressor {
         for chunk in plain.chunks(usize::from(u16::MAX)) {
             stored(&mut out, chunk);
         }
-        // The empty block that ends a sync flush: Go's reader hands out nothing before it.
+        // The empty block that ends a sync flush: Go's reader returns nothing before it.
         stored(&mut out, &[]);
         out
     }

@@ -21,7 +21,7 @@ const MAX_STREAMS: usize = 2048;
 /// Frames are collected up to this size before they are written.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Where the client's streams come out.
+/// Receives the client's streams.
 #[derive(Debug)]
 pub struct Acceptor {
     streams: mpsc::Receiver<Stream>,
@@ -106,7 +106,7 @@ impl Reading {
                 Incoming::Data { id, data, fin } => self.data(id, data, fin).await,
                 Incoming::Reset { id } => drop(self.streams.remove(&id)),
                 Incoming::Ping(id) => self.send(Outgoing::Ping(id)).await,
-                // The client opens no more streams; those that are open go on.
+                // The client opens no more streams; those that are open continue.
                 Incoming::GoAway | Incoming::Nothing => {}
             }
         }

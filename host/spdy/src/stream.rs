@@ -96,7 +96,7 @@ impl StreamWriter {
     /// Ends the stream's data towards the client.
     pub async fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
-            // A connection that is gone needs no end.
+            // A connection that is gone needs no final frame.
             let _gone = self
                 .out
                 .send(Outgoing::Data {
@@ -112,7 +112,7 @@ impl StreamWriter {
 impl Drop for StreamWriter {
     fn drop(&mut self) {
         if !self.finished {
-            // With the queue full the client learns it from the end of the connection.
+            // If the queue is full, the end of the connection resets the stream too.
             let _full = self.out.try_send(Outgoing::Reset {
                 id: self.id,
                 status: CANCEL,

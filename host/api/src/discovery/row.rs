@@ -1,4 +1,4 @@
-//! What discovery needs to know of a kind.
+//! What discovery shows of a kind.
 
 use crate::kind::{self, Kind, Subresource};
 

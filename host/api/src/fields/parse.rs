@@ -1,11 +1,11 @@
-//! Parsing of JSON bodies into trees while noting keys that occur twice, which the tree cannot show.
+//! Parsing of JSON bodies into trees while recording keys that occur twice, which a tree cannot hold.
 
 use super::MAX_COMPLAINTS;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt::{self, Write};
 
-/// A body and what was wrong with its form.
+/// A body, and the keys that occur twice in it.
 #[derive(Debug)]
 pub struct Parsed {
     /// The body; of keys that occur twice, the last value.

@@ -80,7 +80,8 @@ pub(super) fn time(v: &mut Value, micro: bool) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// RFC 3339 proper: the parser behind would also accept other forms of ISO 8601, which upstream refuses.
+/// Whether the text has the form of RFC 3339. The parser used afterwards also accepts other forms of
+/// ISO 8601, which upstream refuses.
 fn is_rfc3339(text: &str) -> bool {
     const SEPARATORS: [(usize, u8); 5] = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     const SECONDS_END: usize = 19;

@@ -2,7 +2,7 @@
 //! the tables.
 //!
 //! Follows upstream's `apiextensions-apiserver/pkg/controller/openapi/builder`: the v2 document is for
-//! old clients, which stumble over what OpenAPI v2 cannot say, so such parts are left out there.
+//! old clients, which fail on what OpenAPI v2 cannot express, so such parts are left out there.
 
 use super::definition::{gvk, reference_to};
 use super::path::add_custom_paths;
@@ -190,14 +190,14 @@ fn marked(mut schema: Value, kind: &Kind, name: &str) -> Value {
     schema
 }
 
-/// Leaves out what OpenAPI v2 cannot say, all the way down.
+/// Removes what OpenAPI v2 cannot express, at every depth.
 fn for_v2(schema: &mut Value) {
     let Some(map) = schema.as_object_mut() else {
         return;
     };
     let on = |map: &Map<String, Value>, key: &str| map.get(key) == Some(&Value::Bool(true));
     if on(map, "nullable") {
-        // A value or null: nothing can be said of it.
+        // A value or null, which v2 cannot express.
         map.retain(|key, _| key == "description" || key.starts_with("x-kubernetes-"));
     }
     map.retain(|key, _| !NOT_IN_V2.contains(&key.as_str()) && key != "default");

@@ -24,7 +24,7 @@ fn paths(kinds: impl IntoIterator<Item = &'static Kind>, dialect: Dialect) -> Ma
     out
 }
 
-/// Adds what kinds defined at run time bring.
+/// Adds the kinds defined at run time.
 fn add_custom(
     custom: &[&CustomKind],
     dialect: Dialect,

@@ -45,17 +45,17 @@ impl TypeRef {
     }
 }
 
-/// What an operation does, in terms that both dialects share.
+/// An operation, in terms that both dialects share.
 pub(super) struct Operation {
     /// `get`, `put`, ...
     pub(super) method: &'static str,
-    /// What `x-kubernetes-action` says.
+    /// The value of `x-kubernetes-action`.
     pub(super) action: &'static str,
     /// The start of the operation's id: `list`, `replace`.
     pub(super) id_verb: &'static str,
-    /// For people.
+    /// The description for people.
     pub(super) description: String,
-    /// What the id ends with: `Scale`, `ForAllNamespaces`.
+    /// The end of the operation's id: `Scale`, `ForAllNamespaces`.
     pub(super) id_suffix: String,
     pub(super) query: Query,
     /// The type of the body, if there is one.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
-/// Adds everything that can be asked of a kind.
+/// Adds every operation on a kind.
 pub(super) fn add_paths(kind: &'static Kind, dialect: Dialect, out: &mut Map<String, Value>) {
     let types = Types {
         object: TypeRef::Table(kind.schema),
@@ -217,7 +217,7 @@ impl Verbs<'_> {
         })
     }
 
-    /// Schemas of kinds defined at run time do not say how lists merge.
+    /// Schemas of kinds defined at run time do not define how lists merge.
     fn knows_types(&self) -> bool {
         matches!(self.types.object, TypeRef::Table(_))
     }
@@ -258,7 +258,7 @@ impl Verbs<'_> {
             .collect()
     }
 
-    /// Requests that are passed through; any method, nothing known of bodies.
+    /// Requests that are passed through: any method, bodies of unknown type.
     fn connect(&self, sub: &'static Subresource, verb: &str, name: &str) -> Option<Operation> {
         let (method, id_verb) = match verb {
             "create" => ("post", "connectPost"),

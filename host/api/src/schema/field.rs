@@ -4,10 +4,10 @@ use super::{ValueType, name, value};
 use crate::generated::fields;
 use k3s_meta::patch::Strategy;
 
-/// What a list is to server-side apply.
+/// How server-side apply merges a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListType {
-    /// Not said: atomic.
+    /// Not specified, which means atomic.
     Unset,
     /// One value.
     Atomic,
@@ -17,10 +17,10 @@ pub enum ListType {
     Map,
 }
 
-/// What a map is to server-side apply.
+/// How server-side apply merges a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapType {
-    /// Not said: granular.
+    /// Not specified, which means granular.
     Unset,
     /// One value.
     Atomic,
@@ -76,7 +76,7 @@ impl Field {
         self.flags & 1 != 0
     }
 
-    /// What a list is to server-side apply.
+    /// How server-side apply merges a list.
     pub fn list_type(&self) -> ListType {
         match self.flags >> 1 & 3 {
             0 => ListType::Unset,
@@ -86,7 +86,7 @@ impl Field {
         }
     }
 
-    /// What a map is to server-side apply.
+    /// How server-side apply merges a map.
     pub fn map_type(&self) -> MapType {
         match self.flags >> 3 & 3 {
             0 => MapType::Unset,

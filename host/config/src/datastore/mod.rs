@@ -1,4 +1,4 @@
-//! `--datastore-endpoint`: K3s' forms (kine `pkg/endpoint`, `pkg/drivers`) as a resolved place.
+//! `--datastore-endpoint`: K3s' forms (kine `pkg/endpoint`, `pkg/drivers`), resolved.
 //!
 //! An endpoint carries a password, so no error here repeats it, and what is shown of a server leaves
 //! the password out.
@@ -28,7 +28,7 @@ pub enum Endpoint {
 /// A database on a server. Its `Display` names it without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseServer {
-    /// Which kind.
+    /// The database system.
     pub kind: DatabaseKind,
     /// Where it listens.
     pub address: Address,
@@ -73,7 +73,7 @@ pub enum Address {
 /// How a connection is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// How much.
+    /// How strictly.
     pub mode: TlsMode,
     /// Authorities to trust, besides the well-known ones.
     pub ca: Option<PathBuf>,
@@ -84,7 +84,7 @@ pub struct Tls {
 /// PostgreSQL's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
-    /// Plain.
+    /// No TLS.
     Disable,
     /// TLS if the server has it.
     Prefer,

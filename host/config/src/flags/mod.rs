@@ -30,21 +30,21 @@ pub enum Shape {
     ManyByComma,
 }
 
-/// What giving a flag does here.
+/// The effect of a flag here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// It acts.
     Acts,
-    /// It is known and changes nothing here; a warning with this reason says so.
+    /// It is known and has no effect here; a warning gives this reason.
     Warns(&'static str),
-    /// Going on would be unsafe or a surprise: refused with this reason.
+    /// Continuing without it would be unsafe or a surprise: refused with this reason.
     Fatal(&'static str),
 }
 
 /// The values that a flag knows, for its help text.
 #[derive(Clone, Copy, Debug)]
 pub struct Choices {
-    /// What they are, in the plural.
+    /// A noun for them, in the plural.
     pub label: &'static str,
     /// Their names, from the table that the parser uses.
     pub names: fn() -> Vec<&'static str>,
@@ -61,7 +61,7 @@ pub struct Flag {
     pub env: Option<&'static str>,
     /// How many values it has.
     pub shape: Shape,
-    /// What giving it does.
+    /// Its effect.
     pub class: Class,
     /// The value that applies when none is given, as a user would write it.
     pub default: Option<&'static str>,

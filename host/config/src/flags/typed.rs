@@ -1,4 +1,4 @@
-//! Flags with the type of their value: what a setting is read through, so that a misspelt name or a
+//! Flags with the type of their value. Settings are read through them, so that a misspelt name or the
 //! parser of another flag does not compile.
 
 use super::{Flag, Shape};
@@ -12,7 +12,7 @@ pub(crate) trait TypedFlag {
     /// Its row.
     fn flag(&self) -> &Flag;
 
-    /// Its value, from what was given; nothing where the flag was not given.
+    /// Its value, from the given texts; none where the flag was not given.
     ///
     /// # Errors
     /// When a value has a wrong form, or cannot be honoured.
@@ -22,7 +22,7 @@ pub(crate) trait TypedFlag {
 /// The parser of one value.
 type Parse<T> = fn(&str) -> Result<T, Refusal>;
 
-/// A switch that is off unless it is turned on.
+/// A switch that is off by default.
 pub(crate) struct SwitchFlag(Flag);
 
 /// A value that may be missing. An empty text counts as missing, as it does for K3s.
@@ -31,7 +31,7 @@ pub(crate) struct OptionalFlag<T> {
     parse: Parse<T>,
 }
 
-/// A value with a default. An empty text asks for the default, as it does for K3s.
+/// A value with a default. An empty text means the default, as it does for K3s.
 pub(crate) struct DefaultFlag<T> {
     flag: Flag,
     default: &'static str,

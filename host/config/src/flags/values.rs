@@ -88,7 +88,7 @@ fn is_dns_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && label.bytes().all(allowed) && !dash_at_edge
 }
 
-/// The name of a node, in lower case as Kubernetes wants it.
+/// The name of a node, in lower case as Kubernetes requires.
 pub(super) fn node_name(text: &str) -> Result<String, Refusal> {
     Ok(text.to_lowercase())
 }
@@ -125,12 +125,12 @@ pub(super) fn unix_endpoint(text: &str) -> Result<String, Refusal> {
     }
 }
 
-/// A folder of its own: volumes are made and removed below it.
+/// A folder for volumes alone: directories are created and removed below it.
 pub(super) fn own_folder(text: &str) -> Result<PathBuf, Refusal> {
     let path = PathBuf::from(text);
     let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     if path.is_absolute() && path.parent().is_some() && path.components().all(is_plain) {
-        // Collecting drops doubled slashes, so that equal folders have equal texts.
+        // Collecting removes doubled slashes, so that equal folders have equal texts.
         Ok(path.components().collect())
     } else {
         Err(Refusal::malformed(
@@ -139,7 +139,7 @@ pub(super) fn own_folder(text: &str) -> Result<PathBuf, Refusal> {
     }
 }
 
-/// How image layers are stacked; there is one way.
+/// The snapshotter of image layers; only one is supported.
 pub(super) fn snapshotter(text: &str) -> Result<(), Refusal> {
     match text {
         "overlayfs" => Ok(()),

@@ -11,7 +11,7 @@ use k3s_base::Clock;
 /// A longer line is cut into pieces marked `P`; containerd's default.
 const LINE_LIMIT_BYTES: usize = 16 << 10;
 
-/// Which output.
+/// The output of a process that a line is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Stdout,

@@ -1,5 +1,5 @@
-//! A writer of protobuf messages, driven by tables that say which key of the JSON tree goes to which
-//! field.
+//! A writer of protobuf messages, driven by tables that map keys of the JSON tree to
+//! fields.
 
 use serde_json::{Map, Value};
 
