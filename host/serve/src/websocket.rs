@@ -1,8 +1,7 @@
 //! The server side of a WebSocket, with the subprotocols Kubernetes speaks on it.
 //!
 //! `v5.channel.k8s.io` and `v4.channel.k8s.io` put a channel number in the first byte of each binary
-//! message; the `base64` variants carry text messages whose first character is the channel as a
-//! digit and whose rest is base64.
+//! message.
 
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -24,13 +23,6 @@ use crate::upgrade::lists;
 pub const V5: &str = "v5.channel.k8s.io";
 /// Remote command with a structured exit status.
 pub const V4: &str = "v4.channel.k8s.io";
-/// [`V4`] as text messages.
-pub const V4_BASE64: &str = "v4.base64.channel.k8s.io";
-/// The oldest form, without terminal size and exit status.
-pub const V1: &str = "channel.k8s.io";
-/// [`V1`] as text messages.
-pub const V1_BASE64: &str = "base64.channel.k8s.io";
-
 /// A message may be this long; a remote command sends far shorter ones.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 

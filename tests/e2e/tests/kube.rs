@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use k3s_e2e::{SHELL, cluster, fixture, shell, wait_for_pod};
+use k3s_e2e::{SHELL, WEB_1, cluster, fixture, shell, wait_for_pod};
 use k3s_harness::{Cluster, ClusterOptions};
 
 /// Runs checks of the `kube-client` program inside the cluster's corner, one after the other.
@@ -35,6 +35,8 @@ fn kube_executes_commands_and_reads_logs() -> Result<()> {
     cluster.apply(&shell("shell"))?;
     cluster.apply(&fixture!("talker", IMAGE = SHELL))?;
     wait_for_pod(&cluster, "shell")?;
+    cluster.apply(&fixture!("probed-pod-and-service", IMAGE = WEB_1))?;
     wait_for_pod(&cluster, "talker")?;
-    checked(&cluster, &["exec", "logs"])
+    wait_for_pod(&cluster, "web")?;
+    checked(&cluster, &["exec", "logs", "port-forward"])
 }

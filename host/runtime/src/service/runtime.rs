@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::pod::container::cri_state;
 use crate::pod::stats::labels_match;
 use crate::shim::protocol::{Phase, Request as ShimRequest};
+use crate::streaming::forward::Target;
 
 /// Of the kubelet's own protocol, which every runtime answers with.
 const KUBE_API_VERSION: &str = "0.1.0";
@@ -359,7 +360,8 @@ impl RuntimeService for Service {
         &self,
         request: Request<v1::PortForwardRequest>,
     ) -> Answer<v1::PortForwardResponse> {
-        let sandbox = self.manager.sandbox(&request.into_inner().pod_sandbox_id)?;
+        let request = request.into_inner();
+        let sandbox = self.manager.sandbox(&request.pod_sandbox_id)?;
         if !sandbox.is_ready() {
             return Err(Error::Precondition(format!(
                 "sandbox container {:?} is not running",
@@ -367,9 +369,15 @@ impl RuntimeService for Service {
             ))
             .into());
         }
-        let url = self
-            .sessions
-            .offer_port_forward(sandbox.id(), sandbox.record().netns)?;
+        let ports = request.port.iter().map(|port| match u16::try_from(*port) {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(Error::Invalid(format!("invalid port {port}"))),
+        });
+        let url = self.sessions.offer_port_forward(Target {
+            sandbox: sandbox.id(),
+            netns: sandbox.record().netns,
+            ports: ports.collect::<Result<_, _>>()?,
+        })?;
         answer(v1::PortForwardResponse { url })
     }
 

@@ -1,5 +1,6 @@
 //! The channels that one WebSocket message begins with, and the status that ends a session.
 
+use k3s_serve::websocket;
 use serde_json::{Value, json};
 
 /// Version of the sub-protocol.
@@ -13,8 +14,8 @@ pub(super) enum Version {
 impl Version {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::V4 => "v4.channel.k8s.io",
-            Self::V5 => "v5.channel.k8s.io",
+            Self::V4 => websocket::V4,
+            Self::V5 => websocket::V5,
         }
     }
 

@@ -20,7 +20,13 @@ const FORWARD_PROTOCOL: &str = "portforward.k8s.io";
 pub(super) enum Connection {
     WebSocket(Pending, Version),
     Spdy(OnUpgrade),
-    Forward(OnUpgrade),
+    Forward(ForwardConnection),
+}
+
+/// A connection for port-forward.
+pub(super) enum ForwardConnection {
+    Spdy(OnUpgrade),
+    WebSocket(Pending),
 }
 
 /// Answers the request; a session that was agreed on runs as a task.
@@ -45,8 +51,8 @@ pub(super) fn answer(mut request: Request<Incoming>, shared: &Shared) -> Respons
     shared.tasks.spawn_until_stopped("stream", async move {
         let _permit = permit;
         let ended = match (connection, offer) {
-            (Connection::Forward(upgraded), Offer::PortForward { sandbox, netns }) => {
-                forward::run(upgraded, sandbox, netns, &own.tasks).await
+            (Connection::Forward(connection), Offer::PortForward(target)) => {
+                forward::run(connection, target, &own.tasks).await
             }
             (connection, offer) => session::run(connection, offer, &own).await,
         };
@@ -66,14 +72,19 @@ fn negotiate(
         .trim_start_matches('/')
         .starts_with(PORT_FORWARD);
     if websocket::is_request(request.headers()) {
-        let supported = if forwards {
-            vec![]
+        let supported: &[&str] = if forwards {
+            &[websocket::V4]
         } else {
-            vec![Version::V5.name(), Version::V4.name()]
+            &[websocket::V5, websocket::V4]
         };
         let refuse = |why: String| Box::new(text(StatusCode::BAD_REQUEST, &why));
         let (response, pending) =
-            websocket::accept(request, &supported).map_err(|error| refuse(error.to_string()))?;
+            websocket::accept(request, supported).map_err(|error| refuse(error.to_string()))?;
+        if forwards {
+            // Without a protocol the messages are those of v4 (upstream `portforward/websocket.go`).
+            let connection = Connection::Forward(ForwardConnection::WebSocket(pending));
+            return Ok((response, connection));
+        }
         let version = pending.protocol.and_then(Version::by_name);
         let version =
             version.ok_or_else(|| refuse("no WebSocket subprotocol was offered".into()))?;
@@ -125,7 +136,7 @@ fn spdy(
     headers.insert(STREAM_PROTOCOL, HeaderValue::from_static(name));
     let upgraded = hyper::upgrade::on(request);
     let connection = if forwards {
-        Connection::Forward(upgraded)
+        Connection::Forward(ForwardConnection::Spdy(upgraded))
     } else {
         Connection::Spdy(upgraded)
     };

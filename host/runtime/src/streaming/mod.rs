@@ -2,20 +2,19 @@
 //!
 //! The kubelet gets a URL by `Exec`, `Attach` or `PortForward` and pipes the user's connection to it.
 //! Exec and attach use `v4.channel.k8s.io` and `v5.channel.k8s.io` over WebSocket, or over SPDY/3.1
-//! for older clients; port-forward uses `portforward.k8s.io` over SPDY/3.1 (kubernetes
-//! `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
+//! for older clients; port-forward uses `portforward.k8s.io` over SPDY/3.1, or `v4.channel.k8s.io` over
+//! WebSocket (kubernetes `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
 
 mod channel;
 mod client;
 mod error;
-mod forward;
+pub(crate) mod forward;
 mod handshake;
 mod session;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +54,7 @@ pub(crate) enum Offer {
         sandbox: String,
         request: AttachRequest,
     },
-    /// Into the network namespace, or the host's where there is none.
-    PortForward {
-        sandbox: String,
-        netns: Option<PathBuf>,
-    },
+    PortForward(forward::Target),
 }
 
 struct Waiting {
@@ -95,12 +90,14 @@ impl Sessions {
         self.offer(ATTACH, Offer::Attach { sandbox, request })
     }
 
-    pub(crate) fn offer_port_forward(
-        &self,
-        sandbox: String,
-        netns: Option<PathBuf>,
-    ) -> Result<String> {
-        self.offer(PORT_FORWARD, Offer::PortForward { sandbox, netns })
+    pub(crate) fn offer_port_forward(&self, target: forward::Target) -> Result<String> {
+        if target.ports.len() > forward::MAX_PORTS {
+            return Err(Error::Invalid(format!(
+                "at most {} ports can be forwarded over one connection",
+                forward::MAX_PORTS
+            )));
+        }
+        self.offer(PORT_FORWARD, Offer::PortForward(target))
     }
 
     fn offer(&self, kind: &str, offer: Offer) -> Result<String> {

@@ -72,7 +72,7 @@ fn request_of(offer: Offer) -> Result<(String, Request, Options), SessionError> 
                 options,
             ))
         }
-        Offer::PortForward { .. } => Err(SessionError::Kind),
+        Offer::PortForward(_) => Err(SessionError::Kind),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Exec and attach over WebSocket.
+//! Exec, attach and port-forward over WebSocket.
 
 use futures_util::{SinkExt, StreamExt};
-use k3s_cri::v1::{AttachRequest, ExecRequest};
+use k3s_cri::v1::{AttachRequest, ExecRequest, PortForwardRequest};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -200,5 +200,35 @@ async fn attached_clients_see_output_and_type() {
         log.contains("stdout F got one") && log.contains("stdout F got end"),
         "{log}"
     );
+    node.remove_sandbox(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_forwarded_over_channels_in_pairs() {
+    let node = Node::start().await;
+    let sandbox = node.sandbox("forward").await;
+    let request = |port: Vec<i32>| PortForwardRequest {
+        pod_sandbox_id: sandbox.clone(),
+        port,
+    };
+    let offer = |port: Vec<i32>| {
+        let mut runtime = node.runtime.clone();
+        async move { runtime.port_forward(request(port)).await }
+    };
+    assert!(offer(vec![70_000]).await.is_err(), "no such port");
+    // Nobody listens in a sandbox that runs no container.
+    let url = offer(vec![81, 600]).await.unwrap().into_inner().url;
+    let mut socket = open(&url, "v4.channel.k8s.io").await.unwrap();
+    let [data, error, second_data, second_error, _] = collect(&mut socket, |_| false).await;
+    assert_eq!(data, 81_u16.to_le_bytes());
+    assert_eq!(second_data, 600_u16.to_le_bytes());
+    assert_eq!(error[..2], 81_u16.to_le_bytes());
+    let text = String::from_utf8_lossy(&error[2..]).into_owned();
+    assert!(
+        text.starts_with(&format!("error forwarding port 81 to pod {sandbox}"))
+            && text.contains("connection refused"),
+        "{text}"
+    );
+    assert_eq!(second_error[..2], 600_u16.to_le_bytes());
     node.remove_sandbox(&sandbox).await;
 }

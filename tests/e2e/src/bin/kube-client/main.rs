@@ -49,6 +49,7 @@ async fn run(check: &str) -> Result<()> {
         "controller" => runtime::controller(client).await,
         "exec" => streams::exec(client).await,
         "logs" => streams::logs(client).await,
+        "port-forward" => streams::port_forward(client).await,
         other => bail!("unknown check {other:?}"),
     }
 }

@@ -65,3 +65,21 @@ pub(crate) async fn logs(client: Client) -> Result<()> {
     ensure!(first.as_deref() == Some("line 1"), "{first:?}");
     Ok(())
 }
+
+/// An HTTP request to pod `web` through the API server, and the line it leaves in the pod's log.
+pub(crate) async fn port_forward(client: Client) -> Result<()> {
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    let mut forwarder = pods.portforward("web", &[80]).await?;
+    let mut stream = forwarder.take_stream(80).context("no stream")?;
+    let request = b"GET /forwarded HTTP/1.0\r\nHost: web\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    ensure!(
+        answer.contains(" 200 ") && answer.contains("one web"),
+        "{answer:?}"
+    );
+    drop(stream);
+    forwarder.abort();
+    Ok(())
+}

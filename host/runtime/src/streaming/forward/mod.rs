@@ -1,114 +1,109 @@
-//! Port-forward: connections into a pod's network namespace, two SPDY streams each
-//! (kubernetes `staging/src/k8s.io/kubelet/pkg/cri/streaming/portforward/httpstream.go`).
+//! Port-forward: connections into a pod's network namespace, each with a stream of data and a stream for
+//! an error (kubernetes `staging/src/k8s.io/kubelet/pkg/cri/streaming/portforward`).
 
-use std::collections::HashMap;
+mod spdy;
+mod websocket;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
 use k3s_lifecycle::Tasks;
-use k3s_spdy::{Stream, StreamWriter};
+use k3s_spdy::StreamWriter;
 use k3s_sys::namespace::{self, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 
-use super::client;
 use super::error::SessionError;
+use super::handshake::ForwardConnection;
+use websocket::ChannelWriter;
+pub(crate) use websocket::MAX_PORTS;
 
-/// Streams whose counterpart is not there yet; more are reset.
-const MAX_UNPAIRED: usize = 256;
 /// Loopback answers at once, unless the server's backlog is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const BUFFER_BYTES: usize = 32 * 1024;
 
 /// Where connections go.
-#[derive(Clone)]
-struct Target {
-    sandbox: String,
-    netns: Option<PathBuf>,
-}
-
-/// The two streams of one connection.
-struct Pair {
-    port: u16,
-    data: Stream,
-    error: Stream,
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) sandbox: String,
+    /// The pod's network namespace; the host's where there is none.
+    pub(crate) netns: Option<PathBuf>,
+    /// The ports that the kubelet asked for. Clients over SPDY name the port with each stream and need none.
+    pub(crate) ports: Vec<u16>,
 }
 
 /// Serves one client until it leaves.
 pub(super) async fn run(
-    upgraded: OnUpgrade,
-    sandbox: String,
-    netns: Option<PathBuf>,
+    connection: ForwardConnection,
+    target: Target,
     tasks: &Tasks,
 ) -> Result<(), SessionError> {
-    let target = Target { sandbox, netns };
-    let mut acceptor = client::connect(upgraded, tasks).await?;
-    let mut unpaired: HashMap<String, Stream> = HashMap::new();
-    while let Some(stream) = acceptor.accept().await {
-        let Some(pair) = paired(&mut unpaired, stream) else {
-            continue;
-        };
-        let target = target.clone();
-        tasks.spawn_until_stopped("port forward", async move { forward(&target, pair).await });
-    }
-    Ok(())
-}
-
-/// The pair that `stream` completes, if it does. What cannot be part of one is dropped, and thereby
-/// reset.
-fn paired(unpaired: &mut HashMap<String, Stream>, stream: Stream) -> Option<Pair> {
-    let port = port(&stream)?;
-    let request = stream.headers().get("requestid")?.to_owned();
-    let is_error = |stream: &Stream| match stream.headers().get("streamtype") {
-        Some("error") => Some(true),
-        Some("data") => Some(false),
-        _ => None,
-    };
-    let error = is_error(&stream)?;
-    match unpaired.remove(&request) {
-        Some(other) if is_error(&other) == Some(!error) => {
-            let (data, error) = if error {
-                (other, stream)
-            } else {
-                (stream, other)
-            };
-            Some(Pair { port, data, error })
-        }
-        _ => {
-            if unpaired.len() < MAX_UNPAIRED {
-                unpaired.insert(request, stream);
-            }
-            None
-        }
+    match connection {
+        ForwardConnection::Spdy(upgraded) => spdy::run(upgraded, target, tasks).await,
+        ForwardConnection::WebSocket(pending) => websocket::run(pending, &target, tasks).await,
     }
 }
 
-fn port(stream: &Stream) -> Option<u16> {
-    stream
-        .headers()
-        .get("port")?
-        .parse()
-        .ok()
-        .filter(|port| *port > 0)
+/// One forwarded connection.
+struct Forwarding {
+    port: u16,
+    /// From the client; ends with its half of the connection.
+    incoming: mpsc::Receiver<Bytes>,
+    outgoing: Writer,
+    error: Writer,
 }
 
-async fn forward(target: &Target, mut pair: Pair) {
-    match dial(target, pair.port).await {
-        Ok(connection) => copy(connection, pair.data).await,
-        Err(error) => {
-            let text = format!(
-                "error forwarding port {} to pod {}, uid : {error}",
-                pair.port, target.sandbox
-            );
-            pair.error.writer().write(Bytes::from(text)).await;
-            pair.data.writer().finish().await;
+/// To the client.
+enum Writer {
+    Spdy(StreamWriter),
+    WebSocket(ChannelWriter),
+}
+
+impl Writer {
+    /// False when the client has left.
+    async fn write(&mut self, data: Bytes) -> bool {
+        match self {
+            Self::Spdy(stream) => stream.write(data).await,
+            Self::WebSocket(channel) => channel.write(&data).await,
         }
     }
-    pair.error.writer().finish().await;
+
+    /// Returns when the client has left.
+    async fn closed(&self) {
+        match self {
+            Self::Spdy(stream) => stream.closed().await,
+            Self::WebSocket(channel) => channel.closed().await,
+        }
+    }
+
+    /// Ends the stream, where the protocol has an end of one stream.
+    async fn finish(&mut self) {
+        match self {
+            Self::Spdy(stream) => stream.finish().await,
+            Self::WebSocket(_) => {}
+        }
+    }
+}
+
+/// Connects to the port and copies both ways; what went wrong goes to the stream for errors.
+async fn forward(target: &Target, mut forwarding: Forwarding) {
+    let Forwarding { port, error, .. } = &mut forwarding;
+    match dial(target, *port).await {
+        Ok(connection) => {
+            copy(connection, forwarding.incoming, &mut forwarding.outgoing).await;
+        }
+        Err(failure) => {
+            let sandbox = &target.sandbox;
+            let text = format!("error forwarding port {port} to pod {sandbox}, uid : {failure}");
+            error.write(Bytes::from(text)).await;
+        }
+    }
+    forwarding.outgoing.finish().await;
+    forwarding.error.finish().await;
 }
 
 /// Why a port of a pod was not reached. The wording is containerd's.
@@ -183,9 +178,8 @@ async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, Dial
 }
 
 /// Until the server closed its side, or the client left.
-async fn copy(connection: TcpStream, data: Stream) {
+async fn copy(connection: TcpStream, mut incoming: mpsc::Receiver<Bytes>, outgoing: &mut Writer) {
     let (mut read, mut write) = connection.into_split();
-    let (mut incoming, mut outgoing) = data.split();
     let inward = async {
         while let Some(data) = incoming.recv().await {
             if write.write_all(&data).await.is_err() {
@@ -198,12 +192,11 @@ async fn copy(connection: TcpStream, data: Stream) {
     };
     tokio::select! {
         () = inward => {}
-        () = pump(&mut read, &mut outgoing) => {}
+        () = pump(&mut read, outgoing) => {}
     }
-    outgoing.finish().await;
 }
 
-async fn pump(read: &mut (impl AsyncReadExt + Unpin), out: &mut StreamWriter) {
+async fn pump(read: &mut (impl AsyncReadExt + Unpin), out: &mut Writer) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let count = tokio::select! {
