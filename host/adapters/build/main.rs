@@ -36,7 +36,7 @@ fn main() -> Result<(), String> {
         write(&file("cwasm"), &compiled)?;
         let _ = writeln!(
             table,
-            "const {constant}: Bundled = Bundled {{ name: {folder:?}, version: {:?}, bytes: include_bytes!({:?}), \
+            "/// `plugins/{folder}`.\npub const {constant}: Bundled = Bundled {{ name: {folder:?}, version: {:?}, bytes: include_bytes!({:?}), \
              compiled: include_bytes!({:?}) }};",
             env::var("CARGO_PKG_VERSION").unwrap_or_default(),
             file("wasm"),

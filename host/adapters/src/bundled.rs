@@ -64,48 +64,6 @@ pub fn short_name(bundled: &Bundled) -> &'static str {
     split(bundled).1
 }
 
-/// The datastore on SQLite.
-#[must_use]
-pub fn datastore_sqlite() -> Bundled {
-    DATASTORE_SQLITE
-}
-
-/// The datastore on PostgreSQL.
-#[must_use]
-pub fn datastore_postgres() -> Bundled {
-    DATASTORE_POSTGRES
-}
-
-/// The datastore on MySQL and MariaDB.
-#[must_use]
-pub fn datastore_mysql() -> Bundled {
-    DATASTORE_MYSQL
-}
-
-/// Flannel's pod network.
-#[must_use]
-pub fn cni_flannel() -> Bundled {
-    CNI_FLANNEL
-}
-
-/// Volumes as directories of their node.
-#[must_use]
-pub fn storage_local_path() -> Bundled {
-    STORAGE_LOCAL_PATH
-}
-
-/// The service load balancer with K3s' rules.
-#[must_use]
-pub fn lb_klipper() -> Bundled {
-    LB_KLIPPER
-}
-
-/// Traefik's ingress controller.
-#[must_use]
-pub fn ingress_traefik() -> Bundled {
-    INGRESS_TRAEFIK
-}
-
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Bundled> {

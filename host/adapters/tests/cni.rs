@@ -134,7 +134,7 @@ impl Lab {
                 random: Random::seeded(1),
             },
         };
-        open_cni(&host, bundled::cni_flannel().source(), options).unwrap()
+        open_cni(&host, bundled::CNI_FLANNEL.source(), options).unwrap()
     }
 
     async fn synced(&self) -> CniNetwork {
@@ -571,7 +571,7 @@ impl<'a> SecondNode<'a> {
             let host = Host::new(HostOptions::default()).unwrap();
             (
                 Some(runtime),
-                open_cni(&host, bundled::cni_flannel().source(), options).unwrap(),
+                open_cni(&host, bundled::CNI_FLANNEL.source(), options).unwrap(),
             )
         };
         let (runtime, network) = lab.outside.run(start);

@@ -78,7 +78,7 @@ impl Lab {
         let api = FakeApi::new(Clock::system());
         let host = Host::new(HostOptions::default()).unwrap();
         let balancer =
-            open_load_balancer(&host, bundled::lb_klipper().source(), options(config)).unwrap();
+            open_load_balancer(&host, bundled::LB_KLIPPER.source(), options(config)).unwrap();
         let lab = Self {
             api,
             told: Told::default(),
@@ -332,7 +332,7 @@ async fn another_component_takes_over_with_everything_known() {
         .balancer
         .swap(
             &lab.host,
-            bundled::lb_klipper().source(),
+            bundled::LB_KLIPPER.source(),
             json!({"odd": 1}).to_string().into_bytes(),
         )
         .await;
@@ -343,7 +343,7 @@ async fn another_component_takes_over_with_everything_known() {
     lab.balancer
         .swap(
             &lab.host,
-            bundled::lb_klipper().source(),
+            bundled::LB_KLIPPER.source(),
             reserved.to_string().into_bytes(),
         )
         .await

@@ -59,7 +59,7 @@ fn lab() -> Lab {
         },
     };
     let provisioner =
-        Arc::new(open_storage(&host, bundled::storage_local_path().source(), options).unwrap());
+        Arc::new(open_storage(&host, bundled::STORAGE_LOCAL_PATH.source(), options).unwrap());
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
     let client = api.client("provisioner");
@@ -339,7 +339,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
         compiled: None,
     };
     let settings = |path: &Path| config(path).into_bytes();
-    let good = || bundled::storage_local_path();
+    let good = || bundled::STORAGE_LOCAL_PATH;
     assert!(
         lab.provisioner
             .swap(&lab.host, wrong, settings(&lab.root))
@@ -350,7 +350,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
         lab.provisioner
             .swap(
                 &lab.host,
-                bundled::cni_flannel().source(),
+                bundled::CNI_FLANNEL.source(),
                 settings(&lab.root)
             )
             .await

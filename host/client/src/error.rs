@@ -149,12 +149,6 @@ impl Error {
         self.code() == Some(422)
     }
 
-    /// 429.
-    #[must_use]
-    pub fn is_too_many_requests(&self) -> bool {
-        self.code() == Some(429)
-    }
-
     /// A create was refused because the namespace is being deleted (cause `NamespaceTerminating`):
     /// nothing to retry.
     #[must_use]

@@ -32,6 +32,15 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             ])
         })?;
     }
+    if filter.is_empty() {
+        step("document", || {
+            let mut command = Command::new(cargo_binary());
+            command
+                .args(["doc", "--workspace", "--no-deps", "--quiet"])
+                .env("RUSTDOCFLAGS", "-D warnings");
+            run(&mut command)
+        })?;
+    }
     step("test", || {
         let mut command = Command::new(cargo_binary());
         command

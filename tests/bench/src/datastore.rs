@@ -83,7 +83,7 @@ async fn all(size: Size) -> Result<()> {
     let options = SqliteOptions::new(dir.path().join("component/state.db"));
     let component = Arc::new(open_sqlite(
         &host,
-        bundled::datastore_sqlite().source(),
+        bundled::DATASTORE_SQLITE.source(),
         &options,
     )?);
     compare("SQLite", component, native_sqlite(dir.path())?, size).await?;
@@ -157,8 +157,8 @@ async fn on_server(host: &Host, endpoint: &str) -> Result<Arc<dyn Backend>> {
         return Err(anyhow!("not a server"));
     };
     let bundled = match server.kind {
-        Kind::Postgres => bundled::datastore_postgres(),
-        Kind::Mysql => bundled::datastore_mysql(),
+        Kind::Postgres => bundled::DATASTORE_POSTGRES,
+        Kind::Mysql => bundled::DATASTORE_MYSQL,
     };
     Ok(Arc::new(
         open_server(host, bundled.source(), &ServerOptions::new(server)).await?,

@@ -40,7 +40,33 @@ fn main() -> Result<()> {
     );
     println!("unused public items         {}", public::unused()?.len());
     println!("lines of kinds/*/*/mod.rs   {}", lines_of_kind_modules());
+    println!("\nlongest functions, tokens");
+    list(&functions, |function| function.tokens);
+    println!("\nlongest statements, tokens");
+    list(&functions, |function| function.longest_statement);
+    println!("\nResult<_, String>");
+    for function in strings {
+        println!("  {} {}", function.place, function.name);
+    }
+    println!("\nunused public items");
+    for item in public::unused()? {
+        println!("  {} {}", item.place, item.name);
+    }
     Ok(())
+}
+
+/// The forty functions with the largest figure.
+fn list(functions: &[Function], figure: impl Fn(&Function) -> usize) {
+    let mut order: Vec<&Function> = functions.iter().collect();
+    order.sort_by_key(|function| std::cmp::Reverse(figure(function)));
+    for function in order.into_iter().take(40) {
+        println!(
+            "  {:5} {} {}",
+            figure(function),
+            function.place,
+            function.name
+        );
+    }
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {

@@ -42,6 +42,8 @@ impl Source {
             || path.contains("/tests/")
             || path.ends_with("tests.rs")
             || path.contains("/benches/")
+            || path.contains("/examples/")
+            || path.contains("/contract/")
     }
 }
 
@@ -286,6 +288,73 @@ pub fn string_literals(source: &Source) -> Vec<String> {
         add_literals(item.to_token_stream(), &mut found);
     }
     found
+}
+
+/// A pair of names with `::` between them, such as `Instant::now`.
+#[derive(Debug)]
+pub struct QualifiedName {
+    /// File and line.
+    pub place: String,
+    /// The last name with its qualifier.
+    pub name: String,
+}
+
+/// Every qualified name of `source` outside of test items, in macros too. `a::b::c` gives `a::b` and `b::c`.
+#[must_use]
+pub fn qualified_names(source: &Source) -> Vec<QualifiedName> {
+    let mut collector = QualifiedNames {
+        source,
+        found: Vec::new(),
+    };
+    collector.visit_file(&source.syntax);
+    collector.found
+}
+
+struct QualifiedNames<'a> {
+    source: &'a Source,
+    found: Vec<QualifiedName>,
+}
+
+impl QualifiedNames<'_> {
+    fn add(&mut self, stream: TokenStream) {
+        let tokens: Vec<TokenTree> = stream.into_iter().collect();
+        for token in &tokens {
+            if let TokenTree::Group(group) = token {
+                self.add(group.stream());
+            }
+        }
+        for window in tokens.windows(4) {
+            if let [
+                TokenTree::Ident(qualifier),
+                TokenTree::Punct(first),
+                TokenTree::Punct(second),
+                TokenTree::Ident(last),
+            ] = window
+                && first.as_char() == ':'
+                && second.as_char() == ':'
+            {
+                let line = qualifier.span().start().line;
+                self.found.push(QualifiedName {
+                    place: format!("{}:{line}", self.source.path.display()),
+                    name: format!("{qualifier}::{last}"),
+                });
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for QualifiedNames<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        match item {
+            syn::Item::Mod(module) if is_for_tests(&module.attrs) => {}
+            syn::Item::Mod(module) if module.content.is_some() => {
+                syn::visit::visit_item_mod(self, module);
+            }
+            syn::Item::Fn(function) if is_for_tests(&function.attrs) => {}
+            syn::Item::Impl(item) if is_for_tests(&item.attrs) => {}
+            other => self.add(other.to_token_stream()),
+        }
+    }
 }
 
 fn add_literals(stream: TokenStream, found: &mut Vec<String>) {

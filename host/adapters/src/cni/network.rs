@@ -41,7 +41,7 @@ pub struct CniNetwork {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-/// Loads `source` (see [`crate::bundled::cni_flannel`]) with the node's network as its capability.
+/// Loads `source` (see [`crate::bundled::CNI_FLANNEL`]) with the node's network as its capability.
 ///
 /// # Errors
 /// When the component is refused.

@@ -103,7 +103,7 @@ pub enum OpenError {
     },
 }
 
-/// Loads `source` (see [`crate::bundled::datastore_sqlite`]) and binds it to the database. Blocks;
+/// Loads `source` (see [`crate::bundled::DATASTORE_SQLITE`]) and binds it to the database. Blocks;
 /// an existing database is not touched.
 ///
 /// # Errors
@@ -132,7 +132,7 @@ pub fn open_sqlite(
 }
 
 /// Connects to the server, creates the database if there is none, loads `source` (see
-/// [`crate::bundled::datastore_postgres`]) and binds it. Loading blocks. The backend must be used,
+/// [`crate::bundled::DATASTORE_POSTGRES`]) and binds it. Loading blocks. The backend must be used,
 /// and dropped, while the runtime lives.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ pub struct WasmCompiler {
     battery: Battery<RoutingKind>,
 }
 
-/// Loads `source` (see [`crate::bundled::ingress_traefik`]).
+/// Loads `source` (see [`crate::bundled::INGRESS_TRAEFIK`]).
 ///
 /// # Errors
 /// When the component is refused.

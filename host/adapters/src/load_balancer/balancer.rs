@@ -36,7 +36,7 @@ pub struct LoadBalancer {
     battery: Battery<BalancerKind>,
 }
 
-/// Loads `source` (see [`crate::bundled::lb_klipper`]) and starts it. Blocks.
+/// Loads `source` (see [`crate::bundled::LB_KLIPPER`]) and starts it. Blocks.
 ///
 /// # Errors
 /// When the component is refused, or refuses its configuration.

@@ -36,7 +36,7 @@ pub struct StorageProvisioner {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-/// Loads `source` (see [`crate::bundled::storage_local_path`]) with the granted folders as its
+/// Loads `source` (see [`crate::bundled::STORAGE_LOCAL_PATH`]) with the granted folders as its
 /// capability.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ pub fn host() -> Host {
 
 pub fn sqlite(host: &Host, dir: &Path) -> WasmBackend {
     let options = SqliteOptions::new(dir.join("db/state.db"));
-    open_sqlite(host, bundled::datastore_sqlite().source(), &options)
+    open_sqlite(host, bundled::DATASTORE_SQLITE.source(), &options)
         .expect("the bundled datastore loads")
 }
 
@@ -53,8 +53,8 @@ pub async fn on(
         panic!("{endpoint:?} is no server's")
     };
     let bundled = match server.kind {
-        DatabaseKind::Postgres => bundled::datastore_postgres(),
-        DatabaseKind::Mysql => bundled::datastore_mysql(),
+        DatabaseKind::Postgres => bundled::DATASTORE_POSTGRES,
+        DatabaseKind::Mysql => bundled::DATASTORE_MYSQL,
     };
     open_server(host, bundled.source(), &ServerOptions::new(server)).await
 }

@@ -51,7 +51,7 @@ pub(crate) fn row(
     let mut row = json!({"cells": cells, "object": shown});
     let conditions = (strategy.rules().row_conditions)(object);
     if !conditions.is_empty() {
-        k3s_meta::tree::set(&mut row, "conditions", conditions);
+        tree::set(&mut row, "conditions", conditions);
     }
     row
 }

@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_operator_s_configuration_goes_over_the_server_s() {
-        let mut component = Component::bundled("cni", bundled::cni_flannel());
+        let mut component = Component::bundled("cni", bundled::CNI_FLANNEL);
         let known = || {
             Map::from_iter([
                 ("network".to_owned(), "10.42.0.0/16".into()),

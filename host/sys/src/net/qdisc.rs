@@ -1,11 +1,10 @@
 //! Limits of what a link sends: a token bucket as its root queue (`tc qdisc replace dev X root tbf`).
 
-use super::{Net, NetError, refused, unless_missing};
+use super::{Net, NetError, refused};
 use crate::netlink::wire::{NLM_F_CREATE, NLM_F_REPLACE, array, string, u32_ne};
 use crate::netlink::{Attributes, Builder};
 
 const RTM_NEWQDISC: u16 = 36;
-const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
 /// Length of `struct tcmsg`.
 const TCMSG_LEN: usize = 20;
@@ -48,19 +47,6 @@ impl Net {
                 e,
             )
         })
-    }
-
-    /// Removes a limit. False if there was none.
-    pub fn unlimit_rate(&self, index: u32) -> Result<bool, NetError> {
-        if self.rate_limit(index)?.is_none() {
-            return Ok(false);
-        }
-        let body = |m: &mut Builder| header(m, index, HANDLE, TC_H_ROOT);
-        unless_missing(
-            self.socket
-                .request(RTM_DELQDISC, 0, body)
-                .map_err(|e| refused("tc qdisc del root", e)),
-        )
     }
 
     /// The limit of a link in bytes a second.
