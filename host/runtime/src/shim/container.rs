@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use k3s_base::Clock;
 use k3s_base::error::chain;
+use k3s_meta::tree;
 use k3s_sys::cgroup::{Cgroup, Cgroups};
 
 use super::error::{ShimError, Step};
@@ -197,7 +198,7 @@ fn mount(create: &Create) -> io::Result<()> {
 fn make_working_dir(rootfs: &Path, bundle: &Path) -> io::Result<()> {
     let bytes = std::fs::read(bundle.join("config.json"))?;
     let spec: serde_json::Value = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    let cwd = PathBuf::from(spec["process"]["cwd"].as_str().unwrap_or("/"));
+    let cwd = Path::new(tree::text(&spec, "process.cwd"));
     let mut below = PathBuf::from("/");
     for part in cwd
         .components()
