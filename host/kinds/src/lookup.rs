@@ -260,4 +260,27 @@ mod tests {
     fn the_table_is_sorted() {
         assert!(TABLE.is_sorted_by_key(|(group, kind, _)| (*group, *kind)));
     }
+
+    /// A K3s datastore is read as it is, so these paths can never change.
+    #[test]
+    fn legacy_storage_paths_are_kept() {
+        let named: Vec<(&str, &str, &str)> = TABLE
+            .iter()
+            .filter_map(|(group, kind, rules)| Some((*group, *kind, rules.storage_path?)))
+            .collect();
+        let crds = "apiextensions.k8s.io/customresourcedefinitions";
+        let services = "apiregistration.k8s.io/apiservices";
+        assert_eq!(
+            named,
+            [
+                ("", "Endpoints", "services/endpoints"),
+                ("", "Node", "minions"),
+                ("", "ReplicationController", "controllers"),
+                ("", "Service", "services/specs"),
+                ("apiextensions.k8s.io", "CustomResourceDefinition", crds),
+                ("apiregistration.k8s.io", "APIService", services),
+                ("networking.k8s.io", "Ingress", "ingress"),
+            ]
+        );
+    }
 }

@@ -283,3 +283,30 @@ fn rows_say_how_a_pod_fares() {
         assert_eq!(row(spec.clone(), status, deleted), expected);
     }
 }
+
+#[test]
+fn rows_of_finished_pods_carry_a_condition() {
+    let completed = |reason: &str, message: &str| json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]);
+    for (phase, conditions) in [
+        ("Pending", json!([])),
+        ("Running", json!([])),
+        (
+            "Succeeded",
+            completed("Succeeded", "The pod has completed successfully."),
+        ),
+        ("Failed", completed("Failed", "The pod failed.")),
+        ("Unknown", json!([])),
+    ] {
+        let pod = json!({"metadata": {"name": "p"}, "status": {"phase": phase}});
+        let found = (strategy().rules().row_conditions)(&pod);
+        assert_eq!(Value::from(found), conditions, "{phase}");
+    }
+}
+
+#[test]
+fn a_limit_leaves_an_explicit_request_of_zero() {
+    let resources = json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "0"}});
+    let made = pod(json!({"containers": [{"name": "c", "image": "i", "resources": resources}]}));
+    let requests = &made["spec"]["containers"][0]["resources"]["requests"];
+    assert_eq!(*requests, json!({"cpu": "0", "memory": "1Gi"}));
+}

@@ -235,6 +235,35 @@ async fn a_namespace_goes_when_it_is_finalized() {
         );
 }
 
+/// The finalizer of the spec holds a namespace, whatever the propagation; `Background` adds none to
+/// the metadata and takes away those of the garbage collector.
+#[tokio::test]
+async fn a_namespace_is_deleted_in_the_background() {
+    let api = start().await;
+    let cases = [
+        (json!([]), Value::Null),
+        (
+            json!(["example.com/hold", "foregroundDeletion"]),
+            json!(["example.com/hold"]),
+        ),
+    ];
+    for (at, (before, after)) in cases.into_iter().enumerate() {
+        let name = format!("x{at}");
+        let path = format!("/api/v1/namespaces/{name}");
+        let object = json!({"metadata": {"name": name, "finalizers": before}});
+        api.ok("POST", "/api/v1/namespaces", object).await;
+        let options = json!({"propagationPolicy": "Background"});
+        let going = api.ok("DELETE", &path, options).await;
+        assert_eq!(going["kind"], "Namespace");
+        assert_eq!(going["status"]["phase"], "Terminating");
+        assert_eq!(going["spec"]["finalizers"], json!(["kubernetes"]));
+        assert_eq!(going["metadata"]["finalizers"], after);
+        assert!(going["metadata"]["deletionTimestamp"].is_string());
+        let grace = &going["metadata"]["deletionGracePeriodSeconds"];
+        assert_eq!(*grace, Value::Null);
+    }
+}
+
 #[tokio::test]
 async fn generation_counts_changes_of_the_spec() {
     let api = start().await;

@@ -229,4 +229,22 @@ mod tests {
         assert_eq!(pod_limits(&pod).1, Some(2 << 30));
         assert_eq!(pod_level_memory_per_container(&pod), 256 << 20);
     }
+
+    /// Only a request that is missing takes the limit's amount (`calculateLinuxResources`).
+    #[test]
+    fn an_explicit_request_of_zero_stays_zero() {
+        let limits = json!({"cpu": "1", "memory": "1Gi"});
+        for (requests, milli_cpu) in [(json!({"cpu": "0"}), 0), (json!({}), 1000)] {
+            let resources = json!({"requests": requests, "limits": limits});
+            let pod = pod(&json!({"containers": [{"name": "a", "resources": resources}]}));
+            let container = &pod.spec.as_ref().unwrap().containers[0];
+            let expected = Amounts {
+                milli_cpu,
+                memory_bytes: 1 << 30,
+                ephemeral_bytes: 0,
+            };
+            assert_eq!(super::requests(container), expected);
+            assert_eq!(pod_requests(&pod), expected);
+        }
+    }
 }
