@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use k3s_meta::UserInfo;
 use serde_json::Value;
 
-use crate::{Resource, Result, Warnings};
+use crate::call::Warnings;
+use crate::error::Result;
+use crate::resource::Resource;
 
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub enum Operation {
     Create,
     /// A changed object.
     Update,
-    /// The object goes.
+    /// The object is deleted.
     Delete,
     /// A connection to something behind the object (exec, proxy).
     Connect,

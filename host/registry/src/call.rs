@@ -5,7 +5,7 @@ use k3s_kinds::Context;
 use k3s_meta::UserInfo;
 use parking_lot::Mutex;
 
-use crate::Admission;
+use crate::admission::Admission;
 
 /// The circumstances of one write.
 pub struct Call<'a> {

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use k3s_base::clock::rfc3339;
 use k3s_meta::{Status, object};
 use k3s_store::{Precondition, Write, WriteError};
 use serde_json::Value;
 
-use crate::{
-    Attributes, Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode,
-    meta,
-};
+use crate::admission::{Attributes, Operation};
+use crate::call::Call;
+use crate::encoding::encode;
+use crate::error::{Error, Result};
+use crate::object::Object;
+use crate::registry::Registry;
+use crate::resource::{Reservation, Resource};
+use crate::system_meta;
 
 /// Further attempts with a new `generateName` suffix after a conflict, as upstream makes them.
 const NAME_RETRIES: usize = 7;
@@ -65,7 +70,7 @@ impl Registry {
     ) -> Result<Object> {
         if generate {
             let name = self.generate_name(object::generate_name(&object));
-            meta::set(&mut object, "name", name);
+            system_meta::set(&mut object, "name", name);
         }
         let strategy = &resource.strategy;
         strategy.prepare_create(&mut object, &call.context(self.clock.now()));
@@ -74,7 +79,7 @@ impl Registry {
             None => Box::new(()),
         };
         if let Some(generation) = strategy.rules().generation.initial() {
-            meta::set(&mut object, "generation", generation);
+            system_meta::set(&mut object, "generation", generation);
         }
         let errors = strategy.validate_create(&object, resource.kind.namespaced);
         let name = object::name(&object).to_owned();
@@ -153,11 +158,11 @@ impl Registry {
             "selfLink",
             "managedFields",
         ] {
-            meta::remove(object, gone);
+            system_meta::remove(object, gone);
         }
-        meta::remove(object, "generation");
-        meta::set(object, "uid", meta::new_uid(&self.random));
-        meta::set(object, "creationTimestamp", meta::time(self.clock.now()));
+        system_meta::remove(object, "generation");
+        system_meta::set(object, "uid", system_meta::new_uid(&self.random));
+        system_meta::set(object, "creationTimestamp", rfc3339(self.clock.now()));
     }
 
     fn generate_name(&self, base: &str) -> String {
@@ -208,11 +213,11 @@ pub(crate) fn check_namespace(
             return Ok(());
         }
         // Upstream drops it: clients send it for kinds that they do not know the scope of.
-        meta::remove(object, "namespace");
+        system_meta::remove(object, "namespace");
         return Ok(());
     }
     if named.is_empty() {
-        meta::set(object, "namespace", namespace);
+        system_meta::set(object, "namespace", namespace);
     } else if named != namespace {
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The bytes of an object as they are stored. `metadata.resourceVersion` is left out, since it is
 /// the revision of the write itself.
@@ -19,7 +19,7 @@ pub fn encode(object: &mut Value) -> Result<Bytes> {
         .map_err(Error::internal)
 }
 
-/// Stored bytes and the revision to show in them, cut at the place where it goes.
+/// Stored bytes, split where the revision is inserted, and that revision.
 #[derive(Clone, Debug)]
 pub struct RawObject {
     /// Up to and including the brace that opens `metadata`.

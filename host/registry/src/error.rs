@@ -70,8 +70,8 @@ impl Error {
     }
 }
 
-/// The datastore could not be had. Upstream says `ServerTimeout` without a reason; whoever runs a cluster
-/// wants to read which part of it is missing.
+/// The datastore did not answer. Upstream answers `ServerTimeout` without a reason; an administrator
+/// needs to read which part is missing.
 fn datastore(why: &BackendError, what: &str) -> Status {
     let not_done = |why: &str| {
         Status::service_unavailable(format!(
@@ -81,7 +81,7 @@ fn datastore(why: &BackendError, what: &str) -> Status {
     let status = match why {
         BackendError::Unavailable(why) => not_done(why),
         BackendError::OutcomeUnknown(why) => Status::timeout(&format!(
-            "the datastore was lost while {what} was under way, which may or may not be done: {why}; look, then try again"
+            "the datastore was lost while {what} was under way, which may or may not be done: {why}; please read the object, then try again"
         )),
         other => not_done(&other.to_string()),
     };

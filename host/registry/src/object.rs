@@ -6,7 +6,9 @@ use k3s_store::Entry;
 use serde_json::Value;
 
 use crate::encoding::RawObject;
-use crate::{Error, Resource, Result, View};
+use crate::error::{Error, Result};
+use crate::resource::Resource;
+use crate::view::View;
 
 /// One object of a resource, as it was stored or as it would have been (dry run).
 #[derive(Clone)]
@@ -97,7 +99,7 @@ impl Object {
             Source::Tree(value) => Ok(Value::clone(value)),
             Source::Entry(entry, revision) => {
                 let mut value = self.resource.decode(entry)?;
-                crate::meta::set_revision(&mut value, *revision);
+                crate::system_meta::set_revision(&mut value, *revision);
                 Ok(value)
             }
         }

@@ -1,6 +1,6 @@
 //! Changing an object: one transaction for PUT, PATCH and the subresources.
 //!
-//! The new object is made from the current one, so that a change can be made again when somebody
+//! The new object is made from the current one, so that a change can be made again when another client
 //! else was faster. Whoever names a resource version gets a conflict instead.
 
 use std::sync::Arc;
@@ -10,10 +10,15 @@ use k3s_meta::{ErrorList, Path, Status, field, object, tree};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
 
+use crate::admission::Operation;
+use crate::call::Call;
 use crate::create::check_namespace;
-use crate::{
-    Call, Error, Object, Operation, Registry, Reservation, Resource, Result, encode, meta,
-};
+use crate::encoding::encode;
+use crate::error::{Error, Result};
+use crate::object::Object;
+use crate::registry::Registry;
+use crate::resource::{Reservation, Resource};
+use crate::system_meta;
 
 /// Tries when others keep changing the same object. A client that loses so often is told to come
 /// again.
@@ -111,7 +116,7 @@ impl Registry {
         Err(Status::modified(&resource.gr(), name).into())
     }
 
-    /// One try; `None` when somebody else was faster.
+    /// One try; `None` when another write was faster.
     async fn update_once<F>(
         &self,
         update: &Update<'_>,
@@ -129,7 +134,7 @@ impl Registry {
             ..
         } = *update;
         let mut old = resource.decode(entry)?;
-        meta::set_revision(&mut old, entry.mod_revision.0);
+        system_meta::set_revision(&mut old, entry.mod_revision.0);
         let mut new = make(Some(&old))?;
         check_version(resource, name, &new, &old)?;
         check_namespace(resource, namespace, &mut new)?;
@@ -179,7 +184,7 @@ impl Registry {
     ) -> Result<Option<Object>> {
         let resource = update.resource;
         if dry_run {
-            meta::set_revision(&mut new, entry.mod_revision.0);
+            system_meta::set_revision(&mut new, entry.mod_revision.0);
             return Ok(Some(Object::tree(resource, new)));
         }
         if loses_last_finalizer(resource, &new, old) {
@@ -232,7 +237,7 @@ impl Registry {
         match self.store.write(write).await {
             Ok(committed) => {
                 after_removal(update.resource, old);
-                meta::set_revision(&mut new, committed.revision.0);
+                system_meta::set_revision(&mut new, committed.revision.0);
                 Ok(Some(Object::tree(update.resource, new)))
             }
             Err(WriteError::Conflict { .. }) => Ok(None),
@@ -293,14 +298,14 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
             .and_then(|meta| meta.get(field))
             .is_none_or(Value::is_null)
         {
-            meta::keep(new, old, field);
+            system_meta::keep(new, old, field);
         }
     }
     for field in ["generation", "resourceVersion"] {
-        meta::keep(new, old, field);
+        system_meta::keep(new, old, field);
     }
     for gone in ["selfLink", "managedFields"] {
-        meta::remove(new, gone);
+        system_meta::remove(new, gone);
     }
 }
 
@@ -311,9 +316,9 @@ fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value, cont
         Scope::Status => strategy.prepare_status_update(new, old, context),
         Scope::Subresource(subresource) => (subresource.prepare)(new, old, context),
     }
-    meta::keep(new, old, "generation");
+    system_meta::keep(new, old, "generation");
     if !matches!(scope, Scope::Status) && strategy.rules().generation.changed(new, old) {
-        meta::set(new, "generation", object::generation(old).saturating_add(1));
+        system_meta::set(new, "generation", object::generation(old).saturating_add(1));
     }
 }
 
@@ -336,5 +341,5 @@ fn loses_last_finalizer(resource: &Resource, new: &Value, old: &Value) -> bool {
     !held_by_spec
         && object::finalizers(new).is_empty()
         && object::deletion_timestamp(old).is_some()
-        && meta::grace_period(old).unwrap_or(0) == 0
+        && system_meta::grace_period(old).unwrap_or(0) == 0
 }

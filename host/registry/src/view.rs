@@ -9,8 +9,10 @@ use k3s_store::{Attachment, Entry, Extract};
 use serde_json::Value;
 
 use crate::encoding::metadata_offset;
+use crate::error::{Error, Result};
 use crate::keys::ROOT;
-use crate::{Error, Resource, Resources, Result, Selectors};
+use crate::list::Selectors;
+use crate::resource::{Resource, Resources};
 
 /// The attachment of every entry below `/registry`.
 pub struct View {

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 
 use super::{DeleteOptions, Deleted};
-use crate::{Call, ListRequest, ListResult, Object, Registry, Resource, Result, View};
+use crate::call::Call;
+use crate::error::Result;
+use crate::list::{ListRequest, ListResult};
+use crate::object::Object;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::view::View;
 
 impl Registry {
     /// Deletes every object of the list and returns the list. Objects that others deleted meanwhile

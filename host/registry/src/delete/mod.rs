@@ -1,4 +1,4 @@
-//! Deleting: at once, after a grace period, or when the last finalizer goes.
+//! Deleting: at once, after a grace period, or when the last finalizer is removed.
 //!
 //! The rules are those of upstream's `pkg/registry/generic/registry/store.go` and
 //! `pkg/registry/rest/delete.go`.
@@ -16,13 +16,20 @@ use serde_json::Value;
 pub use options::{DeleteOptions, Preconditions, Propagation};
 use plan::{Plan, plan};
 
+use crate::admission::Operation;
+use crate::call::Call;
+use crate::encoding::encode;
+use crate::error::{Error, Result};
+use crate::object::Object;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::system_meta;
 use crate::update::after_removal;
-use crate::{Call, Error, Object, Operation, Registry, Resource, Result, encode, meta};
 
 /// Tries when others keep changing the same object.
 const TRIES: usize = 32;
 
-/// What a delete came to.
+/// The result of a delete.
 pub enum Deleted {
     /// The object is gone; this was its last state.
     Gone(Object),
@@ -56,7 +63,7 @@ impl Registry {
         for _ in 0..TRIES {
             let entry = self.entry(resource, namespace, name)?;
             let mut old = resource.decode(&entry)?;
-            meta::set_revision(&mut old, entry.mod_revision.0);
+            system_meta::set_revision(&mut old, entry.mod_revision.0);
             options.preconditions.check(&resource.gr(), name, &old)?;
             let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
             call.admission
@@ -73,7 +80,7 @@ impl Registry {
         Err(Status::modified(&resource.gr(), name).into())
     }
 
-    /// One try; `None` when somebody else was faster.
+    /// One try; `None` when another write was faster.
     async fn carry_out(
         &self,
         resource: &Arc<Resource>,
@@ -90,7 +97,7 @@ impl Registry {
                 ))));
             }
             Plan::Mark(mut marked) if dry_run => {
-                meta::set_revision(&mut marked, entry.mod_revision.0);
+                system_meta::set_revision(&mut marked, entry.mod_revision.0);
                 return Ok(Some(Deleted::Pending(Object::tree(resource, *marked))));
             }
             Plan::Remove if dry_run => return Ok(Some(Deleted::Gone(Object::tree(resource, old)))),

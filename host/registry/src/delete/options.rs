@@ -3,7 +3,7 @@
 use k3s_meta::{GroupResource, Status, object, tree};
 use serde_json::Value;
 
-use crate::Result;
+use crate::error::Result;
 
 /// What happens to the objects that the deleted one owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! What a delete does to an object, decided from its state alone.
 
 use jiff::{SignedDuration, Timestamp};
+use k3s_base::clock::rfc3339;
 use k3s_kinds::{Context, DeletePolicy, GarbageCollection};
 use k3s_meta::object;
 use serde_json::Value;
 
 use super::{DeleteOptions, Propagation};
-use crate::{Resource, meta};
+use crate::resource::Resource;
+use crate::system_meta;
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -18,7 +20,7 @@ pub(super) enum Plan {
     Nothing,
     /// The object stays for now, in this form.
     Mark(Box<Value>),
-    /// The object goes at once.
+    /// The object is removed at once.
     Remove,
 }
 
@@ -40,10 +42,10 @@ pub(super) fn plan(
         None => Grace::NotSupported,
     };
     if let Grace::Pending = grace {
-        let over = meta::grace_period(old) == Some(0);
+        let over = system_meta::grace_period(old) == Some(0);
         return remove_unless(!over || is_held(policy, old));
     }
-    meta::set_finalizers(&mut object, finalizers_for(policy, old, options));
+    system_meta::set_finalizers(&mut object, finalizers_for(policy, old, options));
     if !begun {
         (policy.begin)(&mut object, context);
     }
@@ -85,7 +87,7 @@ fn begin_grace(
     now: Timestamp,
 ) -> Grace {
     if let Some(stamp) = object::deletion_timestamp(object) {
-        let Some(have) = meta::grace_period(object) else {
+        let Some(have) = system_meta::grace_period(object) else {
             return Grace::NotSupported;
         };
         // A second request may only shorten the grace.
@@ -97,32 +99,28 @@ fn begin_grace(
             at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want)))
                 .ok()
         });
-        meta::set(
-            object,
-            "deletionTimestamp",
-            meta::time(earlier.unwrap_or(now)),
-        );
-        meta::set(object, "deletionGracePeriodSeconds", want);
+        system_meta::set(object, "deletionTimestamp", rfc3339(earlier.unwrap_or(now)));
+        system_meta::set(object, "deletionGracePeriodSeconds", want);
         return Grace::Begun(want);
     }
     let seconds = grace_seconds(object, options.grace_period_seconds);
     let until = now
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);
-    meta::set(object, "deletionTimestamp", meta::time(until));
-    meta::set(object, "deletionGracePeriodSeconds", seconds);
-    meta::bump_generation(object);
+    system_meta::set(object, "deletionTimestamp", rfc3339(until));
+    system_meta::set(object, "deletionGracePeriodSeconds", seconds);
+    system_meta::bump_generation(object);
     Grace::Begun(seconds)
 }
 
 /// `markAsDeleting`: for objects that only finalizers hold.
 fn mark(object: &mut Value, now: Timestamp, records_grace: bool) {
     if object::deletion_timestamp(object).is_none() {
-        meta::set(object, "deletionTimestamp", meta::time(now));
-        meta::bump_generation(object);
+        system_meta::set(object, "deletionTimestamp", rfc3339(now));
+        system_meta::bump_generation(object);
     }
     if records_grace {
-        meta::set(object, "deletionGracePeriodSeconds", 0);
+        system_meta::set(object, "deletionGracePeriodSeconds", 0);
     }
 }
 

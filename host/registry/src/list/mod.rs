@@ -13,7 +13,10 @@ pub use request::{ListRequest, VersionMatch};
 pub use selectors::Selectors;
 use token::Token;
 
-use crate::{Registry, Resource, Result, View};
+use crate::error::Result;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::view::View;
 
 /// The objects of a list and the state they are from.
 pub struct ListResult {
@@ -98,7 +101,7 @@ impl Registry {
         })
     }
 
-    /// The token's revision was compacted. The answer carries a token that goes on from the same
+    /// The token's revision was compacted. The answer carries a token that continues from the same
     /// place in the newest state.
     fn expired_token(&self, range: &str, after: Option<&str>) -> Status {
         let after = after

@@ -1,7 +1,7 @@
 //! What to list.
 
 use super::Selectors;
-use crate::Resource;
+use crate::resource::Resource;
 
 /// `resourceVersionMatch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use k3s_meta::{FieldSelector, LabelSelector, Status};
 use serde_json::Value;
 
-use crate::{Resource, Result};
+use crate::error::Result;
+use crate::resource::Resource;
 
 /// Both selectors.
 #[derive(Clone, Debug)]

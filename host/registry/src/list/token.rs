@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k3s_meta::Status;
 use serde_json::{Value, json};
 
-use crate::Result;
+use crate::error::Result;
 
 const VERSION: &str = "meta.k8s.io/v1";
 

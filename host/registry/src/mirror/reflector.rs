@@ -16,7 +16,7 @@ pub enum Update {
     Changed(Vec<Arc<Event>>),
 }
 
-/// A cursor over one resource that starts over by itself when the log has moved on past it
+/// A cursor over one resource that starts over when the log has moved on past it
 /// (upstream: `client-go/tools/cache/reflector.go`).
 ///
 /// The store holds the current state in memory, so starting over costs no round trip to the
@@ -78,7 +78,7 @@ impl Reflector {
         self.watcher.is_caught_up()
     }
 
-    /// The bell that tells of changes; it stays valid when the reflector starts over.
+    /// Signals changes; it stays valid when the reflector starts over.
     pub(super) fn changes(&self) -> Changes {
         self.changes.clone()
     }

@@ -9,8 +9,13 @@ use k3s_meta::Status;
 use k3s_store::{Entry, Event, Revision, WatchError, Watcher};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Result};
+use crate::list::ListRequest;
 use crate::list::Selectors;
-use crate::{Error, ListRequest, Object, Registry, Resource, Result, View};
+use crate::object::Object;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::view::View;
 use step::{Step, step};
 
 /// Initial objects handed out at once.
@@ -38,7 +43,7 @@ pub enum Change {
     Added,
     /// It changed.
     Modified,
-    /// It is gone, or out of the selectors' sight.
+    /// It was deleted, or the selectors no longer match it.
     Deleted,
 }
 
@@ -244,7 +249,7 @@ impl WatchStream {
     }
 }
 
-/// Waits for the end of a resource that is defined at run time; for ever for others.
+/// Waits for the end of a resource that is defined at run time; never resolves for others.
 async fn over(retired: Option<CancellationToken>) {
     match retired {
         Some(retired) => retired.cancelled().await,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use k3s_store::{Entry, Event, EventKind};
 
 use super::Change;
+use crate::error::Result;
 use crate::list::Selectors;
-use crate::{Resource, Result, View};
+use crate::resource::Resource;
+use crate::view::View;
 
 pub(super) struct Step {
     pub(super) change: Change,

@@ -1,8 +1,6 @@
-//! Writing object metadata: the fields that belong to the server.
+//! System metadata of an object: the fields that the server alone writes.
 
-use jiff::Timestamp;
 use k3s_base::Random;
-use k3s_base::clock::rfc3339;
 use k3s_meta::{object, tree};
 use serde_json::{Map, Value};
 
@@ -60,8 +58,4 @@ pub(crate) fn bump_generation(value: &mut Value) {
     if generation > 0 {
         set(value, "generation", generation.saturating_add(1));
     }
-}
-
-pub(crate) fn time(at: Timestamp) -> String {
-    rfc3339(at)
 }
