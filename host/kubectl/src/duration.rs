@@ -6,10 +6,10 @@ use crate::error::Failure;
 
 /// The value of a flag; an error names the flag as kubectl does.
 pub(crate) fn parse(flag: &str, text: &str) -> Result<Duration, Failure> {
-    k3s_duration::parse(text).map_err(|error| {
-        Failure::local(format!(
-            "invalid argument {text:?} for \"{flag}\" flag: {error}"
-        ))
+    k3s_duration::parse(text).map_err(|source| Failure::Duration {
+        flag: flag.to_owned(),
+        text: text.to_owned(),
+        source,
     })
 }
 

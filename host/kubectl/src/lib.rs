@@ -19,9 +19,9 @@ mod manifest;
 mod print;
 mod session;
 
-pub use error::Failure;
-
 use clap::Parser;
+
+use error::Failure;
 
 /// Runs kubectl with the words after its name; `version` is the client's own. Gives the exit code.
 #[must_use]
@@ -50,14 +50,13 @@ pub fn run(words: &[String], version: &str) -> u8 {
     runtime.shutdown_background();
     match outcome {
         Ok(()) => 0,
-        Err(Failure::Exit(code)) => {
-            eprintln!("command terminated with exit code {code}");
-            code
-        }
         Err(Failure::Silent) => 1,
         Err(failure) => {
-            eprintln!("{failure}");
-            1
+            eprintln!("{}", failure.report());
+            match failure {
+                Failure::Exit(code) => code,
+                _ => 1,
+            }
         }
     }
 }

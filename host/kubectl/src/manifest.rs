@@ -1,7 +1,7 @@
 //! Manifests from files, folders and standard input: YAML or JSON, several documents, Lists taken
 //! apart.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use k3s_meta::object;
@@ -33,7 +33,7 @@ pub(crate) fn read(files: &Files) -> Result<Vec<Value>, Failure> {
 fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> {
     if name == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
+        io::stdin().read_to_string(&mut text)?;
         return Ok(vec![("STDIN".into(), text)]);
     }
     let path = Path::new(name);
@@ -48,15 +48,28 @@ fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>, Failure> 
     } else {
         paths.push(path.to_owned())
     }
-    let read = |p: PathBuf| Ok((p.display().to_string(), std::fs::read_to_string(&p)?));
+    let read = |path: PathBuf| Ok((path.display().to_string(), read_file(&path)?));
     paths.into_iter().map(read).collect()
 }
 
+/// The text of a file that the command names.
+pub(crate) fn read_file(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Failure {
+    Failure::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir)?
-        .filter_map(Result::ok)
-        .map(|e| e.path())
-        .collect();
+    let failed = |source| unreadable(dir, source);
+    let entries = std::fs::read_dir(dir).map_err(failed)?;
+    let mut entries = entries
+        .map(|entry| Ok(entry.map_err(failed)?.path()))
+        .collect::<Result<Vec<PathBuf>, Failure>>()?;
     entries.sort();
     for path in entries {
         let is_manifest = path
@@ -74,19 +87,15 @@ fn walk(dir: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Fai
     Ok(())
 }
 
-fn documents(source: &str, text: &str) -> Result<Vec<Value>, Failure> {
-    let bad = |kind: &str, e: &dyn std::fmt::Display| {
-        Failure::local(format!(
-            "error parsing {source}: error converting {kind} to JSON: {e}"
-        ))
-    };
+fn documents(origin: &str, text: &str) -> Result<Vec<Value>, Failure> {
+    let origin = origin.to_owned();
     if text.trim_start().starts_with('{') {
         let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        return stream
-            .collect::<Result<_, _>>()
-            .map_err(|e| bad("JSON", &e));
+        let documents = stream.collect::<Result<_, _>>();
+        return documents.map_err(|source| Failure::JsonManifest { origin, source });
     }
-    serde_saphyr::from_multiple::<Value>(text).map_err(|e| bad("YAML", &e))
+    serde_saphyr::from_multiple::<Value>(text)
+        .map_err(|source| Failure::YamlManifest { origin, source })
 }
 
 /// Lists are their items; empty documents are nothing.
@@ -147,9 +156,9 @@ mod tests {
 
     #[test]
     fn malformed_manifests_name_their_file() {
-        let error = parse("a: [\n").unwrap_err().to_string();
+        let error = parse("a: [\n").unwrap_err().report();
         assert!(error.starts_with("error: error parsing f:"), "{error}");
-        let error = parse("apiVersion: v1\n").unwrap_err().to_string();
+        let error = parse("apiVersion: v1\n").unwrap_err().report();
         assert!(error.contains("kind not set"), "{error}");
     }
 }

@@ -69,7 +69,7 @@ impl Session {
         body: Option<(&str, &Value)>,
     ) -> Result<Value, Failure> {
         let (content_type, body) = match body {
-            Some((kind, value)) => (kind, serde_json::to_vec(value).map_err(Failure::encode)?),
+            Some((kind, value)) => (kind, serde_json::to_vec(value).map_err(Error::Encode)?),
             None => ("application/json", Vec::new()),
         };
         let request = Request::builder()
@@ -81,8 +81,10 @@ impl Session {
             .map_err(Failure::request)?;
         let body = self.open_stream(request).await?;
         let bytes = body.collect_bytes().await.map_err(Failure::kube)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Failure::local(format!("the server's answer to {path} is not JSON: {e}")))
+        serde_json::from_slice(&bytes).map_err(|source| Failure::Answer {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Sends a request whose answer is read piece by piece; a failure is read whole.

@@ -108,7 +108,7 @@ fn with_annotation(manifest: &Value) -> Result<Value, Failure> {
     if let Some(metadata) = metadata {
         metadata.entry("annotations").or_insert_with(|| json!({}));
     }
-    let text = serde_json::to_string(&plain).map_err(|e| Failure::local(e.to_string()))? + "\n";
+    let text = serde_json::to_string(&plain).map_err(Failure::ToJson)? + "\n";
     object::set_annotation(&mut plain, LAST_APPLIED, text);
     Ok(plain)
 }
@@ -119,20 +119,16 @@ fn make_patch(
     wanted: &Value,
 ) -> Result<(&'static str, Value), Failure> {
     let original: Value = match object::annotation(live, LAST_APPLIED) {
-        Some(text) => serde_json::from_str(text).map_err(|e| {
-            Failure::local(format!("the last-applied annotation is malformed: {e}"))
-        })?,
+        Some(text) => serde_json::from_str(text).map_err(Failure::LastApplied)?,
         None => Value::Null,
     };
     let resource = &served.resource;
     let built_in: Option<&'static Type> =
         k3s_api::by_kind(&resource.group, &resource.version, &resource.kind)
             .map(k3s_api::Kind::object_type);
-    let cannot = |e: patch::PatchError| {
-        Failure::local(format!(
-            "cannot make a patch for {}: {e}",
-            served.qualified(object::name(wanted))
-        ))
+    let cannot = |source| Failure::Patch {
+        object: served.qualified(object::name(wanted)),
+        source,
     };
     match built_in {
         Some(schema) => Ok((

@@ -154,57 +154,53 @@ async fn list(session: &Session) -> Result<(), Failure> {
         spec,
     )
     .await?;
-    let words = |rule: &Value, key: &str| -> Vec<String> {
-        tree::list(rule, key)
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
-    };
-    let brackets = |words: Vec<String>| format!("[{}]", words.join(" "));
-    let mut of_resources = Vec::new();
-    for rule in tree::list(&answer, "status.resourceRules") {
-        for (group, resource) in words(rule, "apiGroups").iter().flat_map(|g| {
-            words(rule, "resources")
-                .into_iter()
-                .map(move |r| (g.clone(), r))
-        }) {
-            let shown = if group.is_empty() {
-                resource.clone()
+    let header = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(resource_rows(tree::list(&answer, "status.resourceRules")));
+    rows.extend(path_rows(tree::list(&answer, "status.nonResourceRules")));
+    print!("{}", Columns::default().layout(&rows));
+    Ok(())
+}
+
+/// One row for each group and resource of the rules, sorted by both.
+fn resource_rows(rules: &[Value]) -> impl Iterator<Item = Vec<String>> {
+    let mut found = Vec::new();
+    for rule in rules {
+        let groups = tree::texts(rule, "apiGroups").into_iter();
+        let resources = tree::texts(rule, "resources");
+        for (group, resource) in groups.flat_map(|g| resources.iter().map(move |r| (g, *r))) {
+            let qualified = if group.is_empty() {
+                resource.to_owned()
             } else {
                 format!("{resource}.{group}")
             };
-            let row = vec![
-                shown,
-                "[]".into(),
-                brackets(words(rule, "resourceNames")),
-                brackets(words(rule, "verbs")),
-            ];
-            of_resources.push((group, resource, row));
+            let names = bracketed(&tree::texts(rule, "resourceNames"));
+            let verbs = bracketed(&tree::texts(rule, "verbs"));
+            let row = vec![qualified, "[]".to_owned(), names, verbs];
+            found.push((group, resource, row));
         }
     }
-    of_resources.sort();
-    let mut of_paths = Vec::new();
-    for rule in tree::list(&answer, "status.nonResourceRules") {
-        for path in words(rule, "nonResourceURLs") {
-            of_paths.push(vec![
-                String::new(),
-                format!("[{path}]"),
-                "[]".into(),
-                brackets(words(rule, "verbs")),
-            ]);
+    found.sort();
+    found.into_iter().map(|(.., row)| row)
+}
+
+/// One row for each path of the rules, sorted.
+fn path_rows(rules: &[Value]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for rule in rules {
+        let verbs = bracketed(&tree::texts(rule, "verbs"));
+        for path in tree::texts(rule, "nonResourceURLs") {
+            let path = bracketed(&[path]);
+            rows.push(vec![String::new(), path, "[]".to_owned(), verbs.clone()]);
         }
     }
-    of_paths.sort();
-    let mut rows = vec![
-        ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    rows.extend(of_resources.into_iter().map(|(.., row)| row));
-    rows.extend(of_paths);
-    print!("{}", Columns::default().layout(&rows));
-    Ok(())
+    rows.sort();
+    rows
+}
+
+/// As Go prints a slice.
+fn bracketed(words: &[&str]) -> String {
+    format!("[{}]", words.join(" "))
 }
 
 async fn whoami(session: &Session) -> Result<(), Failure> {
@@ -217,15 +213,6 @@ async fn whoami(session: &Session) -> Result<(), Failure> {
     )
     .await?;
     let user = tree::get(&answer, "status.userInfo").unwrap_or(&Value::Null);
-    let list = |value: &Value| -> String {
-        let words: Vec<&str> = value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        format!("[{}]", words.join(" "))
-    };
     let mut rows = vec![["ATTRIBUTE", "VALUE"].map(str::to_owned).to_vec()];
     let mut row = |name: String, value: String| rows.push(vec![name, value]);
     row("Username".into(), tree::text(user, "username").to_owned());
@@ -233,16 +220,15 @@ async fn whoami(session: &Session) -> Result<(), Failure> {
     if !uid.is_empty() {
         row("UID".into(), uid.to_owned());
     }
-    row(
-        "Groups".into(),
-        list(tree::get(user, "groups").unwrap_or(&Value::Null)),
-    );
-    for (key, value) in tree::get(user, "extra")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        row(format!("Extra: {key}"), list(value));
+    row("Groups".into(), bracketed(&tree::texts(user, "groups")));
+    for (key, value) in tree::map(user, "extra") {
+        let words: Vec<&str> = value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        row(format!("Extra: {key}"), bracketed(&words));
     }
     print!("{}", Columns::default().layout(&rows));
     Ok(())

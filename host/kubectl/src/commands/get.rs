@@ -165,7 +165,7 @@ async fn fetch(
     match missing {
         Some(e) if found.is_empty() => Err(e.into()),
         Some(e) => {
-            eprintln!("{}", Failure::Api(e));
+            eprintln!("{}", Failure::Api(e).report());
             Ok(found)
         }
         None => Ok(found),

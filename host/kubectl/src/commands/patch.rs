@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::named::{self, MERGE, STRATEGIC, Selection};
 use crate::error::Failure;
+use crate::manifest;
 use crate::session::Session;
 
 /// Update fields of a resource
@@ -46,11 +47,11 @@ pub(crate) async fn run(session: &Session, args: &Patch) -> Result<(), Failure> 
     };
     let text = match (&args.patch, &args.patch_file) {
         (Some(text), _) => text.clone(),
-        (None, Some(file)) => std::fs::read_to_string(file)?,
+        (None, Some(file)) => manifest::read_file(file)?,
         (None, None) => return Err(Failure::local("must specify -p to patch")),
     };
-    let patch: Value = serde_saphyr::from_str(&text)
-        .map_err(|e| Failure::local(format!("unable to parse {text:?}: {e}")))?;
+    let patch: Value =
+        serde_saphyr::from_str(&text).map_err(|source| Failure::PatchText { text, source })?;
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &args.what, &Selection::default()).await? {
         let before = one.get(session).await?;

@@ -40,12 +40,12 @@ pub(crate) fn object(value: &Value, format: Format) -> Result<String, Failure> {
         let mut out = Vec::new();
         let style = serde_json::ser::PrettyFormatter::with_indent(b"    ");
         let mut serializer = serde_json::Serializer::with_formatter(&mut out, style);
-        serde::Serialize::serialize(value, &mut serializer)
-            .map_err(|e| Failure::local(e.to_string()))?;
+        serde::Serialize::serialize(value, &mut serializer).map_err(Failure::ToJson)?;
         out.push(b'\n');
-        return String::from_utf8(out).map_err(|e| Failure::local(e.to_string()));
+        // JSON is UTF-8, so nothing is replaced.
+        return Ok(String::from_utf8_lossy(&out).into_owned());
     }
-    let text = serde_saphyr::to_string(value).map_err(|e| Failure::local(e.to_string()))?;
+    let text = serde_saphyr::to_string(value).map_err(Failure::ToYaml)?;
     Ok(if text.ends_with('\n') {
         text
     } else {
