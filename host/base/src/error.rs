@@ -32,6 +32,12 @@ impl From<String> for Sentence {
     }
 }
 
+impl From<Sentence> for String {
+    fn from(sentence: Sentence) -> Self {
+        sentence.0
+    }
+}
+
 impl From<&str> for Sentence {
     fn from(text: &str) -> Self {
         Self(text.to_owned())

@@ -73,7 +73,7 @@ pub struct Rules {
     pub columns: &'static [Column],
     /// One cell per column, in order.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
-    /// `conditions` of the table row, by which clients tell finished objects apart.
+    /// `conditions` of the table row, by which clients recognize finished objects.
     pub row_conditions: fn(&Value) -> Vec<Value>,
 }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use k3s_base::error::Sentence;
+
 /// A name that is static for built-in kinds and owned for those defined at run time.
 pub type Name = Cow<'static, str>;
 
@@ -53,12 +55,16 @@ pub fn api_version(group: &str, version: &str) -> String {
     }
 }
 
-/// Splits an `apiVersion`. More than one slash is an error, worded as upstream's `ParseGroupVersion`.
-pub fn split_api_version(text: &str) -> Result<(&str, &str), String> {
+/// Splits an `apiVersion` into group and version.
+///
+/// # Errors
+///
+/// The text has more than one slash; worded as upstream's `ParseGroupVersion`.
+pub fn split_api_version(text: &str) -> Result<(&str, &str), Sentence> {
     match text.split_once('/') {
         None => Ok(("", text)),
         Some((_, version)) if version.contains('/') => {
-            Err(format!("unexpected GroupVersion string: {text}"))
+            Err(format!("unexpected GroupVersion string: {text}").into())
         }
         Some((group, version)) => Ok((group, version)),
     }
@@ -68,12 +74,6 @@ impl GroupVersion {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         api_version(&self.group, &self.version)
-    }
-
-    /// Reads `v1` or `apps/v1`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (group, version) = split_api_version(text)?;
-        Ok(Self::new(group.to_owned(), version.to_owned()))
     }
 }
 
@@ -90,14 +90,6 @@ impl GroupVersionKind {
             version: self.version.clone(),
         }
     }
-
-    /// The kind without its version.
-    pub fn group_kind(&self) -> GroupKind {
-        GroupKind {
-            group: self.group.clone(),
-            kind: self.kind.clone(),
-        }
-    }
 }
 
 impl GroupVersionResource {
@@ -106,14 +98,6 @@ impl GroupVersionResource {
         GroupVersion {
             group: self.group.clone(),
             version: self.version.clone(),
-        }
-    }
-
-    /// The resource without its version.
-    pub fn group_resource(&self) -> GroupResource {
-        GroupResource {
-            group: self.group.clone(),
-            resource: self.resource.clone(),
         }
     }
 }
@@ -193,18 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn parses_api_versions() {
+    fn splits_api_versions() {
+        assert_eq!(split_api_version("v1").unwrap(), ("", "v1"));
+        assert_eq!(split_api_version("apps/v1").unwrap(), ("apps", "v1"));
         assert_eq!(
-            GroupVersion::parse("v1").unwrap(),
-            GroupVersion::new("", "v1")
-        );
-        assert_eq!(
-            GroupVersion::parse("apps/v1").unwrap().api_version(),
-            "apps/v1"
-        );
-        assert_eq!(
-            GroupVersion::parse("a/b/c").unwrap_err(),
-            "unexpected GroupVersion string: a/b/c"
+            split_api_version("a/b/c").unwrap_err(),
+            "unexpected GroupVersion string: a/b/c".into()
         );
     }
 }

@@ -1,12 +1,11 @@
 //! What every Kubernetes object and every answer of the API has in common, as pure functions over
 //! dynamic trees: names of groups, versions and kinds, metadata access, `Status`, field errors,
-//! selectors, quantities, masks, and the patch and apply algorithms.
+//! selectors, quantities, masks and the patch algorithms.
 //!
 //! Nothing here does I/O and nothing here knows a particular kind. An object is a
 //! [`serde_json::Value`]; its maps are sorted by key, so `serde_json::to_vec` gives canonical JSON.
 //! Wording of errors follows upstream's `apimachinery`, because clients and tests match on it.
 
-pub mod apply;
 pub mod field;
 pub mod gvk;
 pub mod mask;

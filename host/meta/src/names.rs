@@ -13,14 +13,13 @@ const QUALIFIED_NAME_SHAPE: &str = "a qualified name must consist of alphanumeri
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
-const C_IDENTIFIER: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 const HTTP_HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
 
 /// Longest DNS label, and longest label value and name part.
-pub const LABEL_MAX: usize = 63;
+const LABEL_MAX: usize = 63;
 /// Longest DNS subdomain.
-pub const SUBDOMAIN_MAX: usize = 253;
+const SUBDOMAIN_MAX: usize = 253;
 
 fn done(messages: Vec<String>) -> Checked {
     if messages.is_empty() {
@@ -47,7 +46,7 @@ pub fn max_length(max: usize) -> String {
 }
 
 /// `must be between 1 and 65535, inclusive`
-pub fn inclusive_range(low: i64, high: i64) -> String {
+fn inclusive_range(low: i64, high: i64) -> String {
     format!("must be between {low} and {high}, inclusive")
 }
 
@@ -187,19 +186,6 @@ pub fn is_env_var_name(value: &str) -> Checked {
         messages.push(ENV_NAME.to_owned());
     }
     done(messages)
-}
-
-/// `[A-Za-z_][A-Za-z0-9_]*`
-pub fn is_c_identifier(value: &str) -> Checked {
-    let first = value
-        .as_bytes()
-        .first()
-        .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
-    let ok = first
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    check(value, usize::MAX, ok, C_IDENTIFIER)
 }
 
 /// The name of a port (IANA service name).
@@ -348,7 +334,7 @@ mod tests {
             &'static [&'static str],
             &'static [&'static str],
         );
-        let cases: [Case; 9] = [
+        let cases: [Case; 8] = [
             (is_label_value, &["", "a", "A.b_c-d"], &["-", "a/b", "a "]),
             (
                 is_config_map_key,
@@ -356,7 +342,6 @@ mod tests {
                 &["", "..", "..a", "a b"],
             ),
             (is_env_var_name, &["A", "a.b-c d"], &["", "a=b", "é"]),
-            (is_c_identifier, &["_a", "A1"], &["", "1a", "a-b"]),
             (
                 is_port_name,
                 &["http", "a-1"],

@@ -4,6 +4,8 @@ use crate::view::view;
 
 /// Label that names the Service to which a slice belongs.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+/// Label that names the component which keeps a slice; others leave it alone.
+pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 
 view! {
     /// A slice of the endpoints of a Service.

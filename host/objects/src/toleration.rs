@@ -1,5 +1,8 @@
 //! Taints of nodes and the tolerations of pods.
 
+use k3s_meta::tree;
+use serde_json::Value;
+
 use crate::view::view;
 
 view! {
@@ -31,18 +34,38 @@ view! {
 }
 
 impl Toleration {
+    /// Reads a toleration from the dynamic tree. It never fails, since admission asks before
+    /// validation has seen the object; a field of the wrong type reads as missing.
+    #[must_use]
+    pub fn from_value(toleration: &Value) -> Self {
+        let text = |field| tree::text(toleration, field).to_owned();
+        Self {
+            key: text("key"),
+            operator: text("operator"),
+            value: text("value"),
+            effect: text("effect"),
+            toleration_seconds: tree::int(toleration, "tolerationSeconds"),
+        }
+    }
+
+    /// Whether this toleration is about taints of this key and effect, whatever their value.
+    #[must_use]
+    pub fn concerns(&self, key: &str, effect: &str) -> bool {
+        let matches_key = self.key.is_empty() || self.key == key;
+        let matches_effect = self.effect.is_empty() || self.effect == effect;
+        matches_key && matches_effect
+    }
+
     /// Whether this toleration covers the taint (`core/v1/toleration.go`). The operators `Lt` and
     /// `Gt` are behind a feature gate that is off; like any unknown operator they cover nothing.
     #[must_use]
     pub fn tolerates(&self, taint: &Taint) -> bool {
-        let matches_effect = self.effect.is_empty() || self.effect == taint.effect;
-        let matches_key = self.key.is_empty() || self.key == taint.key;
         let matches_value = match self.operator.as_str() {
             "" | "Equal" => self.value == taint.value,
             "Exists" => true,
             _ => false,
         };
-        matches_effect && matches_key && matches_value
+        self.concerns(&taint.key, &taint.effect) && matches_value
     }
 }
 
@@ -60,6 +83,8 @@ pub fn untolerated<'a>(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn toleration([key, operator, value, effect]: [&str; 4]) -> Toleration {
@@ -100,6 +125,30 @@ mod tests {
         ] {
             assert_eq!(toleration(fields).tolerates(&taint), expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_toleration_of_any_value_concerns_a_taint() {
+        for (fields, expected) in [
+            (["k", "Equal", "v", "NoExecute"], true),
+            (["", "Exists", "", ""], true),
+            (["k", "Exists", "", "NoSchedule"], false),
+            (["j", "Exists", "", "NoExecute"], false),
+        ] {
+            let concerns = toleration(fields).concerns("k", "NoExecute");
+            assert_eq!(concerns, expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_toleration_reads_from_the_tree() {
+        let value = json!({"key": "k", "operator": "Exists", "effect": 3, "tolerationSeconds": 5});
+        let expected = Toleration {
+            toleration_seconds: Some(5),
+            ..toleration(["k", "Exists", "", ""])
+        };
+        assert_eq!(Toleration::from_value(&value), expected);
+        assert_eq!(Toleration::from_value(&json!(null)), Toleration::default());
     }
 
     #[test]

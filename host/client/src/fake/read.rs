@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k3s_base::error::Sentence;
 use k3s_meta::object::labels;
 use k3s_meta::{FieldSelector, LabelSelector, Status, tree};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn from_query(query: &BTreeMap<String, String>) -> Result<Self, Box<Status>> {
         let text = |name: &str| query.get(name).map_or("", String::as_str);
-        let bad = |error: String| Box::new(Status::bad_request(error));
+        let bad = |why: Sentence| Box::new(Status::bad_request(why));
         Ok(Self {
             labels: LabelSelector::parse(text("labelSelector")).map_err(bad)?,
             fields: FieldSelector::parse(text("fieldSelector")).map_err(bad)?,

@@ -51,7 +51,7 @@ pub(super) fn parameters(binding: &Value) -> String {
             Some(selector) => print::selector(Some(selector)),
             None => print::UNSET.to_owned(),
         },
-        // Whether the parameter is cluster scoped cannot be told from here.
+        // Whether the parameter is cluster scoped is not known here.
         ("", name) => format!("*/{name}"),
         (namespace, name) => format!("{namespace}/{name}"),
     }

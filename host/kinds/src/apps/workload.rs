@@ -49,7 +49,7 @@ pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
 }
 
-/// Validates the template of a workload whose pods run for ever.
+/// Validates the template of a workload whose pods are always restarted.
 pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: &str) {
     let at = path.child("template");
     errors.append(validation::template(tree::get(spec, "template"), &at));

@@ -28,7 +28,7 @@ pub(super) fn attributes(review: &Value) -> ErrorList {
     }
 }
 
-/// Somebody to ask about.
+/// A review has to name a user or group.
 pub(super) fn subject(review: &Value) -> ErrorList {
     if tree::has(review, "spec.user") || tree::has(review, "spec.groups") {
         return ErrorList::new();

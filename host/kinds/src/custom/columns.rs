@@ -9,7 +9,7 @@ use super::jsonpath::JsonPath;
 use crate::column::Column;
 use crate::print;
 
-/// Where the age column of definitions without columns of their own looks.
+/// The path of the age column that definitions without columns get.
 const CREATED: &str = ".metadata.creationTimestamp";
 
 /// One column beyond the name.

@@ -1,6 +1,7 @@
 //! The JSONPath of printer columns and subresource paths: the part of kubectl's dialect that they may
 //! use (`k8s.io/client-go/util/jsonpath` without templates).
 
+use k3s_base::error::Sentence;
 use serde_json::Value;
 
 /// A parsed path: `.spec.versions[?(@.served==true)].name`.
@@ -54,7 +55,7 @@ impl JsonPath {
     ///
     /// # Errors
     /// What cannot be read.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Sentence> {
         let mut steps = Vec::new();
         let mut rest = text.trim().trim_start_matches('$');
         let whole = |rest: &str| format!("cannot read {rest:?} in path {text:?}");
@@ -74,7 +75,7 @@ impl JsonPath {
                 match name.as_str() {
                     // `.[0]` is `[0]`.
                     "" if behind.starts_with('[') => {}
-                    "" => return Err(whole(rest)),
+                    "" => return Err(whole(rest).into()),
                     "*" => steps.push(Step::All),
                     _ => steps.push(Step::Field(name)),
                 }

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
+use k3s_base::error::Sentence;
 use regex::Regex;
 
 /// A pattern, compiled when the first value meets it: most of a large schema's are never used.
@@ -40,15 +41,12 @@ impl Pattern {
 ///
 /// # Errors
 /// What is wrong with it, on one line.
-pub(crate) fn compile(text: &str) -> Result<Regex, String> {
+pub(crate) fn compile(text: &str) -> Result<Regex, Sentence> {
     Regex::new(&translate(text)).map_err(|error| {
         // The library draws a picture of the place; the last line says what it is.
         let text = error.to_string();
-        text.lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned()
+        let last = text.lines().last().unwrap_or_default();
+        last.trim_start_matches("error: ").into()
     })
 }
 
@@ -151,7 +149,8 @@ mod tests {
                 "{pattern} {value}"
             );
         }
-        assert!(compile("a(").unwrap_err().contains("unclosed group"));
+        let refused = compile("a(").unwrap_err().to_string();
+        assert!(refused.contains("unclosed group"), "{refused}");
         assert!(compile("(?!a)").is_err());
     }
 }

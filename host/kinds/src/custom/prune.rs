@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::schema::{Additional, Schema};
 
-/// Unknown fields that are told of one object; the rest is removed in silence.
-const MAX_TOLD: usize = 100;
+/// Unknown fields that are reported for one object; the rest is removed without a report.
+const MAX_REPORTED: usize = 100;
 /// Fields of every object, which are checked elsewhere.
 const OF_OBJECTS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
@@ -16,15 +16,15 @@ const OF_OBJECTS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 pub(crate) fn prune(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut walk = Walk {
         path: String::new(),
-        told: Vec::new(),
+        reported: Vec::new(),
     };
     walk.node(object, Some(schema), true);
-    walk.told
+    walk.reported
 }
 
 struct Walk {
     path: String,
-    told: Vec<String>,
+    reported: Vec<String>,
 }
 
 impl Walk {
@@ -49,7 +49,7 @@ impl Walk {
                 }
                 for name in gone {
                     map.remove(&name);
-                    self.tell(&name);
+                    self.report(&name);
                 }
             }
             Value::Array(list) => {
@@ -77,13 +77,13 @@ impl Walk {
         self.path.truncate(length);
     }
 
-    fn tell(&mut self, name: &str) {
-        if self.told.len() < MAX_TOLD {
+    fn report(&mut self, name: &str) {
+        if self.reported.len() < MAX_REPORTED {
             let dot = if self.path.is_empty() { "" } else { "." };
             let mut text = String::new();
             // Writing to a String cannot fail.
             let _ = write!(text, "unknown field \"{}{dot}{name}\"", self.path);
-            self.told.push(text);
+            self.reported.push(text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A structural schema in the form that objects are checked against: read once per definition.
 //!
 //! Reading takes what it understands and trusts nothing: whether a schema may be used at all is decided
-//! by `structural`, which looks at the JSON itself.
+//! by `structural`, which reads the JSON itself.
 
 use std::collections::BTreeMap;
 

@@ -32,8 +32,8 @@ fn unknown_fields_are_removed_and_named() {
             "inner": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"e": "x", "z": 1}},
         },
     });
-    let mut told = prune::prune(&schema, &mut object);
-    told.sort();
+    let mut unknown = prune::prune(&schema, &mut object);
+    unknown.sort();
     let mut want = [
         "spec.any.o.z",
         "spec.free.known.z",
@@ -45,7 +45,7 @@ fn unknown_fields_are_removed_and_named() {
     ]
     .map(|field| format!("unknown field \"{field}\""));
     want.sort();
-    assert_eq!(told, want);
+    assert_eq!(unknown, want);
     assert_eq!(
         object["spec"]["free"],
         json!({"x": {"y": [{"z": 1}]}, "known": {"d": "x"}})

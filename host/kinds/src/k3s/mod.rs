@@ -1,3 +1,3 @@
-//! `k3s.io/v1alpha1`: what this server tells of itself. No kind of Kubernetes.
+//! `k3s.io/v1alpha1`: kinds by which this server reports on itself; Kubernetes has none of them.
 
 pub(crate) mod plugin;

@@ -20,15 +20,6 @@ pub fn invalid(path: &Path, value: impl Into<BadValue>, detail: impl Into<String
     FieldError::new(ErrorType::Invalid, path, value.into(), detail)
 }
 
-/// A value has the wrong type.
-pub fn type_invalid(
-    path: &Path,
-    value: impl Into<BadValue>,
-    detail: impl Into<String>,
-) -> FieldError {
-    FieldError::new(ErrorType::TypeInvalid, path, value.into(), detail)
-}
-
 /// A value is not one of the supported ones, which are named in the message in the given order.
 pub fn not_supported<T: AsRef<str>>(
     path: &Path,
@@ -93,12 +84,9 @@ pub fn internal(path: &Path, error: impl Display) -> FieldError {
     )
 }
 
-/// Wording of the errors about a field that may not change.
-pub const FIELD_IMMUTABLE: &str = "field is immutable";
-
 /// The value may not change after creation.
 pub fn immutable(path: &Path, value: impl Into<BadValue>) -> FieldError {
-    invalid(path, value, FIELD_IMMUTABLE)
+    invalid(path, value, "field is immutable")
 }
 
 #[cfg(test)]

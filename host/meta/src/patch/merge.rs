@@ -18,7 +18,7 @@ pub fn merge_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
 }
 
 /// The patch that turns `from` into `to`. Equal documents give `{}`.
-pub fn create_merge_patch(from: &Value, to: &Value) -> Value {
+pub(super) fn create_merge_patch(from: &Value, to: &Value) -> Value {
     let (Value::Object(from), Value::Object(to)) = (from, to) else {
         return to.clone();
     };

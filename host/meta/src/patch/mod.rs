@@ -10,17 +10,19 @@ mod schema;
 mod strategic;
 mod three_way;
 
+use crate::status::Status;
+
 pub use diff::two_way_strategic;
 pub use json::json_patch;
-pub use merge::{create_merge_patch, merge_patch};
-pub use schema::{Child, NoSchema, PatchField, PatchSchema, Strategy};
+pub use merge::merge_patch;
+pub use schema::{Child, PatchField, PatchSchema, Strategy};
 pub use strategic::strategic_merge;
 pub use three_way::{three_way_json, three_way_strategic};
 
 /// Most operations of one JSON Patch, as upstream.
-pub const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
+pub(crate) const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
 /// Most bytes that the `copy` operations of one JSON Patch may add together: upstream's request limit.
-pub const MAX_COPY_BYTES: usize = 3 * 1024 * 1024;
+pub(crate) const MAX_COPY_BYTES: usize = 3 * 1024 * 1024;
 
 /// Why a patch could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,11 +40,11 @@ pub enum PatchError {
 
 impl PatchError {
     /// The answer the API gives.
-    pub fn to_status(&self) -> crate::Status {
+    pub fn to_status(&self) -> Status {
         match self {
-            Self::Malformed(message) => crate::Status::bad_request(message.as_str()),
-            Self::DoesNotApply(message) => crate::Status::unprocessable(message),
-            Self::TooLarge(message) => crate::Status::too_large(message),
+            Self::Malformed(message) => Status::bad_request(message.as_str()),
+            Self::DoesNotApply(message) => Status::unprocessable(message),
+            Self::TooLarge(message) => Status::too_large(message),
         }
     }
 }

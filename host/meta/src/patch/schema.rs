@@ -43,7 +43,7 @@ pub trait PatchSchema {
 
 /// A type without known fields: maps merge, lists are replaced.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoSchema;
+pub(super) struct NoSchema;
 
 impl PatchSchema for NoSchema {
     fn field(&self, _: &str) -> Option<PatchField<'_>> {

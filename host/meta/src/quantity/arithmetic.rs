@@ -1,4 +1,4 @@
-//! Comparison and sums. Comparison looks at the number, not at how it was written.
+//! Comparison and sums. Comparison is of numbers, not of how they were written.
 
 use super::{Quantity, QuantityError};
 use std::cmp::Ordering;

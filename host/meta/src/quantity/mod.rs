@@ -40,7 +40,7 @@ pub enum Format {
     DecimalSi,
 }
 
-/// A number with the form it was written in. Comparison looks at the number only.
+/// A number with the form it was written in. Comparison ignores the form.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
     nano: i128,

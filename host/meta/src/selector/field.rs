@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use k3s_base::error::Sentence;
+
 /// One term of a field selector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldRequirement {
@@ -25,7 +27,11 @@ impl FieldSelector {
     }
 
     /// Reads the query form.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// Names, in upstream's words, a term without an operator or a wrong escape sequence.
+    pub fn parse(text: &str) -> Result<Self, Sentence> {
         let mut terms = split_terms(text);
         terms.sort_unstable();
         let mut requirements = Vec::new();
@@ -108,7 +114,7 @@ fn split_term(term: &str) -> Option<(&str, bool, &str)> {
     None
 }
 
-fn unescape(value: &str) -> Result<String, String> {
+fn unescape(value: &str) -> Result<String, Sentence> {
     let mut out = String::with_capacity(value.len());
     let mut chars = value.chars();
     while let Some(c) = chars.next() {
@@ -116,23 +122,21 @@ fn unescape(value: &str) -> Result<String, String> {
             '\\' => match chars.next() {
                 Some(c @ ('\\' | ',' | '=')) => out.push(c),
                 Some(c) => {
-                    return Err(format!(
-                        "invalid field selector: invalid escape sequence: \\{c}"
-                    ));
+                    return Err(invalid(format_args!("invalid escape sequence: \\{c}")));
                 }
-                None => {
-                    return Err("invalid field selector: invalid escape sequence: \\".to_owned());
-                }
+                None => return Err(invalid(format_args!("invalid escape sequence: \\"))),
             },
             ',' | '=' => {
-                return Err(format!(
-                    "invalid field selector: unescaped character in value: {c}"
-                ));
+                return Err(invalid(format_args!("unescaped character in value: {c}")));
             }
             c => out.push(c),
         }
     }
     Ok(out)
+}
+
+fn invalid(why: fmt::Arguments<'_>) -> Sentence {
+    format!("invalid field selector: {why}").into()
 }
 
 fn escape(value: &str) -> String {
@@ -189,7 +193,8 @@ mod tests {
     #[test]
     fn refuses() {
         let error = FieldSelector::parse("abc").unwrap_err();
-        assert_eq!(error, "invalid selector: 'abc'; can't understand 'abc'");
+        let text = "invalid selector: 'abc'; can't understand 'abc'";
+        assert_eq!(error, text.into());
         assert!(FieldSelector::parse("a=b=c").is_err());
         assert!(FieldSelector::parse("a=b\\c").is_err());
     }

@@ -1,10 +1,13 @@
 //! Label selectors as a conjunction of requirements.
 
-use crate::field::{ErrorList, Path, invalid};
-use crate::names;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+
+use k3s_base::error::Sentence;
+use serde_json::Value;
+
+use crate::field::{ErrorList, Path, invalid};
+use crate::names;
 
 /// How a requirement relates key and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,12 +196,20 @@ impl LabelSelector {
     }
 
     /// Reads the query form: `a=b,c in (x,y),!d`.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// Says in upstream's words what the parser did not expect.
+    pub fn parse(text: &str) -> Result<Self, Sentence> {
         super::parse::parse(text).map(Self::new)
     }
 
     /// Reads a `metav1.LabelSelector` object. Null selects nothing, `{}` everything.
-    pub fn from_value(v: &Value) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// Names an unknown operator, or a key or value that no label can have.
+    pub fn from_value(v: &Value) -> Result<Self, Sentence> {
         super::object::from_value(v)
     }
 
@@ -220,11 +231,6 @@ impl LabelSelector {
     /// Whether nothing is restricted.
     pub fn is_empty(&self) -> bool {
         !self.nothing && self.requirements.is_empty()
-    }
-
-    /// Whether no labels can match.
-    pub fn is_nothing(&self) -> bool {
-        self.nothing
     }
 
     /// The requirements.

@@ -1,12 +1,14 @@
 //! Label selectors as objects: `matchLabels` and `matchExpressions`.
 
+use k3s_base::error::Sentence;
+use serde_json::Value;
+
 use super::label::{LabelSelector, Operator, Requirement};
 use crate::field::Path;
 use crate::quote::quote;
-use serde_json::Value;
 
 /// Reads a `metav1.LabelSelector`, as upstream's `LabelSelectorAsSelector`.
-pub(super) fn from_value(v: &Value) -> Result<LabelSelector, String> {
+pub(super) fn from_value(v: &Value) -> Result<LabelSelector, Sentence> {
     if v.is_null() {
         return Ok(LabelSelector::nothing());
     }
@@ -31,7 +33,7 @@ pub(super) fn from_value(v: &Value) -> Result<LabelSelector, String> {
     Ok(LabelSelector::new(requirements))
 }
 
-fn requirement(expression: &Value) -> Result<Requirement, String> {
+fn requirement(expression: &Value) -> Result<Requirement, Sentence> {
     let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or("");
     let operator = match text("operator") {
         "In" => Operator::In,
@@ -42,10 +44,8 @@ fn requirement(expression: &Value) -> Result<Requirement, String> {
         "Gt" => Operator::GreaterThan,
         "Lt" => Operator::LessThan,
         other => {
-            return Err(format!(
-                "{} is not a valid label selector operator",
-                quote(other)
-            ));
+            let shown = quote(other);
+            return Err(format!("{shown} is not a valid label selector operator").into());
         }
     };
     let values = expression
@@ -59,8 +59,8 @@ fn requirement(expression: &Value) -> Result<Requirement, String> {
     checked(text("key"), operator, values)
 }
 
-fn checked(key: &str, operator: Operator, values: Vec<String>) -> Result<Requirement, String> {
-    Requirement::new(&Path::root(), key, operator, values).map_err(|e| e.to_string())
+fn checked(key: &str, operator: Operator, values: Vec<String>) -> Result<Requirement, Sentence> {
+    Requirement::new(&Path::root(), key, operator, values).map_err(|error| error.to_string().into())
 }
 
 #[cfg(test)]
@@ -109,11 +109,11 @@ mod tests {
         let bad = json!({"matchExpressions": [{"key": "b", "operator": "Near"}]});
         assert_eq!(
             LabelSelector::from_value(&bad).unwrap_err(),
-            "\"Near\" is not a valid label selector operator"
+            "\"Near\" is not a valid label selector operator".into()
         );
         let bad = json!({"matchExpressions": [{"key": "b", "operator": "In"}]});
         let want =
             "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty";
-        assert_eq!(LabelSelector::from_value(&bad).unwrap_err(), want);
+        assert_eq!(LabelSelector::from_value(&bad).unwrap_err(), want.into());
     }
 }

@@ -1,5 +1,7 @@
 //! The parser of label selectors, with upstream's messages.
 
+use k3s_base::error::Sentence;
+
 use super::label::{Operator, Requirement};
 use super::lexer::{Token, tokens};
 use crate::field::{Path, invalid};
@@ -13,7 +15,7 @@ struct Parser {
 }
 
 /// Reads `a=b,c in (x,y),!d`.
-pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, Sentence> {
     let mut parser = Parser {
         items: tokens(text),
         position: 0,
@@ -24,23 +26,17 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
             (Token::Identifier | Token::DoesNotExist, _) => {
                 let requirement = parser
                     .requirement()
-                    .map_err(|e| format!("unable to parse requirement: {e}"))?;
+                    .map_err(|why| format!("unable to parse requirement: {why}"))?;
                 requirements.push(requirement);
                 match parser.next() {
                     (Token::End, _) => return Ok(requirements),
                     (Token::Comma, _) => parser.expect_after_comma()?,
-                    (_, literal) => {
-                        return Err(format!(
-                            "found '{literal}', expected: ',' or 'end of string'"
-                        ));
-                    }
+                    (_, found) => return Err(unexpected(&found, "',' or 'end of string'")),
                 }
             }
             (Token::End, _) => return Ok(requirements),
-            (_, literal) => {
-                return Err(format!(
-                    "found '{literal}', expected: !, identifier, or 'end of string'"
-                ));
+            (_, found) => {
+                return Err(unexpected(&found, "!, identifier, or 'end of string'"));
             }
         }
     }
@@ -80,14 +76,14 @@ impl Parser {
         self.raw(self.position - 1)
     }
 
-    fn expect_after_comma(&self) -> Result<(), String> {
+    fn expect_after_comma(&self) -> Result<(), Sentence> {
         match self.peek() {
             (Token::Identifier | Token::DoesNotExist, _) => Ok(()),
-            (_, literal) => Err(format!("found '{literal}', expected: identifier after ','")),
+            (_, found) => Err(unexpected(&found, "identifier after ','")),
         }
     }
 
-    fn requirement(&mut self) -> Result<Requirement, String> {
+    fn requirement(&mut self) -> Result<Requirement, Sentence> {
         let (key, unary) = self.key()?;
         let (operator, values) = match unary {
             Some(operator) => (operator, Vec::new()),
@@ -100,20 +96,22 @@ impl Parser {
                 (operator, values)
             }
         };
-        Requirement::new(&Path::root(), &key, operator, values).map_err(|e| e.to_string())
+        Requirement::new(&Path::root(), &key, operator, values)
+            .map_err(|error| error.to_string().into())
     }
 
-    fn key(&mut self) -> Result<(String, Option<Operator>), String> {
+    fn key(&mut self) -> Result<(String, Option<Operator>), Sentence> {
         let (mut token, mut literal) = self.next();
         let negated = token == Token::DoesNotExist;
         if negated {
             (token, literal) = self.next();
         }
         if token != Token::Identifier {
-            return Err(format!("found '{literal}', expected: identifier"));
+            return Err(unexpected(&literal, "identifier"));
         }
         if let Err(messages) = names::is_qualified_name(&literal) {
-            return Err(invalid(&Path::root(), &literal, messages.join("; ")).to_string());
+            let error = invalid(&Path::root(), &literal, messages.join("; "));
+            return Err(error.to_string().into());
         }
         let operator = match self.peek().0 {
             _ if negated => Some(Operator::DoesNotExist),
@@ -123,7 +121,7 @@ impl Parser {
         Ok((literal, operator))
     }
 
-    fn operator(&mut self) -> Result<Operator, String> {
+    fn operator(&mut self) -> Result<Operator, Sentence> {
         let (token, literal) = self.next_operator();
         Ok(match token {
             Token::In => Operator::In,
@@ -133,15 +131,16 @@ impl Parser {
             Token::NotEquals => Operator::NotEquals,
             Token::GreaterThan => Operator::GreaterThan,
             Token::LessThan => Operator::LessThan,
-            _ => return Err(format!("found '{literal}', expected: {BINARY_OPERATORS}")),
+            _ => return Err(unexpected(&literal, BINARY_OPERATORS)),
         })
     }
 
     /// `(x,y)`; an empty place between commas is the empty string.
-    fn value_set(&mut self) -> Result<Vec<String>, String> {
+    fn value_set(&mut self) -> Result<Vec<String>, Sentence> {
         let (token, literal) = self.next();
         if token != Token::OpenPar {
-            return Err(format!("found '{literal}' expected: '('"));
+            // Upstream has no comma here.
+            return Err(format!("found '{literal}' expected: '('").into());
         }
         let mut values = Vec::new();
         let mut expect_value = true;
@@ -163,27 +162,27 @@ impl Parser {
                     return Ok(values);
                 }
                 (_, true) if values.is_empty() => {
-                    return Err(format!(
-                        "found '{literal}', expected: ',', ')' or identifier"
-                    ));
+                    return Err(unexpected(&literal, "',', ')' or identifier"));
                 }
-                (_, true) => {
-                    return Err(format!("found '{literal}', expected: ',', or identifier"));
-                }
-                (_, false) => return Err(format!("found '{literal}', expected: ',' or ')'")),
+                (_, true) => return Err(unexpected(&literal, "',', or identifier")),
+                (_, false) => return Err(unexpected(&literal, "',' or ')'")),
             }
         }
     }
 
-    fn exact_value(&mut self) -> Result<String, String> {
+    fn exact_value(&mut self) -> Result<String, Sentence> {
         if matches!(self.peek().0, Token::End | Token::Comma) {
             return Ok(String::new());
         }
         match self.next() {
             (Token::Identifier, literal) => Ok(literal),
-            (_, literal) => Err(format!("found '{literal}', expected: identifier")),
+            (_, found) => Err(unexpected(&found, "identifier")),
         }
     }
+}
+
+fn unexpected(found: &str, expected: &str) -> Sentence {
+    format!("found '{found}', expected: {expected}").into()
 }
 
 #[cfg(test)]
@@ -287,10 +286,10 @@ mod tests {
             ),
         ];
         for (selector, want) in table {
-            let error = LabelSelector::parse(selector).unwrap_err();
+            let error = LabelSelector::parse(selector).unwrap_err().to_string();
             assert!(error.starts_with(want), "{selector}: {error}");
         }
-        let error = LabelSelector::parse("-x=a").unwrap_err();
+        let error = LabelSelector::parse("-x=a").unwrap_err().to_string();
         assert!(
             error.starts_with("unable to parse requirement: <nil>: Invalid value: \"-x\": name part must consist of"),
             "{error}"

@@ -48,19 +48,6 @@ impl Status {
         }
     }
 
-    /// No such path at all.
-    pub fn path_not_found() -> Self {
-        let status = failure(
-            404,
-            Reason::NotFound,
-            "the server could not find the requested resource",
-        );
-        Self {
-            details: Some(Details::default()),
-            ..status
-        }
-    }
-
     /// `pods "a" already exists`
     pub fn already_exists(gr: &GroupResource, name: &str) -> Self {
         let status = failure(
@@ -106,18 +93,6 @@ impl Status {
     pub fn modified(gr: &GroupResource, name: &str) -> Self {
         const MESSAGE: &str = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(gr, name, MESSAGE)
-    }
-
-    /// Fields owned by other managers (server-side apply).
-    pub fn apply_conflict(causes: Vec<Cause>, message: impl Into<String>) -> Self {
-        let details = Details {
-            causes,
-            ..Details::default()
-        };
-        Self {
-            details: Some(details),
-            ..failure(409, Reason::Conflict, message)
-        }
     }
 
     /// `Deployment.apps "a" is invalid: ...` with one cause per error.
@@ -271,21 +246,6 @@ impl Status {
         Self {
             details: Some(Details::default()),
             ..status
-        }
-    }
-
-    /// The operation met a passing difficulty; the client should try again.
-    pub fn server_timeout(gr: &GroupResource, operation: &str, retry_s: u32) -> Self {
-        let message = format!(
-            "The {operation} operation against {gr} could not be completed at this time, please try again."
-        );
-        let details = Details {
-            retry_after_seconds: retry(retry_s).retry_after_seconds,
-            ..about(gr, operation)
-        };
-        Self {
-            details: Some(details),
-            ..failure(500, Reason::ServerTimeout, message)
         }
     }
 

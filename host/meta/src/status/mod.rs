@@ -98,9 +98,6 @@ impl CauseType {
     /// The answer was not in a recognisable form.
     pub const UNEXPECTED_SERVER_RESPONSE: Self =
         Self(std::borrow::Cow::Borrowed("UnexpectedServerResponse"));
-    /// Another manager owns the field (server-side apply).
-    pub const FIELD_MANAGER_CONFLICT: Self =
-        Self(std::borrow::Cow::Borrowed("FieldManagerConflict"));
     /// The namespace is being deleted.
     pub const NAMESPACE_TERMINATING: Self =
         Self(std::borrow::Cow::Borrowed("NamespaceTerminating"));

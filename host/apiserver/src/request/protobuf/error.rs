@@ -1,5 +1,7 @@
 //! Why a protobuf body is refused. The texts go to the client and begin as those of Go's library.
 
+use k3s_base::error::Sentence;
+
 /// A body that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProtobufError {
@@ -11,9 +13,9 @@ pub(crate) enum ProtobufError {
     /// A compressed or otherwise encoded envelope.
     #[error("encoded protobuf bodies are not supported")]
     Encoded,
-    /// `apiVersion` is malformed; the parser's sentence.
-    #[error("{0}")]
-    ApiVersion(String),
+    /// `apiVersion` is malformed.
+    #[error(transparent)]
+    ApiVersion(#[from] Sentence),
     /// The envelope names a type that has no schema here.
     #[error("no kind {kind:?} is registered for version {api_version:?}")]
     UnknownKind { kind: String, api_version: String },

@@ -48,8 +48,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
 }
 
 fn type_of(api_version: &str, kind: &str) -> Result<&'static Type> {
-    let (group, version) = split_api_version(api_version)
-        .map_err(|error| ProtobufError::ApiVersion(error.to_string()))?;
+    let (group, version) = split_api_version(api_version)?;
     let id = schema::by_gvk(group, version, kind).ok_or_else(|| ProtobufError::UnknownKind {
         kind: kind.to_owned(),
         api_version: api_version.to_owned(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::versions;
 use crate::checks::{self, Check};
 
-/// Groups that belong to the Kubernetes project, whose kinds somebody has approved.
+/// Groups that belong to the Kubernetes project, whose kinds need an approval.
 const PROTECTED: [&str; 2] = ["k8s.io", "kubernetes.io"];
 /// The annotation that says who.
 pub(super) const APPROVED: &str = "api-approved.kubernetes.io";

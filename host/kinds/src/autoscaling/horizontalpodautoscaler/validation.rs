@@ -57,77 +57,72 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
 }
 
 fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
-    let kind = tree::text(metric, "type");
-    if kind.is_empty() {
-        errors.push(field::required(
-            &path.child("type"),
-            "must specify a metric source type",
-        ));
-        return;
-    }
-    let Some((_, source)) = SOURCES.iter().find(|(name, _)| *name == kind) else {
-        errors.push(field::not_supported(
-            &path.child("type"),
-            kind,
-            &SOURCES.map(|(name, _)| name),
-        ));
+    let Some(source) = source(errors, metric, path) else {
         return;
     };
-    for (_, other) in SOURCES.iter().filter(|(_, other)| other != source) {
+    for (_, other) in SOURCES.iter().filter(|(_, other)| *other != source) {
         if tree::get(metric, other).is_some() {
             let detail = "must populate the given metric source only";
             errors.push(field::forbidden(&path.child(other), detail));
         }
     }
+    let at = path.child(source);
     let Some(found) = tree::get(metric, source) else {
         let detail = "must populate information for the given metric source";
-        errors.push(field::required(&path.child(source), detail));
+        errors.push(field::required(&at, detail));
         return;
     };
-    let at = path.child(source);
-    let named = if matches!(*source, "resource" | "containerResource") {
-        "name"
+    let (name, detail) = if matches!(source, "resource" | "containerResource") {
+        ("name", "must specify a resource name")
     } else {
-        "metric.name"
+        ("metric.name", "")
     };
-    checks::required(
-        errors,
-        found,
-        named,
-        &at,
-        if named == "name" {
-            "must specify a resource name"
-        } else {
-            ""
-        },
-    );
+    checks::required(errors, found, name, &at, detail);
+    target(errors, source, found, &at);
+}
+
+/// The field of the source that `type` names.
+fn source(errors: &mut ErrorList, metric: &Value, path: &Path) -> Option<&'static str> {
+    let at = path.child("type");
+    let kind = tree::text(metric, "type");
+    if kind.is_empty() {
+        errors.push(field::required(&at, "must specify a metric source type"));
+        return None;
+    }
+    let named = SOURCES.iter().find(|(name, _)| *name == kind);
+    if named.is_none() {
+        let supported = SOURCES.map(|(name, _)| name);
+        errors.push(field::not_supported(&at, kind, &supported));
+    }
+    named.map(|(_, source)| *source)
+}
+
+/// The value that a source is to reach, in a form that the source has.
+fn target(errors: &mut ErrorList, source: &str, found: &Value, path: &Path) {
     let has = |field: &str| tree::get(found, &format!("target.{field}")).is_some();
-    match *source {
+    let average_value = path.child("target.averageValue");
+    match source {
         "resource" | "containerResource" => {
             match (has("averageUtilization"), has("averageValue")) {
                 (false, false) => {
+                    let at = path.child("target.averageUtilization");
                     let detail = "must set either a target raw value or a target utilization";
-                    errors.push(field::required(
-                        &at.child("target.averageUtilization"),
-                        detail,
-                    ));
+                    errors.push(field::required(&at, detail));
                 }
                 (true, true) => {
                     let detail = "may not set both a target raw value and a target utilization";
-                    errors.push(field::forbidden(&at.child("target.averageValue"), detail));
+                    errors.push(field::forbidden(&average_value, detail));
                 }
                 _ => {}
             }
         }
         "pods" if !has("averageValue") => {
-            errors.push(field::required(
-                &at.child("target.averageValue"),
-                "must specify a positive target averageValue",
-            ));
+            let detail = "must specify a positive target averageValue";
+            errors.push(field::required(&average_value, detail));
         }
         "object" | "external" if !has("value") && !has("averageValue") => {
             let detail = "must set either a target value or averageValue";
-            errors.push(field::required(&at.child("target.averageValue"), detail));
+            errors.push(field::required(&average_value, detail));
         }
         _ => {}
     }

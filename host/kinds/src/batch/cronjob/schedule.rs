@@ -1,5 +1,7 @@
 //! The cron format, as far as telling right from wrong goes (`robfig/cron`'s `ParseStandard`).
 
+use k3s_base::error::Sentence;
+
 /// Names and bounds of one of the five fields.
 struct Field {
     low: u32,
@@ -51,9 +53,9 @@ const DESCRIPTORS: [&str; 7] = [
 ];
 
 /// Checks a schedule; the error is the parser's own text.
-pub(super) fn check(schedule: &str) -> Result<(), String> {
+pub(super) fn check(schedule: &str) -> Result<(), Sentence> {
     if schedule.is_empty() {
-        return Err("empty spec string".to_owned());
+        return Err("empty spec string".into());
     }
     if schedule.starts_with('@') {
         return descriptor(schedule);
@@ -64,7 +66,8 @@ pub(super) fn check(schedule: &str) -> Result<(), String> {
             "expected exactly 5 fields, found {}: [{}]",
             fields.len(),
             fields.join(" ")
-        ));
+        )
+        .into());
     }
     for (text, field) in fields.iter().zip(&FIELDS) {
         for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -74,85 +77,59 @@ pub(super) fn check(schedule: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn descriptor(schedule: &str) -> Result<(), String> {
+fn descriptor(schedule: &str) -> Result<(), Sentence> {
     if DESCRIPTORS.contains(&schedule) {
         return Ok(());
     }
-    match schedule.strip_prefix("@every ") {
-        Some(duration) if is_duration(duration) => Ok(()),
-        Some(duration) => Err(format!(
-            "failed to parse duration {schedule}: time: invalid duration {duration:?}"
-        )),
-        None => Err(format!("unrecognized descriptor: {schedule}")),
+    let Some(duration) = schedule.strip_prefix("@every ") else {
+        return Err(format!("unrecognized descriptor: {schedule}").into());
+    };
+    match k3s_duration::parse(duration) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(format!("failed to parse duration {schedule}: {why}").into()),
     }
-}
-
-/// A Go duration such as `1h30m`.
-fn is_duration(text: &str) -> bool {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let Some((number, unit)) = rest.split_at_checked(digits) else {
-            return false;
-        };
-        let Some(unit) = ["ms", "us", "ns", "h", "m", "s"]
-            .into_iter()
-            .find(|name| unit.starts_with(name))
-        else {
-            return false;
-        };
-        if number.parse::<f64>().is_err() {
-            return false;
-        }
-        rest = rest.get(digits + unit.len()..).unwrap_or_default();
-    }
-    !text.is_empty()
 }
 
 impl Field {
-    fn check(&self, part: &str) -> Result<(), String> {
+    fn check(&self, part: &str) -> Result<(), Sentence> {
+        let (start, end) = self.range(part)?;
+        let why = if start < self.low {
+            let low = self.low;
+            format!("beginning of range ({start}) below minimum ({low}): {part}")
+        } else if end > self.high {
+            let high = self.high;
+            format!("end of range ({end}) above maximum ({high}): {part}")
+        } else if start > end {
+            format!("beginning of range ({start}) beyond end of range ({end}): {part}")
+        } else {
+            return Ok(());
+        };
+        Err(why.into())
+    }
+
+    /// First and last number of `3`, `1-5`, `*`, each perhaps with a step behind a slash.
+    fn range(&self, part: &str) -> Result<(u32, u32), Sentence> {
         let (range, step) = match part.split('/').collect::<Vec<_>>().as_slice() {
             [range] => (*range, None),
             [range, step] => (*range, Some(*step)),
-            _ => return Err(format!("too many slashes: {part}")),
+            _ => return Err(format!("too many slashes: {part}").into()),
         };
-        let (start, end) = match range.split('-').collect::<Vec<_>>().as_slice() {
+        let bounds = match range.split('-').collect::<Vec<_>>().as_slice() {
             ["*" | "?"] => (self.low, self.high),
             [single] => {
                 let start = self.number(single)?;
                 (start, if step.is_some() { self.high } else { start })
             }
             [start, end] => (self.number(start)?, self.number(end)?),
-            _ => return Err(format!("too many hyphens: {part}")),
+            _ => return Err(format!("too many hyphens: {part}").into()),
         };
-        if let Some(step) = step
-            && integer(step)? == 0
-        {
-            return Err(format!("step of range should be a positive number: {part}"));
+        match step.map(integer).transpose()? {
+            Some(0) => Err(format!("step of range should be a positive number: {part}").into()),
+            _ => Ok(bounds),
         }
-        if start < self.low {
-            return Err(format!(
-                "beginning of range ({start}) below minimum ({}): {part}",
-                self.low
-            ));
-        }
-        if end > self.high {
-            return Err(format!(
-                "end of range ({end}) above maximum ({}): {part}",
-                self.high
-            ));
-        }
-        if start > end {
-            return Err(format!(
-                "beginning of range ({start}) beyond end of range ({end}): {part}"
-            ));
-        }
-        Ok(())
     }
 
-    fn number(&self, text: &str) -> Result<u32, String> {
+    fn number(&self, text: &str) -> Result<u32, Sentence> {
         let lower = text.to_lowercase();
         match self.names.iter().position(|name| *name == lower) {
             Some(index) => Ok(self.low + u32::try_from(index).unwrap_or_default()),
@@ -161,9 +138,10 @@ impl Field {
     }
 }
 
-fn integer(text: &str) -> Result<u32, String> {
+fn integer(text: &str) -> Result<u32, Sentence> {
     text.parse::<u32>().map_err(|_| {
-        format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")
+        let go = format!("strconv.Atoi: parsing {text:?}: invalid syntax");
+        format!("failed to parse int from {text}: {go}").into()
     })
 }
 
@@ -199,9 +177,13 @@ mod tests {
                 "step of range should be a positive number: */0",
             ),
             ("@often", "unrecognized descriptor: @often"),
+            (
+                "@every 5",
+                "failed to parse duration @every 5: time: invalid duration \"5\"",
+            ),
         ];
         for (schedule, message) in bad {
-            assert_eq!(check(schedule), Err(message.to_owned()));
+            assert_eq!(check(schedule), Err(message.into()));
         }
     }
 }

@@ -231,7 +231,7 @@ fn completions(errors: &mut ErrorList, new: &Value, old: &Value) {
     }
 }
 
-/// A suspended job that never ran may still be told where to run.
+/// Where a suspended job that never ran will run may still change.
 fn template(errors: &mut ErrorList, new: &Value, old: &Value) {
     let mut expected = tree::get(old, "spec.template").cloned().unwrap_or_default();
     let found = tree::get(new, "spec.template");

@@ -63,7 +63,7 @@ fn readiness_gates(pod: &Value) -> String {
     format!("{}/{}", gates.iter().filter(is_true).count(), gates.len())
 }
 
-/// By this condition clients tell finished pods apart.
+/// The condition by which clients recognize finished pods.
 pub(super) fn row_conditions(pod: &Value) -> Vec<Value> {
     let (reason, message) = match tree::text(pod, "status.phase") {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),

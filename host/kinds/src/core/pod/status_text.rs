@@ -71,7 +71,7 @@ pub(super) fn summarize(pod: &Value) -> Summary {
     summary
 }
 
-/// What the init containers tell.
+/// The state of the init containers.
 #[derive(Debug, Default)]
 struct Initialization {
     pending: bool,

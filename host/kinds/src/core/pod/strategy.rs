@@ -1,4 +1,4 @@
-//! What a pod looks like when it is created, and how scheduling gates show in its status
+//! The form of a new pod, and how scheduling gates show in its status
 //! (`pkg/registry/core/pod/strategy.go`).
 
 use k3s_meta::tree;

@@ -45,70 +45,74 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
     let path = Path::new("spec");
     for (name, amount) in tree::map(quota, "spec.hard") {
         let at = path.child("hard").key(name);
-        errors.check(&at, name, names::is_qualified_name(name));
-        let huge = ["hugepages-", "requests.hugepages-"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
-        if !name.contains('/') && !huge && !STANDARD.contains(&name.as_str()) {
-            errors.push(field::invalid(
-                &at,
-                name,
-                "must be a standard resource type or fully qualified",
-            ));
-            errors.push(field::invalid(
-                &at,
-                name,
-                "must be a standard resource for quota",
-            ));
-        }
+        resource_name(&mut errors, name, &at);
         amount_of(&mut errors, name, amount, &at);
     }
     for scope in tree::texts(quota, "spec.scopes") {
         if !SCOPES.contains(&scope) {
-            let detail = "unsupported scope";
+            let scopes = tree::get(quota, "spec.scopes");
             errors.push(field::invalid(
                 &path.child("scopes"),
-                tree::get(quota, "spec.scopes"),
-                detail,
-            ));
-        }
-    }
-    for (index, expression) in tree::list(quota, "spec.scopeSelector.matchExpressions")
-        .iter()
-        .enumerate()
-    {
-        let at = path.child("scopeSelector.matchExpressions").index(index);
-        let scope = tree::text(expression, "scopeName");
-        if !SCOPES.contains(&scope) {
-            errors.push(field::invalid(
-                &at.child("scopeName"),
-                scope,
+                scopes,
                 "unsupported scope",
             ));
         }
-        let values = tree::list(expression, "values").len();
-        match tree::text(expression, "operator") {
-            "In" | "NotIn" if values == 0 => {
-                let detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
-                errors.push(field::required(&at.child("values"), detail));
-            }
-            "Exists" | "DoesNotExist" if values != 0 => {
-                let detail = "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector";
-                errors.push(field::invalid(
-                    &at.child("values"),
-                    tree::get(expression, "values"),
-                    detail,
-                ));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            operator => errors.push(field::invalid(
-                &at.child("operator"),
-                operator,
-                "not a valid selector operator",
-            )),
-        }
+    }
+    let expressions = tree::list(quota, "spec.scopeSelector.matchExpressions");
+    for (index, expression) in expressions.iter().enumerate() {
+        let at = path.child("scopeSelector.matchExpressions").index(index);
+        scope_expression(&mut errors, expression, &at);
     }
     errors
+}
+
+/// `ValidateResourceQuotaResourceName`. Upstream refuses an unknown name twice.
+fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
+    errors.check(path, name, names::is_qualified_name(name));
+    let huge_pages = ["hugepages-", "requests.hugepages-"];
+    let is_huge_pages = huge_pages.iter().any(|prefix| name.starts_with(prefix));
+    if name.contains('/') || is_huge_pages || STANDARD.contains(&name) {
+        return;
+    }
+    for detail in [
+        "must be a standard resource type or fully qualified",
+        "must be a standard resource for quota",
+    ] {
+        errors.push(field::invalid(path, name, detail));
+    }
+}
+
+/// `validateScopedResourceSelectorRequirement`
+fn scope_expression(errors: &mut ErrorList, expression: &Value, path: &Path) {
+    let scope = tree::text(expression, "scopeName");
+    if !SCOPES.contains(&scope) {
+        let at = path.child("scopeName");
+        errors.push(field::invalid(&at, scope, "unsupported scope"));
+    }
+    let values = path.child("values");
+    let has_values = !tree::list(expression, "values").is_empty();
+    match tree::text(expression, "operator") {
+        "In" | "NotIn" if !has_values => {
+            let detail =
+                "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+            errors.push(field::required(&values, detail));
+        }
+        "Exists" | "DoesNotExist" if has_values => {
+            let found = tree::get(expression, "values");
+            let detail =
+                "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector";
+            errors.push(field::invalid(&values, found, detail));
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        operator => {
+            let at = path.child("operator");
+            errors.push(field::invalid(
+                &at,
+                operator,
+                "not a valid selector operator",
+            ));
+        }
+    }
 }
 
 /// Scopes decide what has been counted, so they do not change.

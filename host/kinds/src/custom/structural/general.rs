@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use k3s_base::error::Sentence;
 use k3s_meta::field::{self, ErrorList, Path};
 use serde_json::{Map, Value};
 
@@ -41,7 +42,7 @@ const BOOLEANS: [&str; 7] = [
 
 /// What is wrong with each pattern met so far: generated schemas repeat a few of them thousands of times,
 /// and compiling one is the dearest part of the check.
-pub(super) type Patterns = HashMap<String, Option<String>>;
+pub(super) type Patterns = HashMap<String, Option<Sentence>>;
 
 /// Checks a node and everything below.
 pub(super) fn node(schema: &Value, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {

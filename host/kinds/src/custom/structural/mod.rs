@@ -25,7 +25,7 @@ enum Level {
 
 /// Junctors whose members may only validate values, not describe structure.
 const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-/// Errors of one schema that are told.
+/// Errors that are reported for one schema.
 const MAX_ERRORS: usize = 256;
 
 /// Errors of `openAPIV3Schema`.

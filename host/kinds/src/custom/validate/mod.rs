@@ -19,7 +19,7 @@ use super::schema::{JsonType, Schema};
 pub(crate) use meta::embedded;
 pub(crate) use structure::distinct;
 
-/// Errors of one object that are told. An object can be made of millions, and none would read on.
+/// Errors that are reported for one object. An object can contain millions.
 const MAX_ERRORS: usize = 256;
 
 /// Errors of `value`, and of what in it differs from `old`.

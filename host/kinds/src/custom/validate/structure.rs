@@ -70,7 +70,7 @@ fn repeated(list: &[Value]) -> bool {
         .any(|(at, item)| list.iter().take(at).any(|other| same(other, item)))
 }
 
-/// The item of the list before that is the same one: only lists that are maps tell.
+/// The same item in the old list; only lists that are maps can identify it.
 fn counterpart<'v>(kind: &ListKind, item: &Value, before: &'v [Value]) -> Option<&'v Value> {
     let ListKind::Map(keys) = kind else {
         return None;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::column::Column;
 use crate::print;
 
-/// `sha256:` and as many digits as tell plugins apart at a glance.
+/// `sha256:` and enough digits to distinguish plugins.
 const DIGEST_SHOWN: usize = 19;
 
 pub(super) const COLUMNS: &[Column] = &[
