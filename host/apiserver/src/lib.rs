@@ -51,5 +51,3 @@ pub use health::HealthCheck;
 pub use kubelet::{DirectDialer, KubeletDialer, KubeletTarget};
 pub use request::info::RequestInfo;
 pub use server::{ApiServer, ApiService, StartError};
-
-pub(crate) use k3s_registry::{Error, Result};

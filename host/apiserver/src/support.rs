@@ -1,4 +1,4 @@
-//! Kinds that are served but not acted on: a client that writes one is told so.
+//! Kinds that are served but not acted on: a client that writes one gets a warning.
 
 use k3s_registry::{Resource, Warnings};
 

@@ -18,6 +18,7 @@ mod disruption;
 mod endpoints;
 mod endpointslice;
 mod ephemeral;
+mod error;
 mod garbagecollector;
 mod job;
 mod namespace;
@@ -47,7 +48,7 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// Starts all controllers. They wait for the API by themselves.
+    /// Starts all controllers. Each waits for the API.
     #[must_use]
     pub fn start(config: ControllersConfig, tasks: &Tasks) -> Self {
         let tasks = tasks.child("controllers");

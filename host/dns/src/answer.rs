@@ -85,7 +85,7 @@ impl Domain {
     }
 }
 
-/// Answers from the zone; None if somebody else has to be asked.
+/// Answers from the zone; `None` if an upstream server has to be asked.
 pub(crate) fn answer(
     zone: &Zone,
     domain: &Domain,

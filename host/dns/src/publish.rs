@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, DeleteParams, Error, ListParams, Patch, Resource, resources};
+use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -13,8 +14,6 @@ const NAMESPACE: &str = "kube-system";
 const SERVICE: &str = "kube-dns";
 /// `namespace/name` of the Service.
 pub(crate) const SERVICE_KEY: &str = "kube-system/kube-dns";
-/// On EndpointSlices: who keeps them.
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const US: &str = "dns.k3s.io";
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: std::time::Duration::from_millis(100),
@@ -103,8 +102,8 @@ impl Publisher {
                 "name": self.slice_name(),
                 "namespace": NAMESPACE,
                 "labels": {
-                    "kubernetes.io/service-name": SERVICE,
-                    MANAGED_BY: US,
+                    SERVICE_NAME_LABEL: SERVICE,
+                    MANAGED_BY_LABEL: US,
                 },
             },
             "addressType": "IPv4",
@@ -154,7 +153,7 @@ pub fn service(service_ip: Ipv4Addr, port: u16) -> Value {
 /// # Errors
 /// When the API refuses.
 pub async fn withdraw(client: &Client) -> Result<(), Error> {
-    let ours = ListParams::default().labels(&format!("{MANAGED_BY}={US}"));
+    let ours = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={US}"));
     client
         .delete_collection(
             &resources::ENDPOINT_SLICES,

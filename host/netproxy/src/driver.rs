@@ -27,7 +27,7 @@ use crate::tables::{AFFINITY, Layout, NODEPORT_AFFINITY};
 
 /// Transactions are at least this far apart: one change alone goes out at once, a burst in a few.
 const SPACING: Duration = Duration::from_millis(20);
-/// How often to look whether somebody flushed the whole packet filter.
+/// How often to check whether the whole packet filter was flushed.
 const VERIFY: Duration = Duration::from_secs(60);
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(100),
@@ -111,7 +111,7 @@ struct Driver {
     retry: Backoff,
     metrics: ProxyMetrics,
     state: State,
-    /// Services to plan anew.
+    /// Services that have to be planned again.
     dirty: BTreeSet<ServiceKey>,
     /// The kernel's table is not what the state says.
     rewrite: bool,
@@ -307,15 +307,15 @@ impl Driver {
         }
     }
 
-    /// Somebody may have flushed the packet filter, or this is the retry of a rewrite.
+    /// The packet filter may have been flushed, or this is the retry of a rewrite.
     async fn verify(&mut self) {
         self.health.retry();
         let (nft, table) = (self.nft.clone(), self.layout.table().clone());
-        let look = move || {
+        let check = move || {
             nft.tables()
                 .map(|tables| tables.iter().any(|(id, _)| *id == table))
         };
-        if let Ok(Ok(false)) = tokio::task::spawn_blocking(look).await
+        if let Ok(Ok(false)) = tokio::task::spawn_blocking(check).await
             && !self.rewrite
         {
             tracing::warn!("the services' table is gone from the packet filter; writing it again");

@@ -1,4 +1,4 @@
-//! Addresses of this node that answer for LoadBalancer Services, as whoever assigns them says.
+//! Addresses of this node that serve LoadBalancer Services, as the load balancer assigns them.
 //!
 //! A status shows what callers should use; where something in front of the node translates, packets
 //! arrive for another of its addresses.

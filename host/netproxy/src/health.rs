@@ -111,7 +111,7 @@ impl Health {
         }
     }
 
-    /// Tries what failed once more: somebody else may have had the port.
+    /// Retries what failed: another process may have had the port.
     pub(crate) fn retry(&mut self) {
         for (service, wanted) in std::mem::take(&mut self.failed) {
             self.start(&service, wanted);

@@ -41,7 +41,7 @@ pub(crate) struct Service {
     pub(crate) external_ips: Vec<Ipv4Addr>,
     /// `status.loadBalancer.ingress` in VIP mode.
     pub(crate) load_balancer_ips: Vec<Ipv4Addr>,
-    /// Who may call the load balancer addresses; empty for everybody.
+    /// Source ranges that may call the load balancer addresses; empty allows all.
     pub(crate) source_ranges: Vec<Ipv4Net>,
     pub(crate) ports: Vec<ServicePort>,
     /// Seconds that a client stays with an endpoint.

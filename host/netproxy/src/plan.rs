@@ -73,9 +73,9 @@ pub(crate) struct Planned {
 enum Audience {
     /// The cluster, by the cluster address.
     Cluster,
-    /// Everybody, by a node port or external address.
+    /// All sources, by a node port or external address.
     World,
-    /// Everybody, by an address of a load balancer.
+    /// All sources, by an address of a load balancer.
     Balancer,
 }
 

@@ -67,7 +67,7 @@ impl State {
         self.frontends.len()
     }
 
-    /// The whole table anew, as one transaction. `remembered` are elements of dynamic sets that
+    /// The whole table, rewritten in one transaction. `remembered` are elements of dynamic sets that
     /// survive.
     pub(crate) fn rewrite(
         &self,
@@ -109,7 +109,7 @@ impl State {
 }
 
 impl Change<'_> {
-    /// Puts what a Service needs now in place of what it had; nothing if it is gone.
+    /// Replaces the elements of a Service; an empty plan removes them.
     pub(crate) fn set(&mut self, service: &ServiceKey, planned: Vec<Planned>) {
         self.state.blocked.remove(service);
         let mut had = self.state.by_service.remove(service).unwrap_or_default();
@@ -213,7 +213,7 @@ impl Change<'_> {
         }
     }
 
-    /// The transaction, and the flows to look at once it is through.
+    /// The transaction, and the flows to check after its commit.
     pub(crate) fn finish(self, layout: &Layout) -> (Batch, UdpTargets) {
         let mut batch = Batch::default();
         for pick in &self.picks {
@@ -234,7 +234,7 @@ impl Delta {
         self.remove_element(row.set, element(row));
     }
 
-    /// An element that goes and comes back within one transaction is left alone.
+    /// An element that is removed and added within one transaction stays as it is.
     fn add_element(&mut self, set: &'static str, element: Element) {
         let gone = self.gone.entry(set).or_default();
         match gone.iter().position(|e| *e == element) {
@@ -252,7 +252,7 @@ impl Delta {
     }
 
     fn write(self, layout: &Layout, batch: &mut Batch) {
-        // What goes goes first: the same key may come back with other data.
+        // Removals come first, since the same key may be added with other data.
         for (set, elements) in self.gone {
             batch.delete_elements(layout.table(), set, elements);
         }

@@ -159,7 +159,7 @@ impl Layout {
         &self.table
     }
 
-    /// Starts over: whatever the table held is gone, everything but the elements is there.
+    /// Replaces the table by an empty one: everything but the elements.
     pub(crate) fn write(&self, batch: &mut Batch) {
         batch.replace_table(&self.table, Some("services of the cluster"));
         self.sets(batch);
@@ -171,47 +171,11 @@ impl Layout {
     }
 
     fn sets(&self, batch: &mut Batch) {
-        use Field::{Ipv4, Number, Port, Protocol};
-        let by_address = [Ipv4, Protocol, Port];
-        let by_port = [Protocol, Port];
-        let endpoint = || SetData::Value(vec![Ipv4, Port]);
-        let verdicts = [
-            (SERVICES, &by_address[..]),
-            (SERVICES_INTERNAL, &by_address),
-            (DEAD_SERVICES, &by_address),
-            (DEAD_SERVICES_EXTERNAL, &by_address),
-            (NODEPORTS, &by_port),
-            (NODEPORTS_INTERNAL, &by_port),
-            (DEAD_NODEPORTS, &by_port),
-            (DEAD_NODEPORTS_EXTERNAL, &by_port),
-        ];
-        let mut sets: Vec<Set> = verdicts
-            .iter()
-            .map(|(name, key)| Set::new(name, key, SetData::Verdict))
-            .collect();
-        sets.extend([
-            Set::new(ENDPOINTS, &[Ipv4, Protocol, Port, Number], endpoint()),
-            Set::new(NODEPORT_ENDPOINTS, &[Protocol, Port, Number], endpoint()),
-            Set::new(CLUSTER_IPS, &[Ipv4], SetData::None),
-            Set::new(HAIRPIN, &[Ipv4, Ipv4], SetData::None),
-            Set::new(RESTRICTED, &by_address, SetData::None),
-            Set::new(
-                ALLOWED_SOURCES,
-                &[Ipv4, Protocol, Port, Ipv4],
-                SetData::None,
-            )
-            .intervals(),
-            Set::new(AFFINITY, &[Ipv4, Ipv4, Protocol, Port], endpoint())
-                .dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
-            Set::new(STICKY, &[Ipv4, Protocol, Port, Ipv4, Port], SetData::None),
-            Set::new(NODEPORT_AFFINITY, &[Ipv4, Protocol, Port], endpoint())
-                .dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE),
-            Set::new(
-                NODEPORT_STICKY,
-                &[Protocol, Port, Ipv4, Port],
-                SetData::None,
-            ),
-        ]);
+        let sets = verdict_maps()
+            .into_iter()
+            .chain(endpoint_maps())
+            .chain(address_sets())
+            .chain(affinity_sets());
         for set in sets {
             batch.add_set(&self.table, set);
         }
@@ -219,19 +183,16 @@ impl Layout {
 
     fn chains(&self, batch: &mut Batch) {
         use ChainKind::{Filter, Nat};
-        let base = |kind, hook, priority| {
-            Some(BaseChain {
-                kind,
-                hook,
-                priority,
-            })
+        let base = |kind, hook, priority| BaseChain {
+            kind,
+            hook,
+            priority,
         };
-        let chains = [
-            (REJECT, None),
-            ("dispatch", None),
-            ("local", None),
-            ("dead-ends", None),
-            ("local-dead-ends", None),
+        let regular = [REJECT, "dispatch", "local", "dead-ends", "local-dead-ends"];
+        for name in regular {
+            batch.add_chain(&self.table, name, None);
+        }
+        let hooked = [
             ("nat-prerouting", base(Nat, Hook::Prerouting, NAT_PRIORITY)),
             ("nat-output", base(Nat, Hook::Output, NAT_PRIORITY)),
             (
@@ -247,8 +208,8 @@ impl Layout {
             ("forward", base(Filter, Hook::Forward, FILTER_PRIORITY)),
             ("output", base(Filter, Hook::Output, FILTER_PRIORITY)),
         ];
-        for (name, base) in chains {
-            batch.add_chain(&self.table, name, base);
+        for (name, base) in hooked {
+            batch.add_chain(&self.table, name, Some(base));
         }
         self.rule(
             batch,
@@ -538,6 +499,67 @@ impl Layout {
     fn rule(&self, batch: &mut Batch, chain: &str, rule: Rule) {
         batch.add_rule(&self.table, chain, rule);
     }
+}
+
+/// Address, protocol and port of a frontend.
+const BY_ADDRESS: [Field; 3] = [Field::Ipv4, Field::Protocol, Field::Port];
+/// Protocol and port of a frontend on the node's addresses.
+const BY_PORT: [Field; 2] = [Field::Protocol, Field::Port];
+
+/// From a frontend to the chain that serves or refuses it.
+fn verdict_maps() -> [Set; 8] {
+    let by_address = |name| Set::new(name, &BY_ADDRESS, SetData::Verdict);
+    let by_port = |name| Set::new(name, &BY_PORT, SetData::Verdict);
+    [
+        by_address(SERVICES),
+        by_address(SERVICES_INTERNAL),
+        by_address(DEAD_SERVICES),
+        by_address(DEAD_SERVICES_EXTERNAL),
+        by_port(NODEPORTS),
+        by_port(NODEPORTS_INTERNAL),
+        by_port(DEAD_NODEPORTS),
+        by_port(DEAD_NODEPORTS_EXTERNAL),
+    ]
+}
+
+fn endpoint() -> SetData {
+    SetData::Value(vec![Field::Ipv4, Field::Port])
+}
+
+/// From a frontend and a number to an endpoint.
+fn endpoint_maps() -> [Set; 2] {
+    use Field::{Ipv4, Number, Port, Protocol};
+    [
+        Set::new(ENDPOINTS, &[Ipv4, Protocol, Port, Number], endpoint()),
+        Set::new(NODEPORT_ENDPOINTS, &[Protocol, Port, Number], endpoint()),
+    ]
+}
+
+fn address_sets() -> [Set; 4] {
+    use Field::{Ipv4, Port, Protocol};
+    let sources = [Ipv4, Protocol, Port, Ipv4];
+    [
+        Set::new(CLUSTER_IPS, &[Ipv4], SetData::None),
+        Set::new(HAIRPIN, &[Ipv4, Ipv4], SetData::None),
+        Set::new(RESTRICTED, &BY_ADDRESS, SetData::None),
+        Set::new(ALLOWED_SOURCES, &sources, SetData::None).intervals(),
+    ]
+}
+
+/// Endpoints that the packet path remembers for a client, and those that it may still use.
+fn affinity_sets() -> [Set; 4] {
+    use Field::{Ipv4, Port, Protocol};
+    let remembered = |name, key: &[Field]| {
+        Set::new(name, key, endpoint()).dynamic(AFFINITY_DEFAULT, AFFINITY_SIZE)
+    };
+    let by_address = [Ipv4, Protocol, Port, Ipv4, Port];
+    let by_port = [Protocol, Port, Ipv4, Port];
+    [
+        remembered(AFFINITY, &[Ipv4, Ipv4, Protocol, Port]),
+        Set::new(STICKY, &by_address, SetData::None),
+        remembered(NODEPORT_AFFINITY, &[Ipv4, Protocol, Port]),
+        Set::new(NODEPORT_STICKY, &by_port, SetData::None),
+    ]
 }
 
 fn source_in(network: &Ipv4Net, inside: bool) -> Statement {

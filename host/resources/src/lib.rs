@@ -6,7 +6,7 @@
 //! extension points ([`k3s_registry::Hooks`], [`k3s_registry::Dynamic`]); the API server calls it for
 //! subresources. Folders follow the API groups.
 //!
-//! Nothing here knows HTTP, and nothing runs by itself: loops that follow the store are the API
+//! Nothing here knows HTTP, and nothing starts a task: loops that follow the store are the API
 //! server's.
 #![cfg_attr(
     test,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::framework::{Prepared, Profile, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
-/// Where a pod goes, or why nowhere.
+/// The node that a pod gets, or why it gets none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Bind to this node.

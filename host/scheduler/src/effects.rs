@@ -23,7 +23,7 @@ pub(crate) struct Effects {
 pub(crate) enum Bound {
     /// The pod has its node.
     Yes,
-    /// The pod is gone or was bound by somebody else.
+    /// The pod was deleted, or another scheduler bound it.
     Moot,
     /// It may work later.
     TryAgain,
@@ -64,7 +64,7 @@ impl Effects {
         }
     }
 
-    /// Sees to the volumes of a pod that goes to `node`; false when it has to be tried again.
+    /// Binds the volumes of a pod that `node` was chosen for; false when it has to be tried again.
     pub(crate) async fn bind_volumes(&self, pod: &PodInfo, node: &str, choices: &[Choice]) -> bool {
         match self.volumes.bind(&self.client, node, choices).await {
             Ok(()) => true,
@@ -76,7 +76,7 @@ impl Effects {
         }
     }
 
-    /// Says why a pod waits, unless its condition says so already.
+    /// Reports why a pod waits, unless its condition does so already.
     pub(crate) async fn explain(&self, pod: &PodInfo, reason: &str, message: &str) {
         if pod.waiting_message.as_deref() == Some(message) {
             return;

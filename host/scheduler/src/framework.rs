@@ -8,7 +8,7 @@ use crate::model::{NodeInfo, PodInfo};
 /// The greatest score of one plugin for one node.
 pub const MAX_SCORE: i64 = 100;
 
-/// What one plugin worked out about a pod before nodes are looked at one by one.
+/// What one plugin computed about a pod before nodes are checked one by one.
 pub type Prepared = Option<Box<dyn Any + Send + Sync>>;
 
 /// A node is out of question for this reason (upstream's wording, as users search for it).
@@ -28,7 +28,7 @@ pub trait Filter: Send + Sync {
     /// The plugin's name upstream.
     fn name(&self) -> &'static str;
 
-    /// Why no node whatever will do; nothing when nodes are worth a look.
+    /// Why no node can fit; empty when nodes have to be checked.
     fn refusal(&self, _pod: &PodInfo) -> Option<String> {
         None
     }

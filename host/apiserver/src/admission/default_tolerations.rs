@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use k3s_meta::tree;
+use k3s_objects::Toleration;
 use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Value, json};
 
@@ -30,10 +31,8 @@ impl Step for DefaultTolerationSeconds {
         let mut tolerations = tree::list(pod, "spec.tolerations").to_vec();
         let before = tolerations.len();
         for taint in TAINTS {
-            if !tolerations
-                .iter()
-                .any(|toleration| tolerates(toleration, taint))
-            {
+            let concerns = |it: &Value| Toleration::from_value(it).concerns(taint, "NoExecute");
+            if !tolerations.iter().any(concerns) {
                 tolerations.push(json!({
                     "key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS,
                 }));
@@ -44,10 +43,4 @@ impl Step for DefaultTolerationSeconds {
         }
         Ok(())
     }
-}
-
-fn tolerates(toleration: &Value, taint: &str) -> bool {
-    let key = tree::text(toleration, "key");
-    let effect = tree::text(toleration, "effect");
-    (key == taint || key.is_empty()) && matches!(effect, "NoExecute" | "")
 }

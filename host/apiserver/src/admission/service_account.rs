@@ -1,5 +1,5 @@
 //! ServiceAccount: every pod runs as one, which must exist, and gets its token, the cluster's CA and
-//! its namespace at the path where clients look for them.
+//! its namespace at the path where clients expect them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl ServiceAccountStep {
     }
 }
 
-/// A mirror pod shows what a node runs by itself; it can hold nothing of the cluster.
+/// A mirror pod shows a static pod of a node, which cannot use objects of the cluster.
 fn check_mirror(attributes: &Attributes<'_>, pod: &Value) -> Result<()> {
     let refuse = |text: &str| Err(forbidden(attributes, object::name(pod), text));
     if !tree::text(pod, "spec.serviceAccountName").is_empty() {

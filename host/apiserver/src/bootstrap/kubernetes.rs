@@ -1,6 +1,7 @@
 //! The `kubernetes` service: how pods reach this server.
 
 use k3s_meta::tree;
+use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
@@ -113,7 +114,7 @@ fn slice(settings: &Settings) -> Value {
     };
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},
+        "metadata": {"name": NAME, "labels": {SERVICE_NAME_LABEL: NAME}},
         "addressType": family,
         "endpoints": [{"addresses": [settings.advertise_address.to_string()], "conditions": {"ready": true}}],
         "ports": [{"name": "https", "port": settings.advertise_port, "protocol": "TCP"}],

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Details, Status, object};
-use k3s_registry::{DeleteOptions, Deleted, Object, Resource};
+use k3s_registry::{DeleteOptions, Deleted, Object, Resource, Result};
 use k3s_serve::Body;
 use serde_json::{Value, json};
 
 use super::namespace;
 use crate::context::Context;
 use crate::request::{body, options};
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn one(
     context: &Context,

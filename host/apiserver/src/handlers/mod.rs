@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use k3s_meta::{GroupResource, Status};
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_resources::apiextensions::CustomResource;
 use k3s_serve::Body;
 
 use crate::context::Context;
-use crate::{Result, respond, reviews, subresources, support};
+use crate::{respond, reviews, subresources, support};
 
 pub(crate) use patch::{patch_tree, patch_with};
 pub(crate) use update::put;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use k3s_meta::{PatchError, Status, object, patch};
-use k3s_registry::{Resource, Scope, Update};
+use k3s_registry::{Error, Resource, Result, Scope, Update};
 use k3s_serve::Body;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use super::namespace;
 use crate::context::Context;
 use crate::request::options::WriteOptions;
 use crate::request::{body, yaml};
-use crate::{Result, respond};
+use crate::respond;
 
 /// Operations in one JSON patch; each may copy the object.
 const MAX_OPERATIONS: usize = 10_000;
@@ -117,7 +117,7 @@ fn patch_type(context: &Context) -> Result<PatchType> {
     }
 }
 
-fn unknown_format(accepted: &str) -> crate::Error {
+fn unknown_format(accepted: &str) -> Error {
     let text = format!(
         "the body of the request was in an unknown format - accepted media types include: {accepted}"
     );
@@ -158,7 +158,7 @@ fn apply(kind: PatchType, object: &mut Value, change: &Value, resource: &Resourc
     }
 }
 
-fn refused(error: &PatchError) -> crate::Error {
+fn refused(error: &PatchError) -> Error {
     error.to_status().into()
 }
 

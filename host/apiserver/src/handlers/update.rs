@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object, tree};
-use k3s_registry::{Resource, Scope, Update};
+use k3s_registry::{Resource, Result, Scope, Update};
 use k3s_serve::Body;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::namespace;
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn handle(
     context: &Context,
@@ -49,7 +49,7 @@ pub(crate) async fn put(
         create_missing,
     };
     let call = context.call(options.dry_run);
-    // The tree is cloned only when somebody else was faster.
+    // The tree is cloned only when another write was faster.
     let mut first = Some(new.clone());
     let make = |current: Option<&Value>| {
         let mut object = first.take().unwrap_or_else(|| new.clone());

@@ -25,7 +25,7 @@ pub(super) async fn handle(
     let deadline = Instant::now() + timeout(&context)?;
     match context.registry().watch(&resource, &request) {
         Ok(watch) => respond::watch::response(context, watch, deadline),
-        // Upstream's cache says so in the stream, and clients look for it there.
+        // Upstream's cache says so in the stream, and clients expect it there.
         Err(error) if error.status().reason == Reason::Expired => {
             Ok(respond::watch::refused(error.status()))
         }
@@ -42,6 +42,6 @@ fn timeout(context: &Context) -> Result<Duration> {
         },
         |seconds| seconds as u64,
     );
-    // A year is as good as for ever, and a clock can add it.
+    // A year stands for no limit, and adding it to the clock cannot overflow.
     Ok(Duration::from_secs(seconds.min(31_536_000)))
 }

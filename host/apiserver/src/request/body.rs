@@ -100,7 +100,7 @@ fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Decode
 }
 
 impl Decoded {
-    /// What YAML and protobuf cannot have twice is not looked for.
+    /// Duplicates that YAML and protobuf cannot express are not searched for.
     fn of(value: Value) -> Self {
         Self {
             value,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
-use k3s_registry::Resource;
+use k3s_registry::{Resource, Result};
 use k3s_resources::core::pod::binding::bind;
 use k3s_serve::Body;
 
 use crate::context::Context;
 use crate::request::body;
 use crate::request::options::WriteOptions;
-use crate::{Result, respond};
+use crate::respond;
 
 /// Binds the pod that the path names or, for `bindings`, the body.
 pub(crate) async fn create(

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use k3s_meta::{Status, object};
-use k3s_registry::{Admission, Operation, Resource};
+use k3s_registry::{Admission, Operation, Resource, Result};
 use k3s_resources::core::pod::eviction::evict;
 use k3s_serve::Body;
 
 use super::binding::success;
-use crate::Result;
 use crate::context::Context;
 use crate::request::options::{self, WriteOptions};
 use crate::request::{Query, body};

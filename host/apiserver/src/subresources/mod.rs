@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use k3s_meta::Status;
-use k3s_registry::{Resource, Scope};
+use k3s_registry::{Resource, Result, Scope};
 use k3s_serve::Body;
 
 use crate::context::Context;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(crate) use binding::create as create_binding;
 
@@ -48,7 +48,7 @@ pub(crate) async fn dispatch(
         "status" => part::handle(&context, &resource, request, Scope::Status).await,
         "resize" if info.verb == "get" => part::handle(&context, &resource, request, Scope::Main).await,
         "resize" => Err(Status::bad_request(
-            "resizing the resources of a running pod is not supported by this server: delete the pod and create it anew",
+            "resizing the resources of a running pod is not supported by this server: delete the pod and create it again",
         )
         .into()),
         "scale" => scale::handle(&context, &resource, request).await,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use k3s_base::error::chain;
-use k3s_meta::{Status, tree};
+use k3s_meta::{LabelSelector, Status, tree};
+use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 use k3s_registry::{ListRequest, Object, Result, Selectors};
 use k3s_serve::{Body, BoxIo, body, connect as outgoing, upgrade};
 use serde_json::Value;
@@ -17,6 +18,16 @@ use super::stream::outbound;
 use crate::context::Context;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers that concern one connection only (RFC 9110, section 7.6.1).
+const REQUEST_HOP_HEADERS: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 pub(super) async fn connect(
     context: &Context,
@@ -24,57 +35,27 @@ pub(super) async fn connect(
 ) -> Result<Response<Body>> {
     let (io, authority) = match context.info.resource.as_str() {
         "nodes" => {
-            context
-                .core
-                .kubelets
-                .open(node_name(&context.info.name)?)
-                .await?
+            let node = node_name(&context.info.name)?;
+            context.core.kubelets.open(node).await?
         }
         "pods" => pod(context).await?,
         _ => service(context).await?,
     };
-    let mut path = if context.info.rest.is_empty() {
-        "/".to_owned()
-    } else {
-        encode_path(&context.info.rest)
-    };
-    if let Some(query) = request.uri().query() {
-        path.push('?');
-        path.push_str(query);
-    }
-    let upgrades = upgrade::is_upgrade(&context.headers);
-    let mut behind = outbound(
-        &context.headers,
-        request.method().clone(),
-        &path,
-        &authority,
-    )?;
+    let method = request.method().clone();
+    let path = path_and_query(&context.info.rest, request.uri().query());
+    let mut behind = outbound(&context.headers, method, &path, &authority)?;
     let failed = |error: k3s_serve::ServeError| {
         Status::service_unavailable(format!("error trying to reach service: {}", chain(&error)))
     };
-    if upgrades {
-        return Ok(
-            upgrade::proxy(&mut request, behind, io, &context.core.tasks)
-                .await
-                .map_err(failed)?,
-        );
+    if upgrade::is_upgrade(&context.headers) {
+        let answer = upgrade::proxy(&mut request, behind, io, &context.core.tasks).await;
+        return Ok(answer.map_err(failed)?);
     }
-    for hop in [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ] {
+    for hop in REQUEST_HOP_HEADERS {
         behind.headers_mut().remove(hop);
     }
-    if !behind.headers().contains_key(CONTENT_LENGTH)
-        && matches!(request.method().as_str(), "GET" | "HEAD")
-    {
-        drop(request);
-    } else {
+    let may_have_body = !matches!(request.method().as_str(), "GET" | "HEAD");
+    if may_have_body || behind.headers().contains_key(CONTENT_LENGTH) {
         *behind.body_mut() = request.into_body();
     }
     let mut answer = outgoing::send(io, behind, &context.core.tasks)
@@ -85,6 +66,19 @@ pub(super) async fn connect(
         answer.headers_mut().remove(hop);
     }
     Ok(answer)
+}
+
+fn path_and_query(rest: &str, query: Option<&str>) -> String {
+    let mut path = if rest.is_empty() {
+        "/".to_owned()
+    } else {
+        encode_path(rest)
+    };
+    if let Some(query) = query {
+        path.push('?');
+        path.push_str(query);
+    }
+    path
 }
 
 /// A node may be named with the port of its kubelet; no other port is reachable.
@@ -142,64 +136,61 @@ fn first_port(pod: &Value) -> Option<u16> {
 /// One ready endpoint of the service.
 async fn service(context: &Context) -> Result<(BoxIo, String)> {
     let (name, port) = split(&context.info.name)?;
-    let namespace = &context.info.namespace;
+    let none =
+        || Status::service_unavailable(format!("no endpoints available for service {name:?}"));
     let services = context.registry().resource("", "v1", "services")?;
     let service = context
         .registry()
-        .get(services, namespace, name)?
+        .get(services, &context.info.namespace, name)?
         .to_value()?;
-    let none =
-        || Status::service_unavailable(format!("no endpoints available for service {name:?}"));
-    let ports = tree::list(&service, "spec.ports");
-    let wanted = match port {
-        "" => ports.first(),
-        text => ports.iter().find(|p| {
-            tree::text(p, "name") == text
-                || tree::int(p, "port").is_some_and(|n| n.to_string() == text)
-        }),
-    };
-    let port_name = tree::text(wanted.ok_or_else(none)?, "name");
-    let slices = context
-        .registry()
-        .resource("discovery.k8s.io", "v1", "endpointslices")?;
-    let labels = k3s_meta::LabelSelector::parse(&format!("kubernetes.io/service-name={name}"))
+    let port_name = port_name(&service, port).ok_or_else(none)?;
+    let slices = endpoint_slices(context, name).await?;
+    let endpoint = slices
+        .iter()
+        .find_map(|slice| ready_endpoint(slice, port_name));
+    let (address, port) = endpoint.ok_or_else(none)?;
+    dial(address, port).await
+}
+
+/// The name of the service's port that a request asks for by name or number; the first port by
+/// default.
+fn port_name<'a>(service: &'a Value, wanted: &str) -> Option<&'a str> {
+    let mut ports = tree::list(service, "spec.ports").iter();
+    let port = ports.find(|port| {
+        let number = tree::int(port, "port").map(|number| number.to_string());
+        wanted.is_empty() || tree::text(port, "name") == wanted || number.as_deref() == Some(wanted)
+    })?;
+    Some(tree::text(port, "name"))
+}
+
+async fn endpoint_slices(context: &Context, service: &str) -> Result<Vec<Value>> {
+    let registry = context.registry();
+    let resource = registry.resource("discovery.k8s.io", "v1", "endpointslices")?;
+    let labels = LabelSelector::parse(&format!("{SERVICE_NAME_LABEL}={service}"))
         .map_err(Status::bad_request)?;
-    let selectors = Selectors {
-        labels,
-        ..Selectors::default()
+    let request = ListRequest {
+        selectors: Selectors {
+            labels,
+            ..Selectors::default()
+        },
+        ..ListRequest::all(&context.info.namespace)
     };
-    let list = context
-        .registry()
-        .list(
-            slices,
-            &ListRequest {
-                selectors,
-                ..ListRequest::all(namespace)
-            },
-        )
-        .await?;
-    for entry in list.entries {
-        let slice = Object::stored(slices, entry).to_value()?;
-        let port = tree::list(&slice, "ports")
-            .iter()
-            .find(|p| tree::text(p, "name") == port_name);
-        let Some(port) = port
-            .and_then(|p| tree::int(p, "port"))
-            .and_then(|p| u16::try_from(p).ok())
-        else {
-            continue;
-        };
-        let ready = tree::list(&slice, "endpoints")
-            .iter()
-            .find(|e| tree::flag(e, "conditions.ready"));
-        if let Some(address) = ready
-            .and_then(|e| tree::list(e, "addresses").first())
-            .and_then(Value::as_str)
-        {
-            return dial(address, port).await;
-        }
-    }
-    Err(none().into())
+    let list = registry.list(resource, &request).await?;
+    let slices = list.entries.into_iter();
+    slices
+        .map(|entry| Object::stored(resource, entry).to_value())
+        .collect()
+}
+
+/// Address and port of the first ready endpoint of a slice that has the port.
+fn ready_endpoint<'a>(slice: &'a Value, port_name: &str) -> Option<(&'a str, u16)> {
+    let mut ports = tree::list(slice, "ports").iter();
+    let port = ports.find(|port| tree::text(port, "name") == port_name)?;
+    let number = u16::try_from(tree::int(port, "port")?).ok()?;
+    let mut endpoints = tree::list(slice, "endpoints").iter();
+    let ready = endpoints.find(|endpoint| tree::flag(endpoint, "conditions.ready"))?;
+    let address = tree::list(ready, "addresses").first()?.as_str()?;
+    Some((address, number))
 }
 
 async fn dial(address: &str, port: u16) -> Result<(BoxIo, String)> {

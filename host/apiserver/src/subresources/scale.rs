@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
-use k3s_registry::{Resource, Update};
+use k3s_registry::{Resource, Result, Update};
 use k3s_resources::scale;
 use k3s_serve::Body;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::handlers::patch_tree;
 use crate::request::body;
 use crate::request::options::WriteOptions;
-use crate::{Result, respond};
+use crate::respond;
 
 pub(super) async fn handle(
     context: &Context,

@@ -2,11 +2,13 @@
 
 use k3s_client::resources::CLUSTER_ROLES;
 use k3s_client::{Client, Informer, Object};
-use k3s_meta::{LabelSelector, tree};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
+use crate::common::selector;
 use crate::context::Context;
+use crate::error::ControllerError;
 
 struct ClusterRoleAggregationController {
     client: Client,
@@ -49,7 +51,7 @@ impl Reconciler for ClusterRoleAggregationController {
         let mut others = self.roles.list();
         others.retain(|other| other.name() != role.name());
         others.sort_by(|a, b| a.name().cmp(b.name()));
-        let rules = rules(&role, &others).map_err(Error::other)?;
+        let rules = rules(&role, &others)?;
         if tree::list(role.value(), "rules") == rules.as_slice() {
             return Ok(Outcome::Done);
         }
@@ -61,10 +63,10 @@ impl Reconciler for ClusterRoleAggregationController {
 }
 
 /// The rules of the selected roles, each once, in a stable order.
-fn rules(role: &Object, others: &[Object]) -> Result<Vec<Value>, String> {
+fn rules(role: &Object, others: &[Object]) -> Result<Vec<Value>, ControllerError> {
     let mut rules: Vec<Value> = Vec::new();
     for selector in tree::list(role.value(), "aggregationRule.clusterRoleSelectors") {
-        let selector = LabelSelector::from_value(selector)?;
+        let selector = selector::read(role, selector)?;
         for other in others
             .iter()
             .filter(|other| selector.matches_labels(&other.meta().labels))

@@ -9,23 +9,21 @@ const FIRST: usize = 1;
 /// No more requests at once.
 const LARGEST: usize = 32;
 
-/// Runs `count` requests in growing batches and stops after the first batch with a failure.
-/// Returns how many succeeded and the first error.
-pub(crate) async fn slow_start<F, E>(
-    count: usize,
-    mut request: impl FnMut(usize) -> F,
-) -> (usize, Option<E>)
+/// Sends requests in growing batches and stops after the first batch with a failure. Returns how
+/// many succeeded and the first error.
+pub(crate) async fn slow_start<F, E>(mut requests: impl Iterator<Item = F>) -> (usize, Option<E>)
 where
     F: Future<Output = Result<(), E>>,
 {
-    let (mut done, mut started, mut size) = (0, 0, FIRST);
-    while started < count {
-        let batch = size.min(count - started);
-        let results = join_all((started..started + batch).map(&mut request)).await;
-        started += batch;
+    let (mut done, mut size) = (0, FIRST);
+    loop {
+        let batch: Vec<F> = requests.by_ref().take(size).collect();
+        if batch.is_empty() {
+            return (done, None);
+        }
         size = (size * 2).min(LARGEST);
         let mut failure = None;
-        for result in results {
+        for result in join_all(batch).await {
             match result {
                 Ok(()) => done += 1,
                 Err(error) => failure = failure.or(Some(error)),
@@ -35,7 +33,6 @@ where
             return (done, failure);
         }
     }
-    (done, None)
 }
 
 #[cfg(test)]
@@ -47,11 +44,11 @@ mod tests {
     #[tokio::test]
     async fn a_failure_stops_the_growth() {
         let asked = Cell::new(0);
-        let (done, error) = slow_start(100, |n| {
+        let requests = (0..100).map(|n| {
             asked.set(asked.get() + 1);
             async move { if n == 2 { Err("no") } else { Ok(()) } }
-        })
-        .await;
+        });
+        let (done, error) = slow_start(requests).await;
         assert_eq!((done, error, asked.get()), (2, Some("no"), 3));
     }
 }

@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
-use k3s_client::resources::PODS;
-use k3s_client::{DeleteParams, Object, uid_is};
-use k3s_meta::tree;
+use k3s_client::Object;
 use k3s_reconcile::{Error, Outcome};
 
 use super::DaemonSetController;
 use super::model::{DaemonSet, by_node, node_of};
 use super::nodes;
 use super::plan::{Observed, Plan, place, roll};
-use crate::common::batch::slow_start;
 use crate::common::number::count;
+use crate::common::pod_control::PodControl;
 
 /// At most so many creations and deletions in one go.
 const BURST: usize = 250;
-/// A daemon that keeps ending is made anew after this.
+/// The delay before a daemon that keeps ending is created again.
 const FAILED: BackoffPolicy = BackoffPolicy {
     base: Duration::from_secs(1),
     factor: 2.0,
@@ -76,43 +74,19 @@ impl DaemonSetController {
     async fn perform(&self, daemon: &DaemonSet, hash: &str, mut plan: Plan) -> Result<(), Error> {
         plan.create.truncate(BURST);
         plan.delete.truncate(BURST);
-        if plan.create.is_empty() && plan.delete.is_empty() {
-            return Ok(());
-        }
-        let key = daemon.object.key();
-        self.expectations.expect(
-            key,
-            plan.create.len(),
-            plan.delete.iter().map(|o| o.uid().to_owned()),
-        );
-        let deleted = futures_util::future::join_all(
-            plan.delete.iter().map(|object| self.delete(daemon, object)),
-        )
-        .await;
-        let wanted = plan.create.len();
-        let nodes = &plan.create;
-        let (done, error) = slow_start(wanted, |n| async move {
-            let Some(node) = nodes.get(n) else {
-                return Ok(());
-            };
-            self.create(daemon, node, hash).await
-        })
-        .await;
-        (done..wanted).for_each(|_| self.expectations.creation_observed(key));
-        match error {
-            Some(error) if !error.is_namespace_terminating() => {
-                self.recorder.warning(
-                    &*daemon.object,
-                    "FailedCreate",
-                    format!("Error creating: {error}"),
-                );
-                Err(error.into())
-            }
-            _ => deleted.into_iter().collect(),
-        }
+        let generation = daemon.object.meta().generation;
+        let control = PodControl {
+            client: &self.client,
+            recorder: &self.recorder,
+            expectations: &self.expectations,
+            owner: &daemon.object,
+        };
+        let nodes = plan.create.iter();
+        let bodies = nodes.map(|node| nodes::pod(daemon, node, hash, generation));
+        control.carry_out(bodies, &plan.delete).await
     }
 
-    /// A daemon that keeps ending on a node is deleted (and so made anew) later each time.
+    /// A daemon that keeps ending on a node is deleted, and so created again, later each time.
     /// Returns when the next one is due.
     fn hold_back(&self, daemon: &DaemonSet, plan: &mut Plan) -> Option<Duration> {
         let (now, mut next) = (self.clock.elapsed(), None::<Duration>);
@@ -145,44 +119,5 @@ impl DaemonSetController {
             failures.retain(|_, (_, due)| *due > now);
         }
         next
-    }
-
-    async fn create(&self, daemon: &DaemonSet, node: &str, hash: &str) -> k3s_client::Result<()> {
-        let generation = tree::int(daemon.object.value(), "metadata.generation").unwrap_or(0);
-        let body = nodes::pod(daemon, node, hash, generation);
-        let made = self.client.create(&PODS, daemon.object.ns(), &body).await?;
-        self.recorder.normal(
-            &*daemon.object,
-            "SuccessfulCreate",
-            format!("Created pod: {}", made.name()),
-        );
-        Ok(())
-    }
-
-    async fn delete(&self, daemon: &DaemonSet, object: &Object) -> Result<(), Error> {
-        let params = DeleteParams::default().preconditions(uid_is(object.uid()));
-        match self
-            .client
-            .delete(&PODS, object.ns(), object.name(), &params)
-            .await
-        {
-            Ok(_) => {
-                self.recorder.normal(
-                    &*daemon.object,
-                    "SuccessfulDelete",
-                    format!("Deleted pod: {}", object.name()),
-                );
-                Ok(())
-            }
-            Err(error) => {
-                self.expectations
-                    .deletion_observed(daemon.object.key(), object.uid());
-                if error.is_not_found() || error.is_conflict() {
-                    Ok(())
-                } else {
-                    Err(error.into())
-                }
-            }
-        }
     }
 }

@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
-use k3s_meta::{LabelSelector, tree};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
 
-use crate::common::claim::Claims;
+use crate::common::controller_ref::ControllerRefManager;
+use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::DaemonSet;
@@ -83,7 +84,7 @@ fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectatio
         }
         let matching = sets.in_namespace(pod.namespace()).into_iter();
         return matching
-            .filter(|set| selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
+            .filter(|set| selector::of(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
             .map(|set| set.key().clone())
             .collect();
     };
@@ -110,19 +111,13 @@ fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
         .collect()
 }
 
-fn selector(set: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(
-        tree::get(set.value(), "spec.selector").unwrap_or(&serde_json::Value::Null),
-    )
-}
-
 impl Reconciler for DaemonSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.sets.get(key) else {
             self.expectations.forget(key);
             return Ok(Outcome::Done);
         };
-        let selector = selector(&object).map_err(Error::other)?;
+        let selector = selector::of(&object)?;
         if selector.is_empty() || object.is_deleting() {
             return Ok(Outcome::Done);
         }
@@ -131,7 +126,7 @@ impl Reconciler for DaemonSetController {
             .pods
             .by_index(k3s_client::informer::BY_OWNER, object.uid());
         candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: &object,
             owner_resource: &DAEMON_SETS,
@@ -139,7 +134,7 @@ impl Reconciler for DaemonSetController {
             resource: &PODS,
             finalizer: None,
         };
-        let pods = claims.settle(candidates).await?;
+        let pods = manager.claim(candidates).await?;
         let set = DaemonSet::read(&object);
         self.pass(&set, pods, may_act).await
     }

@@ -139,7 +139,7 @@ fn overlap(observed: &Observed<'_>, max_surge: usize) -> Plan {
                 plan.delete.push((*old).clone())
             }
             (Some(_), Some(_)) => surging += 1,
-            // What serves nobody is replaced without counting.
+            // A Pod that is not available is replaced without counting.
             (Some(old), None) if !observed.is_available(old) => {
                 plan.create.push(node.name().to_owned())
             }

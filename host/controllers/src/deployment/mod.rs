@@ -14,10 +14,10 @@ mod proportional;
 
 use k3s_client::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, key};
-use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
-use crate::common::claim::Claims;
+use crate::common::controller_ref::ControllerRefManager;
+use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::Deployment;
@@ -74,7 +74,8 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
                 .in_namespace(set.namespace())
                 .into_iter()
                 .filter(|d| {
-                    selector(d).is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels))
+                    selector::of(d)
+                        .is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels))
                 });
             keys.extend(matching.map(|d| d.key().clone()));
         }
@@ -96,16 +97,10 @@ fn pod_gone(event: &InformerEvent, sets: &Informer, deployments: &Informer) -> V
         .filter(|key| {
             deployments
                 .get(key)
-                .is_some_and(|d| Deployment::read(&d).is_ok_and(|d| d.is_recreate()))
+                .is_some_and(|d| Deployment::read(&d).is_recreate())
         })
         .into_iter()
         .collect()
-}
-
-fn selector(deployment: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(
-        tree::get(deployment.value(), "spec.selector").unwrap_or(&serde_json::Value::Null),
-    )
 }
 
 impl Reconciler for DeploymentController {
@@ -113,7 +108,7 @@ impl Reconciler for DeploymentController {
         let Some(object) = self.deployments.get(key) else {
             return Ok(Outcome::Done);
         };
-        let selector = selector(&object).map_err(Error::other)?;
+        let selector = selector::of(&object)?;
         if selector.is_empty() {
             let message =
                 "This deployment is selecting all pods. A non-empty selector is required.";
@@ -124,7 +119,7 @@ impl Reconciler for DeploymentController {
             .sets
             .by_index(k3s_client::informer::BY_OWNER, object.uid());
         candidates.extend(self.sets.by_index(ORPHANS, object.namespace()));
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: &object,
             owner_resource: &DEPLOYMENTS,
@@ -132,8 +127,8 @@ impl Reconciler for DeploymentController {
             resource: &REPLICA_SETS,
             finalizer: None,
         };
-        let sets = claims.settle(candidates).await?;
-        let deployment = Deployment::read(&object).map_err(Error::other)?;
+        let sets = manager.claim(candidates).await?;
+        let deployment = Deployment::read(&object);
         self.roll(&deployment, sets).await
     }
 }

@@ -31,11 +31,8 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    pub(super) fn read(object: &Arc<Obj>) -> Result<Self, String> {
+    pub(super) fn read(object: &Arc<Obj>) -> Self {
         let value = object.value();
-        if !value.is_object() {
-            return Err(format!("deployment {} is no object", object.key()));
-        }
         let replicas = tree::int(value, "spec.replicas").unwrap_or(1);
         let recreate = tree::text(value, "spec.strategy.type") == "Recreate";
         let rolling = |field| tree::get(value, &format!("spec.strategy.rollingUpdate.{field}"));
@@ -46,7 +43,7 @@ impl Deployment {
         };
         let deadline = tree::int(value, "spec.progressDeadlineSeconds")
             .filter(|s| *s > 0 && *s < i64::from(i32::MAX));
-        Ok(Self {
+        Self {
             object: object.clone(),
             replicas,
             surge,
@@ -57,7 +54,7 @@ impl Deployment {
             progress_deadline: deadline.map(|s| std::time::Duration::from_secs(s.unsigned_abs())),
             paused: tree::flag(value, "spec.paused"),
             recreate,
-        })
+        }
     }
 
     pub(super) fn is_recreate(&self) -> bool {
@@ -168,7 +165,7 @@ impl Sets {
     }
 }
 
-/// A template without the label that tells the sets' templates apart.
+/// A template without the label that distinguishes the sets' templates.
 pub(super) fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
     object::remove_label(&mut template, HASH_LABEL);

@@ -18,6 +18,7 @@ use super::progress;
 use crate::common::condition::Condition;
 use crate::common::template::controller_reference;
 use crate::common::{hash, write};
+use crate::error::ControllerError;
 
 /// Annotations of a Deployment that its sets do not inherit.
 const OWN: [&str; 6] = [
@@ -29,7 +30,7 @@ const OWN: [&str; 6] = [
     "deprecated.deployment.rollback.rollbackTo",
 ];
 
-/// What came of looking for the new set.
+/// The result of the search for the new set.
 pub(super) enum Found {
     /// It exists, as it should be.
     Ready(Box<Sets>),
@@ -217,9 +218,7 @@ impl DeploymentController {
         let same = tree::get(there.value(), "spec.template").map(without_hash)
             == Some(without_hash(deployment.template()));
         if ours && same {
-            return Err(Error::other(format!(
-                "waiting for the cache to show replica set {name}"
-            )));
+            return Err(ControllerError::CacheBehind(name.to_owned()).into());
         }
         let mut status = deployment
             .value()

@@ -59,7 +59,7 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &Set) -> Vec<Resize> {
         return Vec::new();
     }
     let mut old = sets.old.clone();
-    // Replicas that are not available serve nobody: they go first, and free room for the others.
+    // Replicas that are not available serve no traffic: they are removed first and free room for the others.
     for set in &mut old {
         let unhealthy = (set.replicas - set.available).clamp(0, room);
         set.replicas -= unhealthy;
@@ -80,7 +80,7 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &Set) -> Vec<Resize> {
         .collect()
 }
 
-/// Recreate, first half: everything old goes to zero.
+/// Recreate, first half: all old sets are scaled to zero.
 pub(super) fn retire(sets: &Sets) -> Vec<Resize> {
     sets.old
         .iter()
@@ -91,7 +91,6 @@ pub(super) fn retire(sets: &Sets) -> Vec<Resize> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
 
     use k3s_client::Obj;
     use serde_json::{Value, json};
@@ -103,7 +102,7 @@ pub(super) mod tests {
             "spec": {"replicas": replicas, "template": {"metadata": {"labels": {"app": "new"}}},
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}}))
         .unwrap();
-        Deployment::read(&Arc::clone(&object)).unwrap()
+        Deployment::read(&object)
     }
 
     pub(crate) fn set(name: &str, replicas: i64, available: i64) -> Set {

@@ -121,7 +121,7 @@ fn availability(available: bool) -> Condition {
     }
 }
 
-/// A pause stops the clock of the progress deadline; resuming starts it anew.
+/// A pause stops the clock of the progress deadline; resuming restarts it.
 fn pausing(deployment: &Deployment, conditions: &mut Vec<Value>, stamp: &str) {
     if deployment.progress_deadline.is_none() {
         return;
@@ -286,7 +286,6 @@ fn reason(conditions: &[Value], kind: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use k3s_client::Obj;
     use serde_json::json;
@@ -299,7 +298,7 @@ mod tests {
             "spec": {"replicas": 2, "progressDeadlineSeconds": 60, "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}},
             "status": status}))
         .unwrap();
-        Deployment::read(&Arc::clone(&object)).unwrap()
+        Deployment::read(&object)
     }
 
     fn at(second: i64) -> Timestamp {

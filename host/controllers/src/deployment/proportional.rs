@@ -76,7 +76,7 @@ fn share(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
         sizes.push(set.replicas + part);
         done += part;
     }
-    // What rounding left over goes to the first.
+    // The first set gets what rounding left over.
     if let Some(first) = sizes.first_mut() {
         *first = (*first + change - done).max(0);
     }

@@ -12,11 +12,12 @@ use k3s_client::resources::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
 use k3s_client::{Client, Informer, Object, key};
-use k3s_meta::{LabelSelector, tree};
+use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
-use crate::common::write;
+use crate::common::{selector, write};
 use crate::context::Context;
+use plan::NoController;
 
 struct DisruptionController {
     client: Client,
@@ -48,7 +49,7 @@ pub(crate) fn start(context: &Context) {
             let pod = event.object();
             let there = of_pods.in_namespace(pod.namespace()).into_iter();
             there
-                .filter(|b| selector(b).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
+                .filter(|b| selector::of(b).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
                 .map(|b| b.key().clone())
                 .collect()
         });
@@ -72,37 +73,28 @@ pub(crate) fn start(context: &Context) {
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
 
-fn selector(budget: &Object) -> Result<LabelSelector, String> {
-    match tree::get(budget.value(), "spec.selector") {
-        Some(selector) if !selector.is_null() => LabelSelector::from_value(selector),
-        _ => Ok(LabelSelector::nothing()),
-    }
-}
-
 impl Reconciler for DisruptionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(budget) = self.budgets.get(key).filter(|b| !b.is_deleting()) else {
             return Ok(Outcome::Done);
         };
-        let selector = selector(&budget).map_err(Error::other)?;
+        let selector = selector::of(&budget)?;
         let mut pods = self.pods.in_namespace(budget.namespace());
         pods.retain(|pod| selector.matches_labels(&pod.meta().labels));
         let expected = self.expected(&pods);
-        let (status, wait) =
-            plan::status(budget.value(), &pods, expected.as_ref(), self.clock.now());
+        let (status, wait) = plan::status(budget.value(), &pods, &expected, self.clock.now());
         write::status(&self.client, &POD_DISRUPTION_BUDGETS, &budget, status).await?;
         Ok(wait.map_or(Outcome::Done, Outcome::After))
     }
 }
 
 impl DisruptionController {
-    /// How many Pods their controllers want in all; an error names a Pod without a known one.
-    fn expected(&self, pods: &[Object]) -> Result<i64, String> {
+    /// How many Pods their controllers want in all.
+    fn expected(&self, pods: &[Object]) -> Result<i64, NoController> {
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
         for pod in pods {
             let found = self.size_of(pod);
-            let (uid, size) =
-                found.ok_or_else(|| format!("found no controllers for pod \"{}\"", pod.name()))?;
+            let (uid, size) = found.ok_or_else(|| NoController(pod.name().to_owned()))?;
             sizes.insert(uid, size);
         }
         Ok(sizes.values().sum())

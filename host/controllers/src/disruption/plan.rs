@@ -15,11 +15,16 @@ use crate::common::{pod, time};
 /// An eviction that was granted and has not happened after this no longer counts.
 const EVICTION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A pod without a controller whose size is known. The text is that of upstream's condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("found no controllers for pod \"{0}\"")]
+pub(super) struct NoController(pub(super) String);
+
 /// The status, and when it will change without any event.
 pub(super) fn status(
     budget: &Value,
     pods: &[Object],
-    expected: Result<&i64, &String>,
+    expected: &Result<i64, NoController>,
     now: Timestamp,
 ) -> (Value, Option<Duration>) {
     let (granted, wait) = granted(budget, pods, now);
@@ -39,9 +44,7 @@ pub(super) fn status(
         (healthy - desired).max(0)
     };
     let new = match &sizes {
-        Err(message) => {
-            Condition::new("DisruptionAllowed", "False", "SyncFailed", message.as_str())
-        }
+        Err(why) => Condition::new("DisruptionAllowed", "False", "SyncFailed", &why.to_string()),
         Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
         Ok(_) => Condition::new("DisruptionAllowed", "False", "InsufficientPods", ""),
     };
@@ -94,18 +97,18 @@ fn granted(
 fn sizes(
     budget: &Value,
     pods: &[Object],
-    expected: Result<&i64, &String>,
-) -> Result<(i64, i64), String> {
+    expected: &Result<i64, NoController>,
+) -> Result<(i64, i64), NoController> {
     let field = |name| tree::get(budget, &format!("spec.{name}"));
     if let Some(unavailable) = field("maxUnavailable") {
-        let expected = *expected.map_err(Clone::clone)?;
+        let expected = expected.clone()?;
         let unavailable = scaled(Some(unavailable), expected, true).unwrap_or(0);
         return Ok((expected, (expected - unavailable).max(0)));
     }
     match field("minAvailable") {
         Some(Value::Number(number)) => Ok((count(pods.len()), number.as_i64().unwrap_or(0))),
         Some(percent) => {
-            let expected = *expected.map_err(Clone::clone)?;
+            let expected = expected.clone()?;
             Ok((expected, scaled(Some(percent), expected, true).unwrap_or(0)))
         }
         None => Ok((count(pods.len()), 1)),
@@ -126,15 +129,9 @@ mod tests {
         (0..all).map(pod).collect()
     }
 
-    fn allowed(spec: Value, ready: usize, all: usize, expected: Result<i64, String>) -> i64 {
+    fn allowed(spec: Value, ready: usize, all: usize, expected: Result<i64, NoController>) -> i64 {
         let budget = json!({"spec": spec});
-        status(
-            &budget,
-            &pods(ready, all),
-            expected.as_ref(),
-            Timestamp::UNIX_EPOCH,
-        )
-        .0["disruptionsAllowed"]
+        status(&budget, &pods(ready, all), &expected, Timestamp::UNIX_EPOCH).0["disruptionsAllowed"]
             .as_i64()
             .unwrap()
     }
@@ -142,7 +139,12 @@ mod tests {
     #[test]
     fn what_may_be_disrupted() {
         assert_eq!(
-            allowed(json!({"minAvailable": 2}), 3, 3, Err("none".into())),
+            allowed(
+                json!({"minAvailable": 2}),
+                3,
+                3,
+                Err(NoController("p0".into()))
+            ),
             1
         );
         assert_eq!(allowed(json!({"minAvailable": 2}), 2, 3, Ok(3)), 0);
@@ -154,7 +156,7 @@ mod tests {
                 json!({"maxUnavailable": 1}),
                 3,
                 3,
-                Err("no controller".into())
+                Err(NoController("p0".into()))
             ),
             0
         );
@@ -164,13 +166,13 @@ mod tests {
     fn a_granted_eviction_counts_until_it_happens_or_is_too_old() {
         let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
         let budget = |at: &str| json!({"spec": {"minAvailable": 1}, "status": {"disruptedPods": {"p0": at, "gone": at}}});
-        let (fresh, wait) = status(&budget("2026-01-01T00:00:00Z"), &pods(2, 2), Ok(&2), now);
+        let (fresh, wait) = status(&budget("2026-01-01T00:00:00Z"), &pods(2, 2), &Ok(2), now);
         assert_eq!(
             (fresh["currentHealthy"].as_i64(), wait),
             (Some(1), Some(Duration::from_secs(60)))
         );
         assert!(fresh["disruptedPods"].get("gone").is_none());
-        let (old, _) = status(&budget("2025-12-31T00:00:00Z"), &pods(2, 2), Ok(&2), now);
+        let (old, _) = status(&budget("2025-12-31T00:00:00Z"), &pods(2, 2), &Ok(2), now);
         assert_eq!(old["currentHealthy"], 2);
     }
 }

@@ -73,8 +73,8 @@ impl Reconciler for EndpointsController {
 }
 
 impl EndpointsController {
-    /// Endpoints of a Service that is gone; those that some other component leads (leader election
-    /// of old) are not ours.
+    /// Deletes the Endpoints of a Service that was deleted; those of other components (such as old
+    /// leader elections) stay.
     async fn clean_up(&self, key: &Key) -> Result<(), Error> {
         let Some(left) = self
             .endpoints

@@ -13,11 +13,12 @@ use k3s_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
 use k3s_client::{
     Client, DeleteParams, Expectations, Informer, InformerEvent, Obj, Object, key, uid_is,
 };
+use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::service::{Service, services_of_pod};
 use crate::context::Context;
-use model::{MANAGED_BY, MANAGER, SERVICE_NAME};
+use model::MANAGER;
 use plan::Action;
 
 /// Index of slices by the key of their Service.
@@ -64,9 +65,9 @@ pub(crate) fn start(context: &Context) {
 
 /// The Service of a slice that this controller manages.
 fn service_of(slice: &Obj) -> Option<Key> {
-    let ours = slice.label(MANAGED_BY) == Some(MANAGER);
+    let ours = slice.label(MANAGED_BY_LABEL) == Some(MANAGER);
     slice
-        .label(SERVICE_NAME)
+        .label(SERVICE_NAME_LABEL)
         .filter(|name| ours && !name.is_empty())
         .map(|name| key(slice.namespace(), name))
 }
@@ -141,24 +142,21 @@ impl EndpointSliceController {
         if creations > 0 || !deletions.is_empty() {
             self.expectations.expect(key, creations, deletions);
         }
-        let mut failure = None;
+        let mut result = Ok(());
         for action in actions {
-            // After a failure the rest is not done: what was expected of it is taken back.
-            let result = if failure.is_none() {
-                self.perform(service, &action).await
-            } else {
-                Err(Error::other("skipped"))
-            };
-            if let Err(error) = result {
+            if result.is_ok() {
+                result = self.perform(service, &action).await;
+            }
+            // After a failure the rest is not done, and no event of it will come.
+            if result.is_err() {
                 match &action {
                     Action::Create(_) => self.expectations.creation_observed(key),
                     Action::Delete(slice) => self.expectations.deletion_observed(key, slice.uid()),
                     Action::Update(_) => {}
                 }
-                failure = failure.or(Some(error));
             }
         }
-        failure.map_or(Ok(()), Err)
+        result
     }
 
     async fn perform(&self, service: &Service, action: &Action) -> Result<(), Error> {

@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 use crate::common::pod;
 use crate::common::service::{EndpointPort, Service, address};
 
-pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
-pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 pub(super) const MANAGER: &str = "endpointslice-controller.k8s.io";
 pub(super) const ZONE: &str = "topology.kubernetes.io/zone";
 

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use k3s_client::Object;
 use k3s_client::resources::SERVICES;
 use k3s_meta::tree;
+use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 use serde_json::{Value, json};
 
-use super::model::{Group, MANAGED_BY, MANAGER, SERVICE_NAME};
+use super::model::{Group, MANAGER};
 use crate::common::service::{HEADLESS, Service};
 use crate::common::template::controller_reference;
 
@@ -171,8 +172,8 @@ fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
 
 fn labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = service.labels();
-    labels.insert(SERVICE_NAME.into(), service.object.name().to_owned());
-    labels.insert(MANAGED_BY.into(), MANAGER.into());
+    labels.insert(SERVICE_NAME_LABEL.into(), service.object.name().to_owned());
+    labels.insert(MANAGED_BY_LABEL.into(), MANAGER.into());
     if !service.headless {
         labels.remove(HEADLESS);
     }

@@ -1,5 +1,5 @@
 //! Generic ephemeral volumes: makes the claim that a Pod's `ephemeral` volume stands for. It
-//! belongs to the Pod and goes with it.
+//! belongs to the Pod and is deleted with it.
 //!
 //! Upstream: `pkg/controller/volume/ephemeral`.
 
@@ -45,7 +45,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-/// A claim that is gone is made again for its Pod.
+/// A deleted claim is created again for its Pod.
 fn claim_changed(event: &InformerEvent) -> Vec<Key> {
     let claim = event.object();
     let owner = claim

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::graph::Item;
 use super::plan::{Owner, Verdict, verdict};
 use super::{FOREGROUND, GarbageCollector};
+use crate::error::ControllerError;
 
 impl GarbageCollector {
     pub(super) async fn collect(&self, item: &Item, cached: &Obj) -> Result<(), Error> {
@@ -73,7 +74,7 @@ impl GarbageCollector {
     }
 
     async fn owner_state(&self, object: &Obj, owner: &OwnerReference) -> Result<Owner, Error> {
-        // Of an unknown kind nothing is known, least of all that it is gone.
+        // Nothing is known of an unknown kind; in particular not that it was deleted.
         let Some(resource) = self.graph.resource_of(owner) else {
             return Ok(Owner::Solid);
         };
@@ -129,7 +130,7 @@ impl GarbageCollector {
         )
     }
 
-    /// Two objects that own each other and both wait would wait for ever: if a dependent is in
+    /// Two objects that own each other and both wait would never be deleted: if a dependent is in
     /// foreground deletion itself, this object no longer blocks its owners.
     async fn break_cycle(
         &self,
@@ -160,10 +161,10 @@ impl GarbageCollector {
             .patch(resource, live.ns(), live.name(), &Patch::Merge(patch))
             .await?;
         // The delete needs the version after this patch: it comes with the event.
-        Err(Error::other("unblocked a cycle of owners"))
+        Err(ControllerError::CycleUnblocked.into())
     }
 
-    /// The finalizer goes once nothing blocks any more; until then the dependents are collected.
+    /// The finalizer is removed once nothing blocks any more; until then the dependents are collected.
     pub(super) async fn work_off_foreground(&self, item: &Item, object: &Obj) -> Result<(), Error> {
         let dependents = self.graph.dependents(&item.uid);
         let blocking = dependents
@@ -223,7 +224,7 @@ impl GarbageCollector {
     }
 }
 
-/// An object that is gone needs no collecting; one that changed is looked at again.
+/// An object that is gone needs no collecting; one that changed is checked again.
 fn settled(result: Result<Object, ApiError>) -> Result<(), Error> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),

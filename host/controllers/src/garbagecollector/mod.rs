@@ -1,4 +1,4 @@
-//! Garbage collector: objects whose owners are all gone go too.
+//! Garbage collector: deletes objects whose owners are all deleted.
 //!
 //! Follows every kind that can be listed, watched and deleted (metadata only where no other
 //! controller needs the whole). The caches say what may have lost its owner; the decision is taken
@@ -36,7 +36,7 @@ const DISCOVERY: BackoffPolicy = BackoffPolicy {
     cap: Duration::from_secs(10),
     jitter: 0.2,
 };
-/// How long the first look waits for all kinds to be listed.
+/// How long the first pass waits for all kinds to be listed.
 const SYNC: Duration = Duration::from_secs(30);
 /// Kinds that other controllers follow whole: sharing that copy is cheaper than a second one.
 const SHARED: &[Resource] = {
@@ -107,7 +107,7 @@ async fn run(context: Context, client: Client, served: Vec<Served>) {
         followed: HashMap::new(),
     };
     follower.adjust(served);
-    // A kind may have gone meanwhile, and decisions are taken on live reads: nobody waits for ever.
+    // The wait is bounded, since a kind may disappear meanwhile; decisions are taken on live reads.
     let synced = tokio::time::timeout(SYNC, follower.synced()).await;
     synced.unwrap_or_else(|_| warn!("not every kind could be listed yet"));
     controller.run(collector, &context.statuses, &context.tasks);
@@ -122,7 +122,7 @@ pub(crate) fn informer(context: &Context, resource: &Resource) -> Informer {
     context.informers.of(resource, Scope::metadata())
 }
 
-/// The items that a change makes worth a look.
+/// The items that a change can affect.
 fn changed(graph: &Graph, number: usize, event: &InformerEvent) -> Vec<Key> {
     let object = event.object();
     if event.is_deleted() {

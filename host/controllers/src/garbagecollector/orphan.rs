@@ -1,4 +1,4 @@
-//! Orphaning: dependents lose the reference before the owner goes, never after.
+//! Orphaning: dependents lose the reference before the owner is deleted, never after.
 
 use k3s_client::Obj;
 use k3s_reconcile::Error;

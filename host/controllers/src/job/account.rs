@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(
             account(&job(status.clone()), &pods).tally,
             first.tally,
-            "looking again changes nothing"
+            "a second pass changes nothing"
         );
         let released = [pod("a", "Succeeded", false), pod("c", "Running", true)];
         let second = account(&job(status), &released);

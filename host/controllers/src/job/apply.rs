@@ -1,7 +1,7 @@
 //! One pass over a Job: count, decide, write the status, release Pods, create or delete some.
 
-use k3s_client::resources::{JOBS, PODS};
-use k3s_client::{DeleteParams, Object, uid_is};
+use k3s_client::Object;
+use k3s_client::resources::JOBS;
 use k3s_reconcile::{Error, Outcome};
 
 use super::JobController;
@@ -9,7 +9,7 @@ use super::account::{Account, account};
 use super::model::Job;
 use super::plan::{self, End, Sizing};
 use super::{pods, status};
-use crate::common::batch::slow_start;
+use crate::common::pod_control::PodControl;
 use crate::common::write;
 
 impl JobController {
@@ -83,79 +83,23 @@ impl JobController {
         stripped.into_iter().collect()
     }
 
+    /// Deletes Pods that are too many, or else creates those that are missing.
     async fn resize(&self, job: &Job, account: &Account, sizing: &Sizing) -> Result<(), Error> {
-        let key = job.object.key();
-        if !sizing.delete.is_empty() {
-            self.expectations
-                .expect_deletions(key, sizing.delete.iter().map(|o| o.uid().to_owned()));
-            let deleted = futures_util::future::join_all(
-                sizing.delete.iter().map(|object| self.delete(job, object)),
-            )
-            .await;
-            return deleted.into_iter().collect();
-        }
-        let indexes = job
-            .indexed
-            .then(|| pods::free_indexes(job, account, sizing.create));
-        let wanted = indexes.as_ref().map_or(sizing.create, Vec::len);
-        if wanted == 0 {
-            return Ok(());
-        }
-        self.expectations.expect_creations(key, wanted);
-        let indexes = &indexes;
-        let (done, error) = slow_start(wanted, |n| async move {
-            let body = pods::pod(job, indexes.as_ref().and_then(|all| all.get(n).copied()));
-            let made = self.client.create(&PODS, job.object.ns(), &body).await?;
-            self.recorder.normal(
-                &*job.object,
-                "SuccessfulCreate",
-                format!("Created pod: {}", made.name()),
-            );
-            Ok::<_, k3s_client::Error>(())
-        })
-        .await;
-        (done..wanted).for_each(|_| self.expectations.creation_observed(key));
-        match error {
-            Some(error) if !error.is_namespace_terminating() => {
-                self.recorder.warning(
-                    &*job.object,
-                    "FailedCreate",
-                    format!("Error creating: {error}"),
-                );
-                Err(error.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn delete(&self, job: &Job, object: &Object) -> Result<(), Error> {
-        match self
-            .client
-            .delete(
-                &PODS,
-                object.ns(),
-                object.name(),
-                &DeleteParams::default().preconditions(uid_is(object.uid())),
-            )
-            .await
-        {
-            Ok(_) => {
-                self.recorder.normal(
-                    &*job.object,
-                    "SuccessfulDelete",
-                    format!("Deleted pod: {}", object.name()),
-                );
-                Ok(())
-            }
-            Err(error) => {
-                self.expectations
-                    .deletion_observed(job.object.key(), object.uid());
-                if error.is_not_found() || error.is_conflict() {
-                    Ok(())
-                } else {
-                    Err(error.into())
-                }
-            }
-        }
+        let indexes: Vec<Option<i64>> = if !sizing.delete.is_empty() {
+            Vec::new()
+        } else if job.indexed {
+            let free = pods::free_indexes(job, account, sizing.create);
+            free.into_iter().map(Some).collect()
+        } else {
+            vec![None; sizing.create]
+        };
+        let control = PodControl {
+            client: &self.client,
+            recorder: &self.recorder,
+            expectations: &self.expectations,
+            owner: &job.object,
+        };
+        let bodies = indexes.into_iter().map(|index| pods::pod(job, index));
+        control.carry_out(bodies, &sizing.delete).await
     }
 }

@@ -21,10 +21,10 @@ use std::sync::Arc;
 
 use k3s_client::resources::{JOBS, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
-use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
-use crate::common::claim::Claims;
+use crate::common::controller_ref::ControllerRefManager;
+use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::{FINALIZER, Job};
@@ -104,9 +104,7 @@ impl Reconciler for JobController {
             self.recorder.warning(&*object, "UnsupportedField", message);
             return Ok(Outcome::Done);
         }
-        let selector =
-            tree::get(object.value(), "spec.selector").unwrap_or(&serde_json::Value::Null);
-        let selector = LabelSelector::from_value(selector).map_err(Error::other)?;
+        let selector = selector::of(&object)?;
         if selector.is_empty() {
             return Ok(Outcome::Done);
         }
@@ -116,7 +114,7 @@ impl Reconciler for JobController {
         if !job.is_finished() {
             candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
         }
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: &object,
             owner_resource: &JOBS,
@@ -124,7 +122,7 @@ impl Reconciler for JobController {
             resource: &PODS,
             finalizer: Some(FINALIZER),
         };
-        let pods = claims.settle(candidates).await?;
+        let pods = manager.claim(candidates).await?;
         self.pass(&job, pods, may_act).await
     }
 }

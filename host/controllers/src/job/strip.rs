@@ -1,4 +1,4 @@
-//! Finalizers: taken off once a Pod is counted, and off Pods whose Job is gone.
+//! Removes the finalizer of a Pod once it is counted, or once its Job was deleted.
 
 use k3s_client::resources::{JOBS, PODS};
 use k3s_client::{Obj, Object, Patch, split_key};
@@ -9,8 +9,8 @@ use super::model::FINALIZER;
 use super::{JobController, job_of};
 
 impl JobController {
-    /// Pods that carry the finalizer for this name but belong to no Job of today: nobody will count
-    /// them, and the finalizer would keep them for ever.
+    /// Pods that carry the finalizer for this name but belong to no Job that exists: no controller will count
+    /// them, and the finalizer would keep them forever.
     pub(super) async fn strip_strangers(&self, key: &Key, job: Option<&Obj>) -> Result<(), Error> {
         let (namespace, name) = split_key(key);
         let stranger = |object: &Object| {

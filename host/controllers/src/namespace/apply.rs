@@ -9,7 +9,7 @@ use super::NamespaceController;
 use super::plan::Found;
 
 impl NamespaceController {
-    /// Deletes what can be deleted and says what is left.
+    /// Deletes what can be deleted and returns what is left.
     pub(super) async fn empty(&self, namespace: &str) -> Result<Found, Error> {
         let (served, undiscovered) = self.client.discover().await?;
         let mut found = Found {

@@ -1,4 +1,4 @@
-//! Namespace deletion: everything in it goes, Pods first, then the namespace.
+//! Namespace deletion: everything in it is deleted, Pods first, then the namespace.
 //!
 //! Watches Namespaces, and Pods so that the end of the last one is noticed at once. Which kinds
 //! there are is asked of the API. Upstream: `pkg/controller/namespace/deletion`.
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::context::Context;
 
 pub(super) const FINALIZER: &str = "kubernetes";
-/// How soon to look again while content remains. Most of it goes at once; what has finalizers or
+/// How soon to check again while content remains. Most of it is deleted at once; what has finalizers or
 /// grace takes its time.
 const AGAIN: Duration = Duration::from_secs(2);
 

@@ -1,8 +1,8 @@
-//! Pure: what a look at a namespace found, and the conditions that say so.
+//! Pure: what a pass found in a namespace, and the conditions that report it.
 
-use k3s_meta::tree;
 use std::collections::BTreeMap;
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::common::condition::{self, Condition};
@@ -27,96 +27,87 @@ impl Found {
     }
 }
 
-/// The status of a namespace on its way out.
+/// A condition of a namespace that is being deleted; `True` means trouble.
+struct Check {
+    kind: &'static str,
+    /// Reason while there is trouble.
+    trouble: &'static str,
+    /// Reason without trouble.
+    fine: &'static str,
+    /// Message without trouble.
+    message: &'static str,
+}
+
+const DISCOVERY: Check = Check {
+    kind: "NamespaceDeletionDiscoveryFailure",
+    trouble: "DiscoveryFailed",
+    fine: "ResourcesDiscovered",
+    message: "All resources successfully discovered",
+};
+const GROUP_VERSIONS: Check = Check {
+    kind: "NamespaceDeletionGroupVersionParsingFailure",
+    trouble: "GroupVersionParsingFailed",
+    fine: "ParsedGroupVersions",
+    message: "All legacy kube types successfully parsed",
+};
+const CONTENT_DELETION: Check = Check {
+    kind: "NamespaceDeletionContentFailure",
+    trouble: "ContentDeletionFailed",
+    fine: "ContentDeleted",
+    message: "All content successfully deleted, may be waiting on finalization",
+};
+const CONTENT: Check = Check {
+    kind: "NamespaceContentRemaining",
+    trouble: "SomeResourcesRemain",
+    fine: "ContentRemoved",
+    message: "All content successfully removed",
+};
+const FINALIZERS: Check = Check {
+    kind: "NamespaceFinalizersRemaining",
+    trouble: "SomeFinalizersRemain",
+    fine: "ContentHasNoFinalizers",
+    message: "All content-preserving finalizers finished",
+};
+
+/// The status of a namespace that is being deleted.
 pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
     let mut conditions = condition::of(namespace);
-    let listed = |map: &BTreeMap<String, usize>, each: &str| {
-        map.iter()
-            .map(|(name, count)| format!("{name} {each} {count} resource instances"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let conditions_now = [
-        either(
-            "NamespaceDeletionDiscoveryFailure",
-            !found.undiscovered.is_empty(),
-            (
-                "DiscoveryFailed",
-                format!(
-                    "Discovery failed for some groups: {}",
-                    found.undiscovered.join(", ")
-                ),
-            ),
-            (
-                "ResourcesDiscovered",
-                "All resources successfully discovered",
-            ),
-        ),
-        either(
-            "NamespaceDeletionGroupVersionParsingFailure",
-            false,
-            ("GroupVersionParsingFailed", String::new()),
-            (
-                "ParsedGroupVersions",
-                "All legacy kube types successfully parsed",
-            ),
-        ),
-        either(
-            "NamespaceDeletionContentFailure",
-            !found.failures.is_empty(),
-            (
-                "ContentDeletionFailed",
-                format!(
-                    "Failed to delete all resource types, {} remaining: {}",
-                    found.failures.len(),
-                    found.failures.join(", ")
-                ),
-            ),
-            (
-                "ContentDeleted",
-                "All content successfully deleted, may be waiting on finalization",
-            ),
-        ),
-        either(
-            "NamespaceContentRemaining",
-            !found.remaining.is_empty(),
-            (
-                "SomeResourcesRemain",
-                format!(
-                    "Some resources are remaining: {}",
-                    listed(&found.remaining, "has")
-                ),
-            ),
-            ("ContentRemoved", "All content successfully removed"),
-        ),
-        either(
-            "NamespaceFinalizersRemaining",
-            !found.finalizers.is_empty(),
-            (
-                "SomeFinalizersRemain",
-                format!(
-                    "Some content in the namespace has finalizers remaining: {}",
-                    listed(&found.finalizers, "in")
-                ),
-            ),
-            (
-                "ContentHasNoFinalizers",
-                "All content-preserving finalizers finished",
-            ),
-        ),
-    ];
-    for new in conditions_now {
+    let mut report = |check: &Check, trouble: Option<String>| {
+        let new = match trouble {
+            Some(message) => Condition::new(check.kind, "True", check.trouble, message),
+            None => Condition::new(check.kind, "False", check.fine, check.message),
+        };
         put(&mut conditions, &new, now);
-    }
+    };
+    let groups = found.undiscovered.join(", ");
+    let undiscovered = format!("Discovery failed for some groups: {groups}");
+    report(&DISCOVERY, (!groups.is_empty()).then_some(undiscovered));
+    report(&GROUP_VERSIONS, None);
+    let failures = found.failures.join(", ");
+    let count = found.failures.len();
+    let failed = format!("Failed to delete all resource types, {count} remaining: {failures}");
+    report(&CONTENT_DELETION, (count > 0).then_some(failed));
+    let remaining = instances(&found.remaining, "has");
+    report(
+        &CONTENT,
+        remaining.map(|list| format!("Some resources are remaining: {list}")),
+    );
+    let finalizers = instances(&found.finalizers, "in");
+    report(
+        &FINALIZERS,
+        finalizers
+            .map(|list| format!("Some content in the namespace has finalizers remaining: {list}")),
+    );
     json!({"phase": "Terminating", "conditions": conditions})
 }
 
-fn either(kind: &'static str, bad: bool, yes: (&str, String), no: (&str, &str)) -> Condition {
-    if bad {
-        Condition::new(kind, "True", yes.0, yes.1)
-    } else {
-        Condition::new(kind, "False", no.0, no.1)
-    }
+/// `pods. has 2 resource instances, …`; `None` when there are none.
+fn instances(counts: &BTreeMap<String, usize>, verb: &str) -> Option<String> {
+    let each = counts
+        .iter()
+        .map(|(name, count)| format!("{name} {verb} {count} resource instances"));
+    let list = each.collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then_some(list)
 }
 
 /// Here the message counts too: it says how much is left.

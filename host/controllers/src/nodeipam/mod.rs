@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::context::Context;
+use crate::error::ControllerError;
 
 struct NodeIpamController {
     client: Client,
@@ -76,7 +77,7 @@ impl Reconciler for NodeIpamController {
                         "CIDRNotAvailable",
                         format!("Node {key} status is now: CIDRNotAvailable"),
                     );
-                    return Err(Error::other(full));
+                    return Err(full.into());
                 }
             },
         };
@@ -95,7 +96,7 @@ impl Reconciler for NodeIpamController {
 }
 
 impl NodeIpamController {
-    fn allocate(&self) -> Result<Vec<IpNet>, String> {
+    fn allocate(&self) -> Result<Vec<IpNet>, ControllerError> {
         let mut taken: Vec<IpNet> = self.given.lock().values().flatten().copied().collect();
         for node in self.nodes.list() {
             let texts = tree::list(node.value(), "spec.podCIDRs")

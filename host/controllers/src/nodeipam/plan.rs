@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::error::ControllerError;
+
 /// A cluster network and the size of a node's part of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Network {
@@ -14,8 +16,11 @@ pub(super) struct Network {
 
 impl Network {
     /// The first part that overlaps nothing taken.
-    pub(super) fn free(&self, taken: &[IpNet]) -> Result<IpNet, String> {
-        let full = || format!("no free /{} is left in {}", self.mask, self.cidr);
+    pub(super) fn free(&self, taken: &[IpNet]) -> Result<IpNet, ControllerError> {
+        let full = || ControllerError::NetworkFull {
+            network: self.cidr,
+            prefix_len: self.mask,
+        };
         let overlapping: Vec<&IpNet> = taken
             .iter()
             .filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr))

@@ -1,7 +1,7 @@
 //! Taint eviction: Pods leave a node with `NoExecute` taints they do not tolerate, or after the
 //! time they tolerate them.
 //!
-//! Keyed by Pod. Watches Pods and Nodes; a Pod on a node without such taints costs a look in the
+//! Keyed by Pod. Watches Pods and Nodes; a Pod on a node without such taints costs one read of the
 //! caches and no request.
 
 use std::time::Duration;
@@ -159,7 +159,7 @@ fn stay(taints: &[&Taint], tolerations: &[Toleration], now: Timestamp) -> Stay {
     shortest
 }
 
-/// Nothing where no toleration fits; otherwise the seconds, or none for ever.
+/// `None` where no toleration fits; otherwise the seconds, `Some(None)` without a limit.
 fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> Option<Option<u64>> {
     let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| t.tolerates(taint)).collect();
     if fitting.is_empty() {

@@ -1,8 +1,8 @@
 //! Node lifecycle: a node that no longer renews its lease becomes Unknown, is tainted, and its
 //! Pods leave after what they tolerate.
 //!
-//! Watches Nodes, Leases of `kube-node-lease`, and Pods. A healthy node is looked at only when its
-//! lease would run out. After a start of this server nobody is judged by leases that could not be
+//! Watches Nodes, Leases of `kube-node-lease`, and Pods. A healthy node is checked only when its
+//! lease would run out. After a start of this server no node is judged by leases that could not be
 //! renewed while it was down: grace counts from the moment this process first saw the node.
 //! Upstream: `pkg/controller/nodelifecycle`, `pkg/controller/tainteviction`.
 
@@ -79,7 +79,7 @@ pub(crate) fn start(context: &Context) {
                 .entry(name.clone())
                 .or_default()
                 .renewed(renewed, clock.elapsed());
-            // A lease is renewed every ten seconds: worth a look only while the node counts as lost.
+            // A lease is renewed every ten seconds: it matters only while the node counts as lost.
             if plan::ready_status(node.value()) == "Unknown" {
                 vec![name]
             } else {
@@ -128,7 +128,7 @@ impl Reconciler for NodeLifecycleController {
         }
         Ok(match health {
             Health::Lost => Outcome::Done,
-            // A second more, so that the look comes after the moment and not just before.
+            // A second more, so that the check comes after the moment and not just before.
             Health::Heard => {
                 Outcome::After(GRACE.saturating_sub(silent_for) + Duration::from_secs(1))
             }
@@ -137,7 +137,7 @@ impl Reconciler for NodeLifecycleController {
 }
 
 impl NodeLifecycleController {
-    /// Takes note of the node's own heartbeat and says how long there was no news of any kind.
+    /// Records the node's own heartbeat and returns how long no heartbeat of any kind was seen.
     fn hear(&self, key: &Key, node: &Obj) -> Duration {
         let now = self.clock.elapsed();
         let mut all = self.news.lock();

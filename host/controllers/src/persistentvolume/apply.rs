@@ -1,5 +1,5 @@
 //! Carries the decisions out. Each write starts from the object it was decided on and is refused
-//! by the server when that changed; the next look then sees what is true.
+//! by the server when that changed; the next pass then sees the new state.
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
 use k3s_client::{EventType, Obj, Object};
@@ -34,12 +34,12 @@ impl PersistentVolumeController {
                 Ok(())
             }
             Decision::Wait(news) => {
-                self.tell(object, news);
+                self.announce(object, news);
                 self.claim_phase(object, "Pending").await
             }
             Decision::Lose(news) => {
                 if tree::text(object.value(), "status.phase") != "Lost" {
-                    self.tell(object, Some(news));
+                    self.announce(object, Some(news));
                 }
                 self.claim_phase(object, "Lost").await
             }
@@ -47,7 +47,7 @@ impl PersistentVolumeController {
         }
     }
 
-    fn tell(&self, about: &Object, news: Option<News>) {
+    fn announce(&self, about: &Object, news: Option<News>) {
         if let Some(News(kind, reason, message)) = news {
             self.recorder.event(&**about, kind, reason, message);
         }
@@ -139,7 +139,7 @@ impl PersistentVolumeController {
             .await?)
     }
 
-    /// Names the provisioner on the claim, which is its order, and says so.
+    /// Names the provisioner on the claim, which asks it for a volume, and records an event.
     async fn ask_provisioner(&self, claim: &Object, provisioner: &str) -> Result<(), Error> {
         let named = |key| annotation(claim.value(), key) == Some(provisioner);
         if named(names::STORAGE_PROVISIONER) && named(names::STORAGE_PROVISIONER_BETA) {

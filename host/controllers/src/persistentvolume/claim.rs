@@ -18,7 +18,7 @@ pub(super) struct News(
 /// What to do with a claim.
 #[derive(Clone, Debug)]
 pub(super) enum Decision {
-    /// Tie it to this volume, whatever part of that is already done.
+    /// Bind it to this volume; parts that are already done are skipped.
     Bind(Object),
     /// Ask this provisioner for a volume.
     Provision(String),

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// What to do with a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nobody has it, or it waits for the claim it is reserved for.
+    /// No claim has it, or it waits for the claim that it is reserved for.
     Available,
     /// Its claim has it.
     Bound,
@@ -17,7 +17,7 @@ pub(super) enum Decision {
     AskClaim,
     /// Its claim is gone.
     Release,
-    /// Its claim went with another volume: give it back as it was before (`true`: to everybody,
+    /// Its claim went with another volume: give it back as it was before (`true`: to all claims,
     /// `false`: the reservation stays).
     Unbind(bool),
 }
@@ -46,7 +46,7 @@ pub(super) fn policy(volume: &Value) -> &str {
     tree::text(volume, "spec.persistentVolumeReclaimPolicy")
 }
 
-/// Why a released volume cannot be reclaimed by anybody: event reason and message. Nothing where
+/// Why a released volume cannot be reclaimed: event reason and message. Nothing where
 /// it is kept, or its provisioner deletes it.
 pub(super) fn unreclaimable(volume: &Value) -> Option<(&'static str, String)> {
     match policy(volume) {

@@ -20,7 +20,7 @@ use crate::context::Context;
 
 /// Ended Pods that are kept (`--terminated-pod-gc-threshold`).
 const THRESHOLD: usize = 12_500;
-/// A node is gone for good only after this: it may be registered anew at any moment.
+/// A node counts as deleted only after this, since it may be registered again at any moment.
 const QUARANTINE: Duration = Duration::from_secs(40);
 const ALL: &str = "*";
 
@@ -80,7 +80,7 @@ fn out_of_service(node: &Obj) -> bool {
         .any(|taint| tree::text(taint, "key") == "node.kubernetes.io/out-of-service")
 }
 
-/// Why a Pod goes, for its condition.
+/// Why a Pod is deleted, for its condition.
 struct Cause {
     reason: &'static str,
     message: &'static str,

@@ -5,6 +5,9 @@ use k3s_client::{Obj, Resource};
 use k3s_meta::object::string_map;
 use k3s_meta::{LabelSelector, OwnerReference, tree};
 
+use crate::common::selector;
+use crate::error::ControllerError;
+
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) resource: Resource,
@@ -31,11 +34,11 @@ impl Family {
     }
 
     /// A ReplicationController selects by plain labels.
-    pub(super) fn selector(&self, set: &Obj) -> Result<LabelSelector, String> {
-        let selector = tree::get(set.value(), "spec.selector");
+    pub(super) fn selector(&self, set: &Obj) -> Result<LabelSelector, ControllerError> {
         if self.resource.group.is_empty() {
-            return Ok(LabelSelector::from_set(&string_map(selector)));
+            let labels = string_map(tree::get(set.value(), "spec.selector"));
+            return Ok(LabelSelector::from_set(&labels));
         }
-        LabelSelector::from_value(selector.unwrap_or(&serde_json::Value::Null))
+        selector::of(set)
     }
 }

@@ -15,7 +15,7 @@ use k3s_client::resources::PODS;
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
-use crate::common::claim::Claims;
+use crate::common::controller_ref::ControllerRefManager;
 use crate::common::pod;
 use crate::context::Context;
 use family::Family;
@@ -64,7 +64,7 @@ fn start_family(context: &Context, family: Family) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-/// Files a Pod under its namespace when nobody controls it.
+/// Indexes a Pod under its namespace when it has no controller.
 pub(crate) fn orphans(object: &Obj) -> Vec<String> {
     if object.controller().is_none() {
         vec![object.namespace().to_owned()]
@@ -144,9 +144,9 @@ impl Reconciler for ReplicaSetController {
         };
         // Read before the cache: what is observed later can only add.
         let may_act = self.expectations.satisfied(key) && !set.is_deleting();
-        let selector = self.family.selector(&set).map_err(Error::other)?;
+        let selector = self.family.selector(&set)?;
         let candidates = self.candidates(&set);
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: &set,
             owner_resource: &self.family.resource,
@@ -154,7 +154,7 @@ impl Reconciler for ReplicaSetController {
             resource: &PODS,
             finalizer: None,
         };
-        let owned = claims.settle(candidates).await?;
+        let owned = manager.claim(candidates).await?;
         let active: Vec<_> = owned
             .iter()
             .filter(|p| pod::is_active(p))

@@ -15,7 +15,7 @@ pub(super) struct Plan {
 }
 
 /// `related` are the Pods of all sets under the same owner: a Pod whose node carries more of them
-/// goes first.
+/// is deleted first.
 pub(super) fn plan(desired: i64, active: &[Object], related: &[Object]) -> Plan {
     let desired = length(desired);
     if active.len() <= desired {

@@ -105,7 +105,7 @@ mod tests {
         tally.add(("", "pods"), &pod("9", "Succeeded"));
         tally.add(("", "secrets"), &json!({}));
         let status = tally.status();
-        // What nobody counts is left out, so that admission refuses instead of letting all through.
+        // Resources that no controller counts are left out, so that admission refuses them.
         assert_eq!(
             status["used"],
             json!({"pods": "2", "requests.cpu": "500m", "count/secrets": "1", "requests.storage": "0"})

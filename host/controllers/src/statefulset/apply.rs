@@ -169,7 +169,7 @@ impl StatefulSetController {
     }
 
     async fn keep(&self, owner: &StatefulSet, member: &Member) -> Result<(), Error> {
-        // A Pod that waits for a claim which somebody deleted gets it back.
+        // A Pod may wait for a claim that was deleted.
         if !crate::common::pod::of(&member.object).is_scheduled() {
             self.ensure_claims(owner, member.ordinal).await?;
         }

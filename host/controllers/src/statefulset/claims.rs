@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::StatefulSetController;
 use super::model::{Member, StatefulSet};
 use crate::common::template::controller_reference;
+use crate::error::ControllerError;
 
 impl StatefulSetController {
     fn claim(&self, owner: &StatefulSet, template: &Value, ordinal: i64) -> Option<Object> {
@@ -32,7 +33,7 @@ impl StatefulSetController {
             let name = owner.claim_name(template, ordinal);
             if let Some(claim) = self.claim(owner, template, ordinal) {
                 if claim.is_deleting() {
-                    return Err(Error::other(format!("pvc {name} is being deleted")));
+                    return Err(ControllerError::ClaimDeleting(name).into());
                 }
                 continue;
             }

@@ -15,11 +15,11 @@ mod status;
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
 use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
-use k3s_meta::{LabelSelector, tree};
+use k3s_meta::LabelSelector;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
-use serde_json::Value;
 
-use crate::common::claim::Claims;
+use crate::common::controller_ref::ControllerRefManager;
+use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::{Member, StatefulSet, ordinal_of};
@@ -79,7 +79,7 @@ fn pod_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     }
     let could_own = |set: &Object| {
         ordinal_of(set.name(), pod.name()).is_some()
-            && selector(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))
+            && selector::of(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))
     };
     let sets = sets.in_namespace(pod.namespace()).into_iter();
     sets.filter(could_own)
@@ -87,7 +87,7 @@ fn pod_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
         .collect()
 }
 
-/// A claim that is gone may be what a Pod waits for to be made anew.
+/// A Pod may wait for a deleted claim to be created again.
 fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     if !event.is_deleted() {
         return Vec::new();
@@ -101,16 +101,12 @@ fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
         .collect()
 }
 
-fn selector(set: &Obj) -> Result<LabelSelector, String> {
-    LabelSelector::from_value(tree::get(set.value(), "spec.selector").unwrap_or(&Value::Null))
-}
-
 impl Reconciler for StatefulSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(object) = self.sets.get(key) else {
             return Ok(Outcome::Done);
         };
-        let selector = selector(&object).map_err(Error::other)?;
+        let selector = selector::of(&object)?;
         if selector.is_empty() {
             return Ok(Outcome::Done);
         }
@@ -131,7 +127,7 @@ impl StatefulSetController {
         let mut candidates = self.pods.by_index(BY_OWNER, set.object.uid());
         candidates.extend(self.pods.by_index(ORPHANS, set.object.namespace()));
         candidates.retain(|pod| ordinal_of(set.object.name(), pod.name()).is_some());
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: &set.object,
             owner_resource: &STATEFUL_SETS,
@@ -140,8 +136,8 @@ impl StatefulSetController {
             finalizer: None,
         };
         let now = self.clock.now();
-        let mut members: Vec<Member> = claims
-            .settle(candidates)
+        let mut members: Vec<Member> = manager
+            .claim(candidates)
             .await?
             .into_iter()
             .filter_map(|pod| Member::read(set, pod, now))
@@ -158,7 +154,7 @@ impl StatefulSetController {
     ) -> Result<Vec<Object>, Error> {
         let mut candidates = self.revisions.by_index(BY_OWNER, object.uid());
         candidates.extend(self.revisions.by_index(ORPHANS, object.namespace()));
-        let claims = Claims {
+        let manager = ControllerRefManager {
             client: &self.client,
             owner: object,
             owner_resource: &STATEFUL_SETS,
@@ -166,6 +162,6 @@ impl StatefulSetController {
             resource: &CONTROLLER_REVISIONS,
             finalizer: None,
         };
-        claims.settle(candidates).await
+        manager.claim(candidates).await
     }
 }

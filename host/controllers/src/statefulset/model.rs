@@ -17,7 +17,7 @@ pub(super) const REVISION_LABEL: &str = "controller-revision-hash";
 /// How Pods of an old revision are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strategy {
-    /// When somebody deletes them.
+    /// Only when a user deletes them.
     OnDelete,
     /// From the highest ordinal down to `start + partition`, at most so many at once.
     Rolling {
@@ -28,7 +28,7 @@ pub(super) enum Strategy {
     },
 }
 
-/// What becomes of claims when their Pod or set goes.
+/// What happens to claims when their Pod or set is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Retention {
     /// Delete the claims of Pods that are scaled away.
@@ -134,7 +134,7 @@ pub(super) struct Member {
     pub(super) ordinal: i64,
     /// Name of the revision it was made from.
     pub(super) revision: String,
-    /// Succeeded or Failed: a Pod of a set never ends by itself.
+    /// Succeeded or Failed: a Pod of a set is not expected to end.
     pub(super) ended: bool,
     /// Running, and its Ready condition is true.
     pub(super) ready: bool,

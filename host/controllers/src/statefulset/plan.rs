@@ -33,7 +33,7 @@ pub(super) enum Version {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'a> {
     Create(i64, Version),
-    /// The Pod ended by itself; it goes and is made anew.
+    /// The Pod ended; it is deleted and created again.
     Recreate(&'a Member),
     /// The Pod stays; its labels and claims are put right if they are not.
     Keep(&'a Member),

@@ -15,7 +15,7 @@ use crate::common::{hash, number, write};
 
 const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 
-/// A template of the set and the name it goes by.
+/// A template of the set and its name.
 #[derive(Clone, Debug)]
 pub(super) struct Revision {
     pub(super) name: String,

@@ -58,7 +58,7 @@ impl Reconciler for TtlController {
         if let Some(left) = time::until(self.clock.now(), finished, ttl) {
             return Ok(Outcome::After(left));
         }
-        // The TTL may have been raised since: the version read is the one that goes.
+        // The TTL may have been raised since, so only the version that was read is deleted.
         let params =
             DeleteParams::foreground().preconditions(unchanged(job.uid(), job.resource_version()));
         match self

@@ -1,5 +1,5 @@
 //! Who may ask: pods, nodes, and this machine. The server listens on a node's address and forwards to
-//! other name servers, so answering everybody would make it an open resolver.
+//! other name servers, so answering all clients would make it an open resolver.
 
 use std::net::IpAddr;
 

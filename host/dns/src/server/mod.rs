@@ -62,7 +62,7 @@ impl Server {
         let Ok(request) = Message::from_vec(bytes) else {
             return Ok(malformed(bytes));
         };
-        // A response sent to us is never answered: two servers could talk for ever.
+        // A response sent to us is never answered: two servers could answer each other forever.
         if request.metadata.message_type != MessageType::Query {
             return Ok(None);
         }
@@ -193,7 +193,7 @@ impl Server {
         self.metrics.forwarded.inc();
         match self.upstream.lookup(name, kind).await {
             Ok(found) => drop(response.add_answers(found.answers)),
-            // The alias alone is still true; the client may follow it by itself.
+            // The alias alone is still true; the client can follow it.
             Err(error) => tracing::debug!(%error, %name, "alias not followed"),
         }
         response

@@ -20,7 +20,7 @@ const MAX_CONNECTIONS: usize = 256;
 /// After a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts for ever.
+/// Accepts without end.
 pub(crate) async fn serve_tcp(server: Arc<Server>, listener: TcpListener, tasks: Tasks) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {

@@ -11,7 +11,7 @@ use crate::upstream::Transport;
 /// The largest question: more than any client sends.
 const QUESTION_MAX: usize = 4096;
 
-/// Answers for ever. Names of the cluster are answered in line; a question that has to wait for a name
+/// Answers without end. Names of the cluster are answered in line; a question that has to wait for a name
 /// server gets a task, whose number the upstream bounds.
 pub(crate) async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>, tasks: Tasks) {
     let mut buffer = vec![0; QUESTION_MAX];

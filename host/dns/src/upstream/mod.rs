@@ -48,7 +48,7 @@ pub(crate) struct Upstream {
     waiting: Semaphore,
     /// The server that answered last; asked first.
     preferred: AtomicUsize,
-    /// A name that nobody else can ask for. If it arrives here, our questions come back to us.
+    /// A name that no other client can ask for. If it arrives here, our questions come back to us.
     probe: Name,
     looped: std::sync::atomic::AtomicBool,
 }

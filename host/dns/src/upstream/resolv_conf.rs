@@ -9,7 +9,7 @@ use k3s_base::Clock;
 use parking_lot::Mutex;
 
 const DNS_PORT: u16 = 53;
-/// How long a look at the file's date is good for.
+/// How long the file's date is taken as unchanged.
 const CHECK: Duration = Duration::from_secs(5);
 /// Most servers that are asked; resolvers themselves stop at three.
 const MAX_SERVERS: usize = 15;
@@ -45,7 +45,7 @@ impl ResolvConf {
         &self.path
     }
 
-    /// The servers to ask. The file is small and local, and its date is looked at only every few
+    /// The servers to ask. The file is small and local, and its date is read only every few
     /// seconds, so this does not leave the async thread.
     pub(super) fn servers(&self) -> Arc<[SocketAddr]> {
         let now = self.clock.elapsed();

@@ -20,7 +20,7 @@ pub(crate) struct Feed {
     slice_events: Subscription,
     namespace_events: Subscription,
     node_events: Subscription,
-    /// A Service whose disappearance somebody wants to hear of.
+    /// A Service whose removal is signalled.
     watched: &'static str,
     gone: Arc<Notify>,
 }
@@ -68,7 +68,7 @@ impl Feed {
         }
     }
 
-    /// Follows changes for ever.
+    /// Follows changes without end.
     pub(crate) async fn run(mut self) {
         loop {
             tokio::select! {
@@ -94,7 +94,7 @@ impl Feed {
         }
     }
 
-    /// Reads one Service and its slices anew.
+    /// Reads one Service and its slices again.
     fn refresh(&self, key: &Arc<str>) {
         let entry = self
             .services

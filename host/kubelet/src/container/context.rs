@@ -18,7 +18,7 @@ pub(crate) struct ContainerContext {
 }
 
 impl ContainerContext {
-    /// What environment and files are told of the node and of the pod's addresses.
+    /// What environment and files show of the node and of the pod's addresses.
     pub(crate) fn node_context(&self, pod: &Pod, observed: &Observed) -> NodeContext {
         NodeContext {
             node_ips: self.node.ip_texts().to_vec(),

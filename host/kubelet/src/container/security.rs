@@ -30,7 +30,7 @@ const SAFE_SYSCTLS: [&str; 12] = [
 /// What K3s allows beyond the safe ones.
 const ALLOWED_UNSAFE: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 
-/// Paths hidden with `procMount: Default` (`pkg/securitycontext/util.go`).
+/// Paths masked with `procMount: Default` (`pkg/securitycontext/util.go`).
 const MASKED: [&str; 12] = [
     "/proc/asound",
     "/proc/acpi",
@@ -54,7 +54,7 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// What the runtime can do, as its `Status` tells.
+/// What the runtime can do, as its `Status` reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
     pub(crate) recursive_read_only: bool,
@@ -368,7 +368,7 @@ pub(crate) fn container_security(
     }
 }
 
-/// The paths of `/proc` and `/sys` that are hidden, and those that are read-only.
+/// The paths of `/proc` and `/sys` that are masked, and those that are read-only.
 fn proc_paths(context: &SecurityContext) -> (Vec<String>, Vec<String>) {
     let unmasked = context.proc_mount.as_deref() == Some("Unmasked");
     if unmasked || context.privileged.unwrap_or(false) {

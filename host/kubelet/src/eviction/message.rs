@@ -1,4 +1,4 @@
-//! What an evicted pod is told, in upstream's words (`pkg/kubelet/eviction/helpers.go`).
+//! The message of an evicted pod, in upstream's words (`pkg/kubelet/eviction/helpers.go`).
 
 use std::fmt::Write;
 

@@ -116,7 +116,7 @@ impl NodeState {
         self.runtime.lock().clone()
     }
 
-    /// Takes what the runtime reports and tells those who wait for its readiness.
+    /// Stores what the runtime reports and notifies those who wait for its readiness.
     pub(crate) fn set_runtime(&self, status: v1::StatusResponse) {
         let ready = |kind: &str| {
             let conditions = status.status.iter().flat_map(|s| &s.conditions);

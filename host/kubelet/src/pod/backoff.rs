@@ -99,7 +99,7 @@ mod tests {
         let mut now = secs(0);
         let mut seen = Vec::new();
         for _ in 0..7 {
-            // The container ended at `now`; wait as told, then start it again.
+            // The container ended at `now`; wait the delay, then start it again.
             if let Some((left, delay)) = backoffs.in_backoff("c", now, now) {
                 assert_eq!(left, delay);
                 seen.push(delay.as_secs());

@@ -60,7 +60,7 @@ pub(crate) enum SyncError {
 }
 
 impl SyncError {
-    /// Reason and message of the event that tells users about the failure. Failures to stop and to
+    /// Reason and message of the event that reports the failure to users. Failures to stop and to
     /// clean up have none: they are the node's affair and are only logged.
     pub(crate) fn event(&self) -> Option<(&'static str, String)> {
         match self {

@@ -31,7 +31,7 @@ impl Housekeeper {
             Ok(pods) => pods,
             Err(error) => {
                 // Without the runtime's word nothing on disk is safe to remove.
-                tracing::debug!(%error, "orphans not looked for");
+                tracing::debug!(%error, "cannot list orphans");
                 return;
             }
         };

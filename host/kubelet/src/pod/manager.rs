@@ -1,5 +1,5 @@
 //! Keeps the set of pods equal to what the API and the manifest directory say: admits new pods,
-//! starts their workers and tells workers of changes.
+//! starts their workers and notifies workers of changes.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -65,7 +65,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The next step. What follows it is planned again from what the runtime then reports, so that
-    /// a step never acts on what the one before has changed. `may_start` tells which containers do
+    /// a step never acts on what the one before has changed. `may_start` says which containers do
     /// not wait for a back-off; it is asked about every container that the plan starts.
     pub(crate) fn next_action(&self, mut may_start: impl FnMut(Slot) -> bool) -> Option<Action> {
         if self.kill_pod {

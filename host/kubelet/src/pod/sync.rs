@@ -174,7 +174,7 @@ impl PodSync {
         Ok(Next::Again)
     }
 
-    /// Whether network and Services are there; [`PodSync::changed`] tells when they are.
+    /// Whether network and Services are there; [`PodSync::changed`] resolves when they are.
     async fn may_start_pod(&mut self, pod: &Pod) -> bool {
         let readiness = *self.readiness.borrow_and_update();
         if !readiness.admits(model::host_network(pod)) {

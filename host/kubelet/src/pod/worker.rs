@@ -80,7 +80,7 @@ impl PodWorker {
         }
     }
 
-    /// Syncs once and tells how long to sleep then.
+    /// Syncs once and returns how long to sleep after it.
     async fn sync_once(&mut self) -> Sleep {
         match self.sync.sync_once().await {
             Ok(next) => {

@@ -215,7 +215,7 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
         }
         let value = match (field, after) {
             (_, None) => Value::Null,
-            // The API merges by address and keeps those it is not told of, so the list is replaced
+            // The API merges by address and keeps those that the patch does not name, so the list is replaced
             // when it loses one.
             ("podIPs" | "hostIPs", Some(Value::Array(list))) if loses(before, list) => {
                 [json!({"$patch": "replace"})]

@@ -42,7 +42,7 @@ pub(crate) enum Refusal {
 }
 
 type AccessKey = (Caller, &'static str, &'static str);
-/// Valid until then; `None` for a token that authenticates nobody.
+/// Valid until then; `None` for a token that authenticates no user.
 type Reviewed = (Duration, Option<Caller>);
 
 /// Asks the API who calls and what they may do, and remembers the answers for a while.
@@ -226,7 +226,7 @@ fn from_certificate(peer: &PeerCertificates) -> Option<Caller> {
     })
 }
 
-/// The caller in the status of a TokenReview; `None` when it authenticates nobody.
+/// The caller in the status of a TokenReview; `None` when it authenticates no user.
 fn reviewed(status: &Value) -> Option<Caller> {
     if status.get("authenticated").and_then(Value::as_bool) != Some(true) {
         return None;

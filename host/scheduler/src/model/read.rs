@@ -11,7 +11,7 @@ use k3s_objects::affinity::{
 };
 use k3s_objects::pod::Volume;
 use k3s_objects::resources::is_pod_level_resource;
-use k3s_objects::{Node, NodeSelectorTerm, Pod, PodSpec, ResourceList, condition};
+use k3s_objects::{Condition, Node, NodeSelectorTerm, Pod, PodSpec, ResourceList, condition};
 use k3s_volume::{PodClaim, ephemeral_claim_name};
 
 use super::{
@@ -30,18 +30,10 @@ pub(super) fn pod_info(object: &Obj, pod: Pod) -> PodInfo {
     let requests = spec.requests();
     let scored = spec.requests_or(&scored_defaults(&spec, &requests));
     let host_ports = host_ports(&spec);
-    let waiting = condition::find(&status.conditions, "PodScheduled");
-    let waiting = waiting.filter(|condition| condition.status == "False");
-    let terms = |terms: Vec<PodAffinityTerm>| {
-        let parsed = terms.into_iter().map(|t| pod_term(t, &meta.namespace));
-        parsed.collect::<Vec<_>>()
-    };
     let spread = spec.topology_spread_constraints.into_iter();
-    let near = spec.affinity.pod_affinity;
-    let far = spec.affinity.pod_anti_affinity;
-    let preferred_pods = weighted(near.preferred, &meta.namespace, 1)
-        .chain(weighted(far.preferred, &meta.namespace, -1))
-        .collect();
+    let (near, far) = (spec.affinity.pod_affinity, spec.affinity.pod_anti_affinity);
+    let preferred_near = weighted(near.preferred, &meta.namespace, 1);
+    let preferred_far = weighted(far.preferred, &meta.namespace, -1);
     PodInfo {
         key: object.key().clone(),
         namespace: meta.namespace.clone(),
@@ -59,9 +51,9 @@ pub(super) fn pod_info(object: &Obj, pod: Pod) -> PodInfo {
             required: spec.affinity.node_affinity.required,
         },
         preferred_nodes: preferred_nodes(spec.affinity.node_affinity.preferred),
-        affinity: terms(near.required),
-        anti_affinity: terms(far.required),
-        preferred_pods,
+        affinity: pod_terms(near.required, &meta.namespace),
+        anti_affinity: pod_terms(far.required, &meta.namespace),
+        preferred_pods: preferred_near.chain(preferred_far).collect(),
         spread: spread
             .map(|constraint| spread_constraint(constraint, &meta.labels))
             .collect(),
@@ -72,8 +64,15 @@ pub(super) fn pod_info(object: &Obj, pod: Pod) -> PodInfo {
         volumes: VolumeNeeds::default(),
         finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
         deleting: object.is_deleting(),
-        waiting_message: waiting.map(|condition| condition.message.clone()),
+        waiting_message: waiting_message(&status.conditions),
     }
+}
+
+/// Why the pod has no node yet, as its status says.
+fn waiting_message(conditions: &[Condition]) -> Option<String> {
+    condition::find(conditions, "PodScheduled")
+        .filter(|condition| condition.status == "False")
+        .map(|condition| condition.message.clone())
 }
 
 /// A node without its pods.
@@ -108,6 +107,11 @@ fn scored_defaults(spec: &PodSpec, requests: &ResourceList) -> ResourceList {
         .filter(|(name, _)| !pod_level || !requests.contains_key(*name))
         .map(|(name, amount)| (name.to_owned(), amount))
         .collect()
+}
+
+fn pod_terms(terms: Vec<PodAffinityTerm>, namespace: &str) -> Vec<PodTerm> {
+    let terms = terms.into_iter();
+    terms.map(|term| pod_term(term, namespace)).collect()
 }
 
 /// A namespace selector that selects all namespaces is honoured. One that picks some would need the

@@ -1,4 +1,4 @@
-//! A pod that names its node goes nowhere else.
+//! A pod that names its node can run on that node only.
 
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};

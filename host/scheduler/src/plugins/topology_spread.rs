@@ -1,4 +1,4 @@
-//! Spreading pods evenly over zones, hosts or whatever a label names.
+//! Spreading pods evenly over zones, hosts or other domains that a label names.
 
 use std::collections::HashMap;
 

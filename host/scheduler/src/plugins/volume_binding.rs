@@ -1,4 +1,4 @@
-//! Claims and their volumes: a pod goes where its volumes are or can be.
+//! Claims and their volumes: a pod runs where its volumes are or can be created.
 
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};

@@ -33,7 +33,7 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
     ("batch", "jobs", "spec.template"),
     ("batch", "cronjobs", "spec.jobTemplate.spec.template"),
 ];
-/// Existing pods looked at when a namespace becomes stricter (upstream `defaultNamespaceMaxPodsToCheck`).
+/// Existing pods that are checked when a namespace becomes stricter (upstream `defaultNamespaceMaxPodsToCheck`).
 const MAX_PODS: usize = 3000;
 
 pub(super) struct PodSecurity {
@@ -277,7 +277,7 @@ mod tests {
     use super::policy::Level;
     use super::*;
 
-    fn told(level: Level, spec: &Value) -> String {
+    fn denial(level: Level, spec: &Value) -> String {
         let setting = Setting {
             level,
             ..Setting::default()
@@ -292,16 +292,16 @@ mod tests {
                 {"name": "a", "securityContext": {"privileged": true, "capabilities": {"add": ["NET_ADMIN", "CHOWN"]}}},
                 {"name": "b", "ports": [{"hostPort": 80}], "securityContext": {"seccompProfile": {"type": "Unconfined"}}}]});
         assert_eq!(
-            told(Level::Baseline, &spec),
+            denial(Level::Baseline, &spec),
             "non-default capabilities (container \"a\" must not include \"NET_ADMIN\" in securityContext.capabilities.add), \
              host namespaces (hostNetwork=true, hostPID=true), hostPath volumes (volume \"h\"), \
              hostPort (container \"b\" uses hostPort 80), \
              privileged (container \"a\" must not set securityContext.privileged=true), \
              seccompProfile (container \"b\" must not set securityContext.seccompProfile.type to \"Unconfined\")"
         );
-        assert_eq!(told(Level::Privileged, &spec), "");
+        assert_eq!(denial(Level::Privileged, &spec), "");
         assert_eq!(
-            told(Level::Restricted, &json!({"containers": [{"name": "c"}]})),
+            denial(Level::Restricted, &json!({"containers": [{"name": "c"}]})),
             "allowPrivilegeEscalation != false (container \"c\" must set securityContext.allowPrivilegeEscalation=false), \
              unrestricted capabilities (container \"c\" must set securityContext.capabilities.drop=[\"ALL\"]), \
              runAsNonRoot != true (pod or container \"c\" must set securityContext.runAsNonRoot=true), \
@@ -315,12 +315,12 @@ mod tests {
             "volumes": [{"name": "e", "emptyDir": {}}],
             "containers": [{"name": "c", "securityContext": {"allowPrivilegeEscalation": false,
                 "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}}]});
-        assert_eq!(told(Level::Restricted, &spec), "");
+        assert_eq!(denial(Level::Restricted, &spec), "");
         let mut root = spec;
         root["containers"][0]["securityContext"]["runAsUser"] = json!(0);
         root["volumes"][0] = json!({"name": "n", "nfs": {}});
         assert_eq!(
-            told(Level::Restricted, &root),
+            denial(Level::Restricted, &root),
             "restricted volume types (volume \"n\" uses restricted volume type \"nfs\"), \
              runAsUser=0 (container \"c\" must not set runAsUser=0)"
         );

@@ -24,7 +24,7 @@ const PLURALS: [&str; 4] = [
 ];
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// The authorizer. Its policy is as new as the last change it was told of, which is moments behind
+/// The authorizer. Its policy is as new as the last change that reached it, which is moments behind
 /// the store, as in upstream: no request pays for the reading of policy.
 pub(crate) struct Rbac {
     policy: Mirror<PolicyIndex>,

@@ -1,7 +1,7 @@
 //! Which objects belong to a controller object: adopting orphans, releasing what no longer matches.
 //!
 //! Ownership is by UID. Before the first adoption the owner is read again from the server: one that
-//! was deleted, or deleted and made anew, must not collect the dependents of its namesake
+//! was deleted, or deleted and created again, must not collect the dependents of its namesake
 //! (upstream `controller_ref_manager.go`).
 
 use k3s_client::{Client, Obj, Object, Patch, Resource};
@@ -10,9 +10,10 @@ use k3s_reconcile::Error;
 use serde_json::json;
 
 use super::template::controller_reference;
+use crate::error::ControllerError;
 
-/// The claims of one controller object.
-pub(crate) struct Claims<'a> {
+/// Finds the objects of one controller object among candidates, and makes the owner references so.
+pub(crate) struct ControllerRefManager<'a> {
     pub(crate) client: &'a Client,
     pub(crate) owner: &'a Obj,
     pub(crate) owner_resource: &'a Resource,
@@ -23,17 +24,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) finalizer: Option<&'a str>,
 }
 
-/// Why the owner may not adopt; the next reconciliation sees the owner as it is now.
-#[derive(Debug, thiserror::Error)]
-enum OwnerChanged {
-    /// Another object has its name.
-    #[error("{0} was deleted and created again")]
-    Replaced(std::sync::Arc<str>),
-    #[error("{0} is being deleted")]
-    Deleting(std::sync::Arc<str>),
-}
-
-/// What is to be done with a candidate.
+/// What the owner does with a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claim {
     Keep,
@@ -42,9 +33,9 @@ enum Claim {
     Leave,
 }
 
-impl Claims<'_> {
+impl ControllerRefManager<'_> {
     /// The candidates that belong to the owner, after adopting and releasing.
-    pub(crate) async fn settle(&self, candidates: Vec<Object>) -> Result<Vec<Object>, Error> {
+    pub(crate) async fn claim(&self, candidates: Vec<Object>) -> Result<Vec<Object>, Error> {
         let mut owned = Vec::with_capacity(candidates.len());
         let mut checked = false;
         for candidate in candidates {
@@ -70,14 +61,10 @@ impl Claims<'_> {
             .get(self.owner_resource, self.owner.ns(), self.owner.name())
             .await?;
         if fresh.uid() != self.owner.uid() {
-            return Err(Error::other(OwnerChanged::Replaced(
-                self.owner.key().clone(),
-            )));
+            return Err(ControllerError::OwnerReplaced(self.owner.key().clone()).into());
         }
         if fresh.is_deleting() {
-            return Err(Error::other(OwnerChanged::Deleting(
-                self.owner.key().clone(),
-            )));
+            return Err(ControllerError::OwnerDeleting(self.owner.key().clone()).into());
         }
         Ok(())
     }
