@@ -3,12 +3,13 @@
 use std::fmt;
 
 use k3s_registry::Registry;
+use k3s_store::Stats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Shows [`k3s_store::Stats`] and what the registry has decoded.
+/// Shows [`Stats`] and what the registry has decoded.
 pub(crate) struct StoreMetrics(pub(crate) Registry);
 
 impl StoreMetrics {
@@ -24,53 +25,13 @@ impl fmt::Debug for StoreMetrics {
     }
 }
 
+/// Name, help and value of a metric.
+type Row = (&'static str, &'static str, u64);
+
 impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let stats = self.0.store().stats();
-        let counters = [
-            (
-                "k3s_store_commits",
-                "Batches of writes made durable",
-                stats.commits,
-            ),
-            ("k3s_store_writes", "Writes made durable", stats.writes),
-            (
-                "k3s_store_conflicts",
-                "Writes whose precondition did not hold",
-                stats.conflicts,
-            ),
-            (
-                "k3s_store_failed_commits",
-                "Batches that the datastore did not commit",
-                stats.failed_commits,
-            ),
-            (
-                "k3s_store_resyncs",
-                "Times the log was read again after a doubtful commit",
-                stats.resyncs,
-            ),
-            (
-                "k3s_store_expired",
-                "Keys removed at the end of their lease",
-                stats.expired,
-            ),
-            (
-                "k3s_store_compactions",
-                "Compactions that forgot something",
-                stats.compactions,
-            ),
-            (
-                "k3s_store_backend_reads",
-                "Reads of history that memory could not answer",
-                stats.backend_reads,
-            ),
-            (
-                "k3s_registry_decoded_objects",
-                "Stored objects of built-in kinds that were decoded",
-                self.decoded(),
-            ),
-        ];
-        for (name, help, value) in counters {
+        for (name, help, value) in counters(&stats, self.decoded()) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(
                 name,
@@ -79,23 +40,72 @@ impl Collector for StoreMetrics {
                 counter.metric_type(),
             )?)?;
         }
-        let gauges = [
-            (
-                "k3s_store_queued_writes",
-                "Writes that wait for the sequencer",
-                stats.queued,
-            ),
-            ("k3s_store_keys", "Live keys", stats.keys),
-            (
-                "k3s_store_ring_events",
-                "Events kept in memory for watches",
-                stats.ring_events,
-            ),
-        ];
-        for (name, help, value) in gauges {
+        for (name, help, value) in gauges(&stats) {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         Ok(())
     }
+}
+
+fn counters(stats: &Stats, decoded: u64) -> [Row; 9] {
+    [
+        (
+            "k3s_store_commits",
+            "Batches of writes made durable",
+            stats.commits,
+        ),
+        ("k3s_store_writes", "Writes made durable", stats.writes),
+        (
+            "k3s_store_conflicts",
+            "Writes whose precondition did not hold",
+            stats.conflicts,
+        ),
+        (
+            "k3s_store_failed_commits",
+            "Batches that the datastore did not commit",
+            stats.failed_commits,
+        ),
+        (
+            "k3s_store_resyncs",
+            "Times the log was read again after a doubtful commit",
+            stats.resyncs,
+        ),
+        (
+            "k3s_store_expired",
+            "Keys removed at the end of their lease",
+            stats.expired,
+        ),
+        (
+            "k3s_store_compactions",
+            "Compactions that forgot something",
+            stats.compactions,
+        ),
+        (
+            "k3s_store_backend_reads",
+            "Reads of history that memory could not answer",
+            stats.backend_reads,
+        ),
+        (
+            "k3s_registry_decoded_objects",
+            "Stored objects of built-in kinds that were decoded",
+            decoded,
+        ),
+    ]
+}
+
+fn gauges(stats: &Stats) -> [Row; 3] {
+    [
+        (
+            "k3s_store_queued_writes",
+            "Writes that wait for the sequencer",
+            stats.queued,
+        ),
+        ("k3s_store_keys", "Live keys", stats.keys),
+        (
+            "k3s_store_ring_events",
+            "Events kept in memory for watches",
+            stats.ring_events,
+        ),
+    ]
 }

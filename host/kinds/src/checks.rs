@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use k3s_meta::field::{self, BadValue, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::names::{self, Checked};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::equality::semantic_eq;
@@ -12,14 +13,14 @@ use crate::object_meta::NOT_NEGATIVE;
 /// Adds the outcome of a name check to a list of errors.
 pub(crate) trait Check {
     /// One `Invalid value` per message.
-    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Result<(), Vec<String>>);
+    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Checked);
 }
 
 impl Check for ErrorList {
-    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Result<(), Vec<String>>) {
-        if let Err(messages) = outcome {
+    fn check(&mut self, path: &Path, value: impl Into<BadValue>, outcome: Checked) {
+        if let Err(violations) = outcome {
             let value = value.into();
-            for message in messages {
+            for message in violations {
                 self.push(field::invalid(path, value.clone(), message));
             }
         }

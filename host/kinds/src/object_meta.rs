@@ -1,7 +1,8 @@
 //! Object metadata (`apimachinery/pkg/api/validation`), the same for every kind.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::names::{self, Checked};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks::Check;
@@ -280,7 +281,7 @@ fn validate_new_finalizers(errors: &mut ErrorList, new: &Value, old: &Value, pat
 
 impl NameRule {
     /// Checks a name against the rule.
-    pub(crate) fn check(self, name: &str) -> Result<(), Vec<String>> {
+    pub(crate) fn check(self, name: &str) -> Checked {
         match self {
             Self::Subdomain => names::is_dns1123_subdomain(name),
             Self::Label => names::is_dns1123_label(name),
@@ -288,9 +289,7 @@ impl NameRule {
             Self::PathSegment => names::is_path_segment(name),
             Self::IpAddress => match name.parse::<std::net::IpAddr>() {
                 Ok(address) if address.to_string() == name => Ok(()),
-                _ => Err(vec![
-                    "must be a valid IP address in canonical form".to_owned(),
-                ]),
+                _ => Err("must be a valid IP address in canonical form".into()),
             },
         }
     }

@@ -1,8 +1,34 @@
 //! Rules for names, labels, ports and keys, with the wording of upstream's `util/validation`.
 //! The patterns are simple enough to check by hand, so no regular expression engine runs on the write path.
 
-/// All messages about one value; a value may break several rules.
-pub type Checked = Result<(), Vec<String>>;
+/// The rules that a value breaks: one message each, in upstream's words. There is at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Violations(Vec<String>);
+
+impl From<String> for Violations {
+    fn from(message: String) -> Self {
+        Self(vec![message])
+    }
+}
+
+impl From<&str> for Violations {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+impl IntoIterator for Violations {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// The outcome of a check.
+pub type Checked = Result<(), Violations>;
 
 const DNS1123_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const DNS1123_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -25,7 +51,7 @@ fn done(messages: Vec<String>) -> Checked {
     if messages.is_empty() {
         Ok(())
     } else {
-        Err(messages)
+        Err(Violations(messages))
     }
 }
 
@@ -129,7 +155,7 @@ pub fn is_qualified_name(value: &str) -> Checked {
             }
             *name
         }
-        _ => return Err(vec![QUALIFIED_NAME_SHAPE.to_owned()]),
+        _ => return Err(QUALIFIED_NAME_SHAPE.into()),
     };
     if name.is_empty() {
         messages.push("name part must be non-empty".to_owned());
@@ -158,11 +184,9 @@ pub fn is_config_map_key(value: &str) -> Checked {
         && value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let mut messages = check(value, SUBDOMAIN_MAX, ok, CONFIG_KEY)
-        .err()
-        .unwrap_or_default();
-    messages.extend(no_parent_dir(value));
-    done(messages)
+    let checked = check(value, SUBDOMAIN_MAX, ok, CONFIG_KEY);
+    let messages = checked.err().into_iter().flatten();
+    done(messages.chain(no_parent_dir(value)).collect())
 }
 
 fn no_parent_dir(value: &str) -> Option<String> {
@@ -225,7 +249,7 @@ pub fn in_range(value: i64, low: i64, high: i64) -> Checked {
     if (low..=high).contains(&value) {
         Ok(())
     } else {
-        Err(vec![inclusive_range(low, high)])
+        Err(inclusive_range(low, high).into())
     }
 }
 
@@ -250,16 +274,14 @@ pub fn is_http_header_name(value: &str) -> Checked {
 pub fn is_ip(value: &str) -> Checked {
     match value.parse::<std::net::IpAddr>() {
         Ok(_) => Ok(()),
-        Err(_) => Err(vec![
-            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned(),
-        ]),
+        Err(_) => Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()),
     }
 }
 
 /// A name that can be one segment of a URL path; what RBAC objects are held to.
 pub fn is_path_segment(value: &str) -> Checked {
     if matches!(value, "." | "..") {
-        return Err(vec![format!("may not be '{value}'")]);
+        return Err(format!("may not be '{value}'").into());
     }
     done(
         ['/', '%']
@@ -275,7 +297,7 @@ mod tests {
     use super::*;
 
     fn messages(result: Checked) -> usize {
-        result.err().map_or(0, |m| m.len())
+        result.err().into_iter().flatten().count()
     }
 
     #[test]
@@ -298,11 +320,11 @@ mod tests {
         }
         assert_eq!(
             is_dns1123_label("a.b").unwrap_err(),
-            ["must not contain dots"]
+            "must not contain dots".into()
         );
         assert_eq!(
             is_dns1123_label(&long).unwrap_err(),
-            ["must be no more than 63 bytes"]
+            "must be no more than 63 bytes".into()
         );
     }
 
@@ -323,7 +345,7 @@ mod tests {
         }
         assert_eq!(
             is_qualified_name("/a").unwrap_err(),
-            ["prefix part must be non-empty"]
+            "prefix part must be non-empty".into()
         );
     }
 
@@ -362,7 +384,7 @@ mod tests {
         }
         assert_eq!(
             is_port_number(0).unwrap_err(),
-            ["must be between 1 and 65535, inclusive"]
+            "must be between 1 and 65535, inclusive".into()
         );
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn ensure(bootstrapper: &Bootstrapper<'_>, without: &[String]) 
         }
     }
     for role in policy::namespaced_roles() {
-        ensure_namespaced(bootstrapper, &role).await?;
+        ensure_namespaced(bootstrapper, role).await?;
     }
     Ok(())
 }

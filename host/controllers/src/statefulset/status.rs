@@ -1,60 +1,78 @@
 //! Pure: the status of a set.
 
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use super::model::{Member, StatefulSet, Strategy};
 use super::revision::Revisions;
 use crate::common::number::count;
 
-/// What the set's status says of its Pods.
+/// The set's status, from its Pods.
 pub(super) fn status(owner: &StatefulSet, revisions: &Revisions, members: &[Member]) -> Value {
-    let count_of =
-        |what: &dyn Fn(&Member) -> bool| count(members.iter().filter(|m| what(m)).count());
-    let of = |name: &str| count_of(&|m| !m.is_terminating() && m.revision == name);
-    let (replicas, ready) = (count(members.len()), count_of(&|m| m.ready));
-    let updated = of(&revisions.update.name);
-    let (mut current_name, mut current) =
-        (revisions.current.name.as_str(), of(&revisions.current.name));
-    // The update is complete when every wanted Pod is new and ready, and none is left over.
-    let complete = matches!(owner.strategy, Strategy::Rolling { .. })
-        && [updated, replicas, ready]
-            .into_iter()
-            .all(|n| n == owner.replicas);
-    if complete {
-        (current_name, current) = (&revisions.update.name, updated);
-    }
-    let mut status = json!({"replicas": replicas, "availableReplicas": count_of(&|m| m.available)});
-    let optional = [
-        ("readyReplicas", ready),
+    let counts = Counts::of(revisions, members);
+    let update = revisions.update.name.as_str();
+    let (current_name, current) = if counts.is_update_complete(owner) {
+        (update, counts.updated)
+    } else {
+        (revisions.current.name.as_str(), counts.current)
+    };
+    let mut status = json!({
+        "replicas": counts.replicas,
+        "availableReplicas": counts.available,
+        "currentRevision": current_name,
+        "updateRevision": update,
+    });
+    for (name, number) in [
+        ("readyReplicas", counts.ready),
         ("currentReplicas", current),
-        ("updatedReplicas", updated),
+        ("updatedReplicas", counts.updated),
         ("observedGeneration", owner.object.meta().generation),
         ("collisionCount", owner.collisions()),
-    ];
-    if let Some(map) = status.as_object_mut() {
-        map.extend(
-            optional
-                .into_iter()
-                .filter(|(_, n)| *n != 0)
-                .map(|(name, n)| (name.to_owned(), n.into())),
-        );
-        for (name, value) in [
-            ("currentRevision", current_name),
-            ("updateRevision", &revisions.update.name),
-        ] {
-            map.insert(name.into(), value.into());
-        }
-        // Conditions are other people's: no controller of upstream's sets any.
-        if let Some(conditions) = owner
-            .object
-            .value()
-            .get("status")
-            .and_then(|s| s.get("conditions"))
-        {
-            map.insert("conditions".into(), conditions.clone());
+    ] {
+        if number != 0 {
+            tree::set(&mut status, name, number);
         }
     }
+    // No controller of upstream's sets conditions, so those that are there belong to other clients.
+    if let Some(conditions) = tree::get(owner.object.value(), "status.conditions") {
+        tree::set(&mut status, "conditions", conditions.clone());
+    }
     status
+}
+
+/// Numbers of Pods.
+struct Counts {
+    replicas: i64,
+    ready: i64,
+    available: i64,
+    /// Of the current revision, without terminating ones.
+    current: i64,
+    /// Of the update revision, without terminating ones.
+    updated: i64,
+}
+
+impl Counts {
+    fn of(revisions: &Revisions, members: &[Member]) -> Self {
+        let number = |counts: &dyn Fn(&Member) -> bool| {
+            count(members.iter().filter(|member| counts(member)).count())
+        };
+        let of_revision =
+            |name: &str| number(&|member| !member.is_terminating() && member.revision == name);
+        Self {
+            replicas: count(members.len()),
+            ready: number(&|member| member.ready),
+            available: number(&|member| member.available),
+            current: of_revision(&revisions.current.name),
+            updated: of_revision(&revisions.update.name),
+        }
+    }
+
+    /// Whether every wanted Pod is of the update revision and ready, and no other Pod is left.
+    fn is_update_complete(&self, owner: &StatefulSet) -> bool {
+        let numbers = [self.updated, self.replicas, self.ready];
+        matches!(owner.strategy, Strategy::Rolling { .. })
+            && numbers.into_iter().all(|number| number == owner.replicas)
+    }
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn follow<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
     for step in steps {
         let mut next = Vec::new();
         for value in found {
-            take(step, value, &mut next);
+            advance(step, value, &mut next);
             next.truncate(MAX_FOUND);
         }
         found = next;
@@ -118,50 +118,49 @@ fn follow<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
     found
 }
 
-fn take<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>) {
-    let list = || value.as_array().map(Vec::as_slice).unwrap_or_default();
+fn advance<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>) {
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
     match step {
         Step::Field(name) => out.extend(value.get(name)),
         Step::All => match value {
             Value::Object(map) => out.extend(map.values()),
-            Value::Array(list) => out.extend(list),
-            _ => {}
+            _ => out.extend(list),
         },
         Step::Descend => descend(value, out),
         Step::Index(index) => {
-            out.extend(position(*index, list().len()).and_then(|at| list().get(at)))
+            let at = position(*index, list.len());
+            out.extend(at.and_then(|at| list.get(at)));
         }
         Step::Slice(from, to, step) => {
-            let length = list().len();
-            let clamp = |at: i64| {
-                if at < 0 {
-                    (length as i64 + at).max(0)
-                } else {
-                    at.min(length as i64)
-                }
-            };
-            let (from, to) = (clamp(from.unwrap_or(0)), clamp(to.unwrap_or(length as i64)));
-            let range = usize::try_from(from)
-                .ok()
-                .zip(usize::try_from(to).ok())
-                .filter(|(from, to)| from < to);
-            let items = range
-                .and_then(|(from, to)| list().get(from..to))
-                .unwrap_or_default();
-            out.extend(
-                items
-                    .iter()
-                    .step_by(usize::try_from(*step).unwrap_or(1).max(1)),
-            );
+            let step = usize::try_from(*step).unwrap_or(1).max(1);
+            out.extend(slice(list, *from, *to).iter().step_by(step));
         }
         Step::Filter(steps, compare) => {
-            out.extend(
-                list()
-                    .iter()
-                    .filter(|item| follow(steps, item).iter().any(|found| compare.holds(found))),
-            );
+            let holds = |item: &&Value| {
+                let found = follow(steps, item);
+                found.iter().any(|found| compare.holds(found))
+            };
+            out.extend(list.iter().filter(holds));
         }
     }
+}
+
+/// The items from one position to before another; negative positions count from the end.
+fn slice(list: &[Value], from: Option<i64>, to: Option<i64>) -> &[Value] {
+    let length = list.len() as i64;
+    let clamp = |at: i64| {
+        if at < 0 {
+            (length + at).max(0)
+        } else {
+            at.min(length)
+        }
+    };
+    let from = usize::try_from(clamp(from.unwrap_or(0)));
+    let to = usize::try_from(clamp(to.unwrap_or(length)));
+    let range = from.ok().zip(to.ok()).filter(|(from, to)| from < to);
+    range
+        .and_then(|(from, to)| list.get(from..to))
+        .unwrap_or_default()
 }
 
 fn descend<'v>(value: &'v Value, out: &mut Vec<&'v Value>) {

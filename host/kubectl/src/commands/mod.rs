@@ -26,6 +26,7 @@ mod write;
 use crate::cli::{Cli, Command};
 use crate::error::Failure;
 use crate::session::Session;
+use label::Metadata;
 
 /// Runs one parsed command.
 pub(crate) async fn run(cli: Cli, client_version: &str) -> Result<(), Failure> {
@@ -41,10 +42,8 @@ pub(crate) async fn run(cli: Cli, client_version: &str) -> Result<(), Failure> {
         Command::Scale(args) => scale::run(&session()?, args).await,
         Command::Set(args) => set::run(&session()?, args).await,
         Command::Patch(args) => patch::run(&session()?, args).await,
-        Command::Label(args) => label::run(&session()?, args, label::Metadata::Labels).await,
-        Command::Annotate(args) => {
-            label::run(&session()?, args, label::Metadata::Annotations).await
-        }
+        Command::Label(args) => label::run(&session()?, args, Metadata::Labels).await,
+        Command::Annotate(args) => label::run(&session()?, args, Metadata::Annotations).await,
         Command::Wait(args) => wait::run(&session()?, args).await,
         Command::Run(args) => generate::run(&session()?, args).await,
         Command::Expose(args) => generate::expose(&session()?, args).await,

@@ -42,8 +42,8 @@ impl Requirement {
         values: Vec<String>,
     ) -> Result<Self, ErrorList> {
         let mut errors = ErrorList::new();
-        if let Err(messages) = names::is_qualified_name(key) {
-            errors.push(invalid(&path.child("key"), key, messages.join("; ")));
+        if let Err(violations) = names::is_qualified_name(key) {
+            errors.push(invalid(&path.child("key"), key, violations.to_string()));
         }
         let values_path = path.child("values");
         if let Some(detail) = wrong_count(operator, values.len()) {
@@ -60,11 +60,11 @@ impl Requirement {
             }
         }
         for (i, value) in values.iter().enumerate() {
-            if let Err(messages) = names::is_label_value(value) {
+            if let Err(violations) = names::is_label_value(value) {
                 errors.push(invalid(
                     &values_path.index(i).key(key),
                     value,
-                    messages.join("; "),
+                    violations.to_string(),
                 ));
             }
         }

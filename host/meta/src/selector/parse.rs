@@ -109,8 +109,8 @@ impl Parser {
         if token != Token::Identifier {
             return Err(unexpected(&literal, "identifier"));
         }
-        if let Err(messages) = names::is_qualified_name(&literal) {
-            let error = invalid(&Path::root(), &literal, messages.join("; "));
+        if let Err(violations) = names::is_qualified_name(&literal) {
+            let error = invalid(&Path::root(), &literal, violations.to_string());
             return Err(error.to_string().into());
         }
         let operator = match self.peek().0 {

@@ -9,6 +9,7 @@ mod plan;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use k3s_meta::{Status, object};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
@@ -101,7 +102,10 @@ impl Registry {
                 return Ok(Some(Deleted::Pending(Object::tree(resource, *marked))));
             }
             Plan::Remove if dry_run => return Ok(Some(Deleted::Gone(Object::tree(resource, old)))),
-            Plan::Mark(marked) => self.mark(resource, entry, *marked).await,
+            Plan::Mark(mut marked) => {
+                resource.stored_form(&mut marked);
+                self.mark(resource, entry, encode(&mut marked)?).await
+            }
             Plan::Remove => {
                 let write = Write::delete(
                     entry.key.clone(),
@@ -129,14 +133,13 @@ impl Registry {
         }
     }
 
+    /// Stores the object in the form that its deletion has given it.
     async fn mark(
         &self,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
-        mut marked: Value,
+        value: Bytes,
     ) -> std::result::Result<Deleted, WriteError> {
-        resource.stored_form(&mut marked);
-        let value = encode(&mut marked).unwrap_or_else(|_| entry.value.clone());
         if value == entry.value {
             return Ok(Deleted::Pending(Object::stored(resource, entry.clone())));
         }

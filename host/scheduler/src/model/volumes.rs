@@ -136,29 +136,9 @@ impl VolumeNeeds {
         storage: &dyn Storage,
     ) -> Result<(), ClaimError> {
         let name = &asked.name;
-        let Some(claim) = storage.claim(&format!("{}/{name}", pod.namespace)) else {
-            let claim = name.clone();
-            return Err(if asked.ephemeral {
-                ClaimError::NotCreated { claim }
-            } else {
-                ClaimError::NotFound { claim }
-            });
-        };
+        let claim = usable_claim(pod, asked, storage)?;
         let value = claim.value();
-        if claim.is_deleting() {
-            let claim = name.clone();
-            return Err(ClaimError::Deleting { claim });
-        }
-        if asked.ephemeral {
-            check_ephemeral(value, &pod.name, &pod.uid)?;
-        }
         let volume = volume_name(value);
-        if tree::text(value, "status.phase") == "Lost" {
-            return Err(ClaimError::Lost {
-                claim: name.clone(),
-                volume: volume.to_owned(),
-            });
-        }
         if tree::list(value, "spec.accessModes")
             .iter()
             .any(|mode| mode == "ReadWriteOncePod")
@@ -166,11 +146,9 @@ impl VolumeNeeds {
             self.exclusive.push(name.clone());
         }
         if is_fully_bound(value) {
-            self.bound.push(
-                storage
-                    .volume(volume)
-                    .map_or(Reach::Nowhere, |volume| reach(&volume)),
-            );
+            let volume = storage.volume(volume);
+            let reach = volume.map_or(Reach::Nowhere, |volume| reach(&volume));
+            self.bound.push(reach);
             return Ok(());
         }
         let class = storage.class(class_of(value));
@@ -210,6 +188,36 @@ impl VolumeNeeds {
         }
         Ok(choices)
     }
+}
+
+/// The claim, unless its state keeps the pod from every node.
+fn usable_claim(
+    pod: &PodInfo,
+    asked: &PodClaim,
+    storage: &dyn Storage,
+) -> Result<Object, ClaimError> {
+    let name = asked.name.clone();
+    let Some(claim) = storage.claim(&format!("{}/{name}", pod.namespace)) else {
+        return Err(if asked.ephemeral {
+            ClaimError::NotCreated { claim: name }
+        } else {
+            ClaimError::NotFound { claim: name }
+        });
+    };
+    if claim.is_deleting() {
+        return Err(ClaimError::Deleting { claim: name });
+    }
+    let value = claim.value();
+    if asked.ephemeral {
+        check_ephemeral(value, &pod.name, &pod.uid)?;
+    }
+    if tree::text(value, "status.phase") == "Lost" {
+        return Err(ClaimError::Lost {
+            claim: name,
+            volume: volume_name(value).to_owned(),
+        });
+    }
+    Ok(claim)
 }
 
 impl Unbound {

@@ -55,7 +55,7 @@ pub(super) struct Binding {
 pub(super) struct NamespacedRole {
     pub(super) namespace: &'static str,
     pub(super) role: Role,
-    pub(super) subjects: Vec<Subject>,
+    pub(super) subjects: &'static [Subject],
 }
 
 /// Who a binding is for.
@@ -184,8 +184,8 @@ pub(super) fn cluster_role_bindings() -> Vec<Binding> {
 }
 
 /// All roles in namespaces.
-pub(super) fn namespaced_roles() -> Vec<NamespacedRole> {
-    namespaced::all()
+pub(super) fn namespaced_roles() -> &'static [NamespacedRole] {
+    namespaced::ALL
 }
 
 fn bind(name: &'static str, subjects: &[Subject]) -> Binding {

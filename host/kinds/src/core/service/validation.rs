@@ -237,55 +237,51 @@ fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let path = Path::new("spec");
+    keeps_cluster_ip(&mut errors, new, old);
+    keeps_load_balancer(&mut errors, new, old);
+    errors.append(validate(new));
+    errors
+}
+
+/// The primary cluster IP stays, unless the Service is or was a name outside the cluster.
+fn keeps_cluster_ip(errors: &mut ErrorList, new: &Value, old: &Value) {
     let is_external = |service| tree::text(service, "spec.type") == "ExternalName";
-    if !is_external(new) && !is_external(old) {
-        let after = tree::texts(new, "spec.clusterIPs");
-        let before = tree::texts(old, "spec.clusterIPs");
-        let at = path.child("clusterIPs").index(0);
-        match (after.first(), before.first()) {
-            (None, Some(_)) => {
-                errors.push(field::invalid(
-                    &at,
-                    tree::get(new, "spec.clusterIPs"),
-                    "primary clusterIP can not be unset",
-                ));
-            }
-            (Some(after), Some(before)) if after != before => {
-                errors.push(field::invalid(
-                    &at,
-                    tree::get(new, "spec.clusterIPs"),
-                    "may not change once set",
-                ));
-            }
-            _ => {}
-        }
+    if is_external(new) || is_external(old) {
+        return;
+    }
+    let primary = |service| tree::texts(service, "spec.clusterIPs").first().copied();
+    let detail = match (primary(new), primary(old)) {
+        (None, Some(_)) => "primary clusterIP can not be unset",
+        (Some(after), Some(before)) if after != before => "may not change once set",
+        _ => return,
+    };
+    let at = Path::new("spec").child("clusterIPs").index(0);
+    let found = tree::get(new, "spec.clusterIPs");
+    errors.push(field::invalid(&at, found, detail));
+}
+
+/// A load balancer keeps its class, and its port for health checks while it needs one.
+fn keeps_load_balancer(errors: &mut ErrorList, new: &Value, old: &Value) {
+    let is_load_balancer = |service| tree::text(service, "spec.type") == "LoadBalancer";
+    if !is_load_balancer(new) || !is_load_balancer(old) {
+        return;
     }
     let class = "spec.loadBalancerClass";
-    let both = [new, old].map(|service| tree::text(service, "spec.type") == "LoadBalancer");
-    if both == [true, true] && !semantic_eq(tree::get(new, class), tree::get(old, class)) {
+    let found = tree::get(new, class);
+    if !semantic_eq(found, tree::get(old, class)) {
         errors.push(field::invalid(
             &Path::new(class),
-            tree::get(new, class),
+            found,
             "may not change once set",
         ));
     }
-    let needs_health = |service| {
-        tree::text(service, "spec.type") == "LoadBalancer"
-            && tree::text(service, "spec.externalTrafficPolicy") == "Local"
-    };
-    let health =
-        [new, old].map(|service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0));
-    if needs_health(new) && needs_health(old) && health[0] != health[1] {
+    let needs_health = |service| tree::text(service, "spec.externalTrafficPolicy") == "Local";
+    let port = |service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0);
+    if needs_health(new) && needs_health(old) && port(new) != port(old) {
+        let at = Path::new("spec").child("healthCheckNodePort");
         let detail = "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
-        errors.push(field::invalid(
-            &path.child("healthCheckNodePort"),
-            health[0],
-            detail,
-        ));
+        errors.push(field::invalid(&at, port(new), detail));
     }
-    errors.append(validate(new));
-    errors
 }
 
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {

@@ -1,7 +1,8 @@
 //! Validation of endpoint slices.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::names::{self, Checked};
+use k3s_meta::tree;
 use serde_json::Value;
 
 use crate::checks::{self, Check, Unique};
@@ -78,7 +79,7 @@ fn endpoint(errors: &mut ErrorList, endpoint: &Value, kind: &str, path: &Path) {
     for (name, rule) in [
         (
             "nodeName",
-            names::is_dns1123_subdomain as fn(&str) -> Result<(), Vec<String>>,
+            names::is_dns1123_subdomain as fn(&str) -> Checked,
         ),
         ("hostname", names::is_dns1123_label),
         ("zone", names::is_label_value),

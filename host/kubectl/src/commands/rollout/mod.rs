@@ -5,6 +5,7 @@ mod status;
 mod undo;
 
 use clap::{Args, Subcommand};
+use k3s_base::Clock;
 use k3s_meta::tree;
 use serde_json::json;
 
@@ -89,7 +90,8 @@ async fn restart(session: &Session, one: &Named<'_>) -> Result<(), Failure> {
         &["deployments", "daemonsets", "statefulsets"],
         "restarting",
     )?;
-    let now = jiff::Timestamp::now()
+    let now = Clock::system()
+        .now()
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
     let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
