@@ -180,43 +180,71 @@ const CONDITIONS: [&str; 5] = [
     "PodScheduled",
 ];
 
+const TIME: &str = "2026-01-01T00:00:00Z";
+
 /// A pod of a Deployment as it is once it runs.
 fn pod(number: usize, version: usize) -> Value {
-    let time = "2026-01-01T00:00:00Z";
-    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
-    let conditions: Vec<Value> = CONDITIONS.map(condition).to_vec();
+    json!({
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "metadata": metadata(number, version),
+        "spec": spec(),
+        "status": status(),
+    })
+}
+
+fn metadata(number: usize, version: usize) -> Value {
+    json!({
+        "name": name(number), "generateName": "web-6d4cf56db6-", "namespace": "default",
+        "uid": format!("8a5f1e5c-0000-4000-8000-{number:012}"), "resourceVersion": version.to_string(),
+        "creationTimestamp": TIME, "labels": {"app": "web", "pod-template-hash": "6d4cf56db6"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-6d4cf56db6",
+            "uid": "0d9c2b7a-3f3f-4a53-9d35-2a61a4f7a001", "controller": true, "blockOwnerDeletion": true}],
+    })
+}
+
+fn spec() -> Value {
     let token = json!({"name": "kube-api-access-x7x2p", "projected": {"defaultMode": 420, "sources": [
         {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}}]}});
-    json!({"kind": "Pod", "apiVersion": "v1",
-        "metadata": {"name": name(number), "generateName": "web-6d4cf56db6-", "namespace": "default",
-            "uid": format!("8a5f1e5c-0000-4000-8000-{number:012}"), "resourceVersion": version.to_string(),
-            "creationTimestamp": time, "labels": {"app": "web", "pod-template-hash": "6d4cf56db6"},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-6d4cf56db6",
-                "uid": "0d9c2b7a-3f3f-4a53-9d35-2a61a4f7a001", "controller": true, "blockOwnerDeletion": true}]},
-        "spec": {"volumes": [token], "restartPolicy": "Always", "terminationGracePeriodSeconds": 30,
-            "dnsPolicy": "ClusterFirst", "serviceAccountName": "default", "serviceAccount": "default",
-            "nodeName": "node-1", "securityContext": {}, "schedulerName": "default-scheduler", "priority": 0,
-            "enableServiceLinks": true, "preemptionPolicy": "PreemptLowerPriority",
-            "containers": [{"name": "web", "image": "registry.example.com/team/web:1.2.3",
-                "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
-                "env": [{"name": "LOG_LEVEL", "value": "info"}, {"name": "DATABASE_URL", "value": "postgres://db.default.svc:5432/web"}],
-                "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
-                "volumeMounts": [{"name": "kube-api-access-x7x2p", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}],
-                "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTP"}, "timeoutSeconds": 1,
-                    "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
-                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "imagePullPolicy": "IfNotPresent"}],
-            "tolerations": [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
-                {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]},
-        "status": {"phase": "Running", "hostIP": "192.0.2.10", "podIP": "10.42.0.7", "podIPs": [{"ip": "10.42.0.7"}],
-            "startTime": time, "qosClass": "Burstable",
-            "conditions": conditions,
-            "containerStatuses": [{"name": "web", "ready": true, "started": true, "restartCount": 0,
-                "image": "registry.example.com/team/web:1.2.3",
-                "imageID": "registry.example.com/team/web@sha256:4b8ffd6e1c3ec0a0ffb5b9f1e1ab0e5a2b4cdd8fba4c5a54f6ad24b0a7a2d5c1",
-                "containerID": "containerd://1f0d8b6a4c2e9d7b5a3f1e0c9b8a7d6e5f4c3b2a1908f7e6d5c4b3a291807f6e",
-                "state": {"running": {"startedAt": time}}, "lastState": {}}]}})
+    let tolerations = ["not-ready", "unreachable"].map(|state| {
+        let key = format!("node.kubernetes.io/{state}");
+        json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    });
+    json!({
+        "volumes": [token], "restartPolicy": "Always", "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst", "serviceAccountName": "default", "serviceAccount": "default",
+        "nodeName": "node-1", "securityContext": {}, "schedulerName": "default-scheduler", "priority": 0,
+        "enableServiceLinks": true, "preemptionPolicy": "PreemptLowerPriority",
+        "containers": [container()], "tolerations": tolerations,
+    })
+}
+
+fn container() -> Value {
+    json!({
+        "name": "web", "image": "registry.example.com/team/web:1.2.3",
+        "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
+        "env": [{"name": "LOG_LEVEL", "value": "info"}, {"name": "DATABASE_URL", "value": "postgres://db.default.svc:5432/web"}],
+        "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
+        "volumeMounts": [{"name": "kube-api-access-x7x2p", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTP"}, "timeoutSeconds": 1,
+            "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
+        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "imagePullPolicy": "IfNotPresent",
+    })
+}
+
+fn status() -> Value {
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": TIME});
+    json!({
+        "phase": "Running", "hostIP": "192.0.2.10", "podIP": "10.42.0.7", "podIPs": [{"ip": "10.42.0.7"}],
+        "startTime": TIME, "qosClass": "Burstable", "conditions": CONDITIONS.map(condition),
+        "containerStatuses": [{"name": "web", "ready": true, "started": true, "restartCount": 0,
+            "image": "registry.example.com/team/web:1.2.3",
+            "imageID": "registry.example.com/team/web@sha256:4b8ffd6e1c3ec0a0ffb5b9f1e1ab0e5a2b4cdd8fba4c5a54f6ad24b0a7a2d5c1",
+            "containerID": "containerd://1f0d8b6a4c2e9d7b5a3f1e0c9b8a7d6e5f4c3b2a1908f7e6d5c4b3a291807f6e",
+            "state": {"running": {"startedAt": TIME}}, "lastState": {}}],
+    })
 }
 
 fn resident_kib() -> Result<usize> {

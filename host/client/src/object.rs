@@ -17,7 +17,7 @@ use crate::resource::Resource;
 pub type Object = Arc<Obj>;
 
 /// One object of any kind. It keeps the bytes it came as; [`Obj::value`] and [`Obj::typed`] parse
-/// them at the first call and keep the result, so an object that no logic looks into costs its
+/// them at the first call and keep the result, so an object that no logic reads costs its
 /// bytes only.
 #[derive(Debug)]
 pub struct Obj {

@@ -32,7 +32,7 @@ pub async fn run(a: impl Io, b: impl Io, tasks: &Tasks) -> (u64, u64) {
         },
         () = async { stopping.cancelled().await; tokio::time::sleep(STOP_GRACE).await } => {}
     }
-    // A peer that has left already cannot be told.
+    // A peer that has left already cannot be notified.
     let _ = tokio::join!(a_writer.shutdown(), b_writer.shutdown());
     (up, down)
 }

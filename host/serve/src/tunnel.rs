@@ -107,7 +107,7 @@ async fn copy(socket: Socket, io: impl Io, tasks: &Tasks) {
         () = outward => {}
         () = stopping.cancelled() => {}
     }
-    // A peer that has left already cannot be told.
+    // A peer that has left already cannot be notified.
     let (_client, _server) = (sink.close().await, write.shutdown().await);
 }
 

@@ -24,6 +24,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use k3s_base::Clock;
@@ -52,6 +54,15 @@ pub struct Asked {
 }
 
 impl Asked {
+    fn of(head: &Parts) -> Self {
+        let user = head.extensions.get::<AssertedUser>();
+        Self {
+            user: user.map(|it| it.0.name.clone()).unwrap_or_default(),
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+        }
+    }
+
     /// Whether the request changes something.
     #[must_use]
     pub fn is_write(&self) -> bool {
@@ -202,53 +213,43 @@ impl FakeApi {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let asked = Asked {
-            user: head
-                .extensions
-                .get::<AssertedUser>()
-                .map(|user| user.0.name.clone())
-                .unwrap_or_default(),
-            method: head.method.to_string(),
-            path: head.uri.path().to_owned(),
-        };
+        let asked = Asked::of(&head);
         self.asked.lock().push(asked.clone());
-        if let Some(status) = self
-            .failures
-            .lock()
-            .iter_mut()
-            .find_map(|decide| decide(&asked))
-        {
+        if let Some(status) = self.failure(&asked) {
             return answer::status(&status);
         }
-        let bytes = match body.collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) => return answer::status(&Status::bad_request(error.to_string())),
-        };
-        let parsed: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let query = path::query(head.uri.query().unwrap_or(""));
-        if let Some(document) = discovery::document(head.uri.path()) {
+        match body.collect().await {
+            Ok(collected) => self.dispatch(&head, &collected.to_bytes()),
+            Err(error) => answer::status(&Status::bad_request(error.to_string())),
+        }
+    }
+
+    /// The failure that a test wants for this request.
+    fn failure(&self, asked: &Asked) -> Option<Status> {
+        let mut failures = self.failures.lock();
+        failures.iter_mut().find_map(|decide| decide(asked))
+    }
+
+    fn dispatch(&self, head: &Parts, body: &[u8]) -> Response<Body> {
+        let path = head.uri.path();
+        if let Some(document) = discovery::document(path) {
             return answer::json(200, &document);
         }
-        let Some(target) = path::parse(head.uri.path()) else {
-            return answer::status(&path::unknown(head.uri.path()));
+        let Some(target) = path::parse(path) else {
+            return answer::status(&path::unknown(path));
         };
-        if head.method == Method::GET && query.get("watch").is_some_and(|v| v == "true" || v == "1")
-        {
+        let query = path::query(head.uri.query().unwrap_or_default());
+        let watch = query.get("watch").map(String::as_str);
+        if head.method == Method::GET && matches!(watch, Some("true" | "1")) {
             return watch::start(&self.store, &target, &query);
         }
+        let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let result = match head.method {
             Method::GET => read::get(&self.store, &target, &query),
-            Method::POST => write::create(&self.store, &target, parsed),
-            Method::PUT => write::update(&self.store, &target, parsed),
-            Method::PATCH => {
-                let kind = head
-                    .headers
-                    .get(http::header::CONTENT_TYPE)
-                    .and_then(|v| v.to_str().ok())
-                    .unwrap_or("");
-                patch::patch(&self.store, &target, kind, &parsed)
-            }
-            Method::DELETE => write::delete(&self.store, &target, &query, &parsed),
+            Method::POST => write::create(&self.store, &target, body),
+            Method::PUT => write::update(&self.store, &target, body),
+            Method::PATCH => patch::patch(&self.store, &target, content_type(head), &body),
+            Method::DELETE => write::delete(&self.store, &target, &query, &body),
             _ => Err(Box::new(Status::bad_request("method"))),
         };
         match result {
@@ -256,6 +257,11 @@ impl FakeApi {
             Err(status) => answer::status(&status),
         }
     }
+}
+
+fn content_type(head: &Parts) -> &str {
+    let value = head.headers.get(CONTENT_TYPE);
+    value.and_then(|it| it.to_str().ok()).unwrap_or_default()
 }
 
 impl Service<Request<Body>> for FakeApi {

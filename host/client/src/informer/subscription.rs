@@ -59,7 +59,7 @@ struct Pending {
 }
 
 /// What the subscriber knows (`old`) and what is true now (`new`); `unseen` is the last state of an
-/// object that came and went before the subscriber looked.
+/// object that came and went between two reads of the subscriber.
 struct Change {
     old: Option<Object>,
     new: Option<Object>,

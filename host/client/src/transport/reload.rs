@@ -82,7 +82,7 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
-        // Only here: the service that `call` uses must be the one that said it is ready.
+        // Only here: the service that `call` uses must be the one that reported readiness.
         self.refresh();
         self.live.service.poll_ready(cx)
     }
