@@ -9,18 +9,18 @@ use crate::host::ALIAS_PREFIX;
 use crate::model::{DesiredLink, DesiredRoute, Kind};
 
 /// Performs actions for an owner.
-pub(crate) struct Doer<'a> {
+pub(crate) struct Applier<'a> {
     pub(crate) owner: &'a str,
     pub(crate) host: &'a Net,
     pub(crate) pod: Option<&'a Net>,
 }
 
-impl Doer<'_> {
+impl Applier<'_> {
     pub(crate) fn perform(&self, action: &Action) -> Result<(), NetError> {
         match action {
             Action::CreateLink(link) => self.create(link),
             Action::InPod(action) => match self.pod {
-                Some(pod) => Doer {
+                Some(pod) => Applier {
                     owner: self.owner,
                     host: pod,
                     pod: None,

@@ -10,7 +10,7 @@ use k3s_sys::nft::Nft;
 use k3s_wit_bindings::net::k3s::net::net::Plan;
 use parking_lot::Mutex;
 
-use crate::act::Doer;
+use crate::act::Applier;
 use crate::diff::{self, Action};
 use crate::error::PlanError;
 use crate::grants::Grants;
@@ -114,7 +114,7 @@ pub struct NetHost {
     grants: Grants,
     /// Namespaces of the sandboxes that calls are about at present.
     pods: Mutex<HashMap<String, PathBuf>>,
-    /// One change at a time, since every change starts with a look.
+    /// One change at a time, since every change starts with a snapshot.
     turn: Mutex<()>,
 }
 
@@ -135,33 +135,33 @@ impl NetHost {
     /// Makes the plan true. Answers how many changes that took.
     pub fn apply(&self, owner: &str, plan: &Plan) -> Result<u32, PlanError> {
         let _turn = self.turn.lock();
-        let work = self.compare(owner, plan)?;
-        let count = work.actions.len() + work.filter.changes();
-        let doer = Doer {
+        let difference = self.compare(owner, plan)?;
+        let count = difference.actions.len() + difference.filter.changes();
+        let applier = Applier {
             owner,
             host: &self.net,
-            pod: work.pod.as_ref(),
+            pod: difference.pod.as_ref(),
         };
-        for action in &work.actions {
+        for action in &difference.actions {
             tracing::debug!(owner, %action, "network");
-            doer.perform(action).map_err(|source| PlanError::Net {
+            applier.perform(action).map_err(|source| PlanError::Net {
                 what: action.to_string(),
                 source,
             })?;
         }
-        work.filter.commit(&*self.nft)?;
+        difference.filter.commit(&*self.nft)?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     /// What [`NetHost::apply`] would change.
     pub fn differences(&self, owner: &str, plan: &Plan) -> Result<Vec<String>, PlanError> {
         let _turn = self.turn.lock();
-        let work = self.compare(owner, plan)?;
-        Ok(work
+        let difference = self.compare(owner, plan)?;
+        Ok(difference
             .actions
             .iter()
             .map(ToString::to_string)
-            .chain(work.filter.describe())
+            .chain(difference.filter.describe())
             .collect())
     }
 
@@ -212,21 +212,21 @@ impl NetHost {
         found.map_err(read_failed)
     }
 
-    fn compare(&self, owner: &str, plan: &Plan) -> Result<Work, PlanError> {
+    fn compare(&self, owner: &str, plan: &Plan) -> Result<Difference, PlanError> {
         let desired = Desired::read(owner, plan, &self.grants)?;
-        let snapshot = Snapshot::take(&self.net, owner).map_err(read_failed)?;
+        let snapshot = Snapshot::read(&self.net, owner).map_err(read_failed)?;
         let pod = match desired.pod_end() {
             Some(_) => Some(self.pod(owner)?),
             None => None,
         };
         let inside = pod
             .as_ref()
-            .map(|net| Snapshot::take(net, owner))
+            .map(|net| Snapshot::read(net, owner))
             .transpose()
             .map_err(read_failed)?;
         let actions = diff::diff(owner, &desired, &snapshot, inside.as_ref())?;
         let filter = tables::diff(&*self.nft, owner, &desired)?;
-        Ok(Work {
+        Ok(Difference {
             actions,
             filter,
             pod,
@@ -241,10 +241,10 @@ impl NetHost {
     }
 }
 
-/// Everything between what is and what should be.
-struct Work {
+/// The difference between the node and a plan.
+struct Difference {
     actions: Vec<Action>,
-    filter: tables::Work,
+    filter: tables::Difference,
     pod: Option<Net>,
 }
 

@@ -22,7 +22,7 @@ const INTERFACE: &str = "eth0";
 pub struct Ipam {
     /// `/var/lib/cni/networks`
     root: PathBuf,
-    /// One change at a time: looking and taking must not be apart.
+    /// One change at a time: nobody may lease between a search and its lease.
     turn: Mutex<()>,
 }
 
@@ -54,7 +54,7 @@ impl Ipam {
                 return Ok(*address);
             }
             // The node's range has changed since.
-            tracing::info!(%address, owner = %lease, "lease outside the range is given up");
+            tracing::info!(%address, owner = %lease, "releasing a lease outside the range");
             remove(&folder, *address)?;
         }
         let last = fs::read_to_string(folder.join(LAST_RESERVED))
@@ -62,7 +62,7 @@ impl Ipam {
             .and_then(|text| text.trim().parse().ok());
         let address = next_free(subnet, gateway, last, |a| leases.contains_key(&a))
             .ok_or(IpamError::Exhausted(subnet))?;
-        take(&folder, address, owner)?;
+        write_lease(&folder, address, owner)?;
         Ok(address)
     }
 
@@ -155,7 +155,7 @@ fn next_free(
 }
 
 /// Writes the lease. A crash between the two files only makes the next search begin earlier.
-fn take(folder: &Path, address: Ipv4Addr, owner: &str) -> Result<(), IpamError> {
+fn write_lease(folder: &Path, address: Ipv4Addr, owner: &str) -> Result<(), IpamError> {
     let path = folder.join(address.to_string());
     let write = || -> io::Result<()> {
         fs::File::create_new(&path)?.write_all(format!("{owner}\r\n{INTERFACE}").as_bytes())?;

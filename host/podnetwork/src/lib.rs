@@ -3,7 +3,7 @@
 //! [`NodeNetwork`] is the `net` capability: `model` reads a guest's plan and refuses what is not
 //! granted, `snapshot` reads the kernel, `diff` decides what to do, purely, and `act` does it; `tables`
 //! is the same for the packet filter. [`Ipam`] is the `ipam` capability: leases on disk.
-//! [`follow_nodes`] tells the plugin of the cluster's nodes. [`Rehearsal`] and [`FakeNode`] are the
+//! [`follow_nodes`] passes the cluster's nodes to the plugin. [`Rehearsal`] and [`FakeNode`] are the
 //! same network for a plugin that does not serve yet, and for one that is only checked.
 //!
 //! Ownership is written into the kernel's objects (link aliases, comments of tables and elements, a

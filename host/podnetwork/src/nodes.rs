@@ -1,5 +1,5 @@
-//! Follows the cluster's nodes and tells the plugin, and writes down what the plugin answers about this
-//! one: annotations of its Node object, and `subnet.env` for software that reads it.
+//! Follows the cluster's nodes, passes them to the plugin, and writes what the plugin answers about this
+//! node: annotations of its Node object, and `subnet.env` for software that reads it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,8 +11,9 @@ use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, Informers, Obj, Patch, Subscription, resources};
 use k3s_lifecycle::{Tasks, sleep_opt};
+use k3s_meta::object::annotations;
+use k3s_meta::tree;
 use k3s_sys::net::{Change, Observer};
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::SyncError;
@@ -60,7 +61,7 @@ pub trait NodeSync: Send + Sync + 'static {
 
 /// What following needs.
 pub struct FollowNodes {
-    /// The plugin to tell.
+    /// The plugin.
     pub network: Arc<dyn NodeSync>,
     /// With the node's identity.
     pub client: Client,
@@ -208,67 +209,30 @@ async fn network_changed(observer: Option<&mut Observer>) {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeObject {
-    metadata: Metadata,
-    spec: Spec,
-    status: NodeStatus,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Metadata {
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Spec {
-    #[serde(rename = "podCIDR")]
-    pod_cidr: String,
-    #[serde(rename = "podCIDRs")]
-    pod_cidrs: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct NodeStatus {
-    addresses: Vec<Address>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Address {
-    #[serde(rename = "type")]
-    address_type: String,
-    address: String,
-}
-
+/// What a pod network uses of a Node object; none of one that cannot be read.
 fn read(object: &Obj) -> Option<Node> {
-    let result = object.decode::<NodeObject>();
-    if let Err(error) = &result {
-        tracing::warn!(node = object.name(), %error, "left out, since it cannot be read");
+    let view = object.typed::<k3s_objects::Node>();
+    if let Err(error) = &view {
+        let (node, error) = (object.name(), chain(error));
+        tracing::warn!(node, error, "a Node cannot be read");
     }
-    let node = result.ok()?;
-    let mut pod_cidrs = node.spec.pod_cidrs;
-    if pod_cidrs.is_empty() && !node.spec.pod_cidr.is_empty() {
-        pod_cidrs.push(node.spec.pod_cidr);
+    let value = object.value();
+    let mut pod_cidrs = tree::texts(value, "spec.podCIDRs");
+    if pod_cidrs.is_empty() {
+        let only = tree::text(value, "spec.podCIDR");
+        pod_cidrs.extend(Some(only).filter(|cidr| !cidr.is_empty()));
     }
-    let internal = node
-        .status
-        .addresses
-        .into_iter()
-        .filter(|a| a.address_type == "InternalIP");
-    let flannel = node
-        .metadata
-        .annotations
+    let flannel = annotations(value)
         .into_iter()
         .filter(|(key, _)| key.starts_with("flannel."));
     Some(Node {
         name: object.name().to_owned(),
-        internal_ips: internal.map(|a| a.address).collect(),
-        pod_cidrs,
+        internal_ips: view
+            .ok()?
+            .addresses("InternalIP")
+            .map(str::to_owned)
+            .collect(),
+        pod_cidrs: pod_cidrs.into_iter().map(str::to_owned).collect(),
         annotations: flannel.collect(),
     })
 }

@@ -1,4 +1,4 @@
-//! What a namespace looks like at the moment.
+//! The present state of a network namespace.
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Looks.
-    pub(crate) fn take(net: &Net, owner: &str) -> Result<Self, NetError> {
+    /// Reads the state.
+    pub(crate) fn read(net: &Net, owner: &str) -> Result<Self, NetError> {
         let links = net.links()?;
         let alias = format!("{ALIAS_PREFIX}{owner}");
         let mut neighbours = Vec::new();

@@ -22,12 +22,12 @@ const PREFIX: &str = "k3s-cni-";
 
 /// One transaction, and what it does in words.
 #[derive(Debug, Default)]
-pub(crate) struct Work {
+pub(crate) struct Difference {
     batch: Batch,
     words: Vec<String>,
 }
 
-impl Work {
+impl Difference {
     pub(crate) fn changes(&self) -> usize {
         self.words.len()
     }
@@ -81,14 +81,14 @@ pub(crate) fn cleanup(nft: &dyn Nft) -> Result<usize, NftError> {
 }
 
 /// What has to change for this owner.
-pub(crate) fn diff(nft: &dyn Nft, owner: &str, desired: &Desired) -> Result<Work, PlanError> {
+pub(crate) fn diff(nft: &dyn Nft, owner: &str, desired: &Desired) -> Result<Difference, PlanError> {
     let present = present(nft)?;
-    let mut work = Work::default();
+    let mut difference = Difference::default();
     if owner == NODE_OWNER {
-        tables(&mut work, &present, &desired.tables)?;
+        tables(&mut difference, &present, &desired.tables)?;
     }
-    elements(&mut work, &present, owner, desired)?;
-    Ok(work)
+    elements(&mut difference, &present, owner, desired)?;
+    Ok(difference)
 }
 
 fn id(name: &str) -> Result<TableId, PlanError> {
@@ -103,19 +103,23 @@ fn id(name: &str) -> Result<TableId, PlanError> {
     Ok(TableId::new(Family::Ipv4, &format!("{PREFIX}{name}"))?)
 }
 
-fn tables(work: &mut Work, present: &Present, wanted: &[wit::Table]) -> Result<(), PlanError> {
+fn tables(
+    difference: &mut Difference,
+    present: &Present,
+    wanted: &[wit::Table],
+) -> Result<(), PlanError> {
     for table in wanted {
         let (id, comment) = (id(&table.name)?, comment(table));
         let found = present.get(&id);
         if found.is_some_and(|(c, _)| c.as_deref() == Some(&comment)) {
             continue;
         }
-        work.words.push(format!("write table {id}"));
-        write(&mut work.batch, &id, &comment, table);
+        difference.words.push(format!("write table {id}"));
+        write(&mut difference.batch, &id, &comment, table);
         // Elements are pods'; they outlive the rules.
         for (set, elements) in found.into_iter().flat_map(|(_, sets)| sets) {
             if table.sets.iter().any(|s| s.name == *set) {
-                work.batch.add_elements(&id, set, elements.clone());
+                difference.batch.add_elements(&id, set, elements.clone());
             }
         }
     }
@@ -124,8 +128,8 @@ fn tables(work: &mut Work, present: &Present, wanted: &[wit::Table]) -> Result<(
         .map(|t| id(&t.name))
         .collect::<Result<_, _>>()?;
     for gone in present.keys().filter(|id| !names.contains(id)) {
-        work.words.push(format!("delete table {gone}"));
-        work.batch.delete_table(gone);
+        difference.words.push(format!("delete table {gone}"));
+        difference.batch.delete_table(gone);
     }
     Ok(())
 }
@@ -138,7 +142,7 @@ fn comment(table: &wit::Table) -> String {
 }
 
 fn elements(
-    work: &mut Work,
+    difference: &mut Difference,
     present: &Present,
     owner: &str,
     desired: &Desired,
@@ -175,17 +179,17 @@ fn elements(
         for (set, found) in sets {
             let key = (id.clone(), set.clone());
             let new = wanted.remove(&key).unwrap_or_default();
-            one_set(work, &key, owner, found, new)?;
+            one_set(difference, &key, owner, found, new)?;
         }
     }
     for ((id, set), new) in wanted {
-        add(work, &id, &set, new);
+        add(difference, &id, &set, new);
     }
     Ok(())
 }
 
 fn one_set(
-    work: &mut Work,
+    difference: &mut Difference,
     (id, set): &(TableId, String),
     owner: &str,
     found: &[Element],
@@ -208,23 +212,25 @@ fn one_set(
         .cloned()
         .collect();
     if !gone.is_empty() {
-        work.words
+        difference
+            .words
             .push(format!("delete {} entries of {id} {set}", gone.len()));
-        work.batch.delete_elements(id, set, gone);
+        difference.batch.delete_elements(id, set, gone);
     }
     let missing = new
         .into_iter()
         .filter(|n| !found.iter().any(|e| same(n, e)))
         .collect();
-    add(work, id, set, missing);
+    add(difference, id, set, missing);
     Ok(())
 }
 
-fn add(work: &mut Work, id: &TableId, set: &str, elements: Vec<Element>) {
+fn add(difference: &mut Difference, id: &TableId, set: &str, elements: Vec<Element>) {
     if !elements.is_empty() {
-        work.words
+        difference
+            .words
             .push(format!("add {} entries to {id} {set}", elements.len()));
-        work.batch.add_elements(id, set, elements);
+        difference.batch.add_elements(id, set, elements);
     }
 }
 
