@@ -15,7 +15,7 @@ const PORTS_ERROR: &str = "LoadBalancerPortsError";
 /// The reason of a problem that is that condition too.
 const PORT_CONFLICT: &str = "PortConflict";
 
-/// One write. They are done in order, and the Service is looked at again after each.
+/// One write. Writes are done in order, and the Service is read again after each.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     /// The list of finalizers.

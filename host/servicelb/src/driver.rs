@@ -1,4 +1,5 @@
-//! Follows the cluster, asks the balancer and tells the nodes; a controller beside it writes to the API.
+//! Follows the cluster, asks the balancer and sets the nodes' forwards; a controller beside it writes to
+//! the API.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -248,7 +249,7 @@ impl Planner {
         }
     }
 
-    /// Tells the nodes first, then the writers.
+    /// Sets the nodes' forwards first, then wakes the writers.
     fn apply(&self, mut assignment: Assignment) {
         let service = assignment.service.clone();
         let object = self.services.get(&service);

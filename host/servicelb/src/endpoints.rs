@@ -1,29 +1,10 @@
 //! What the driver reads of EndpointSlices: the Service they belong to and the nodes with a ready
 //! endpoint.
 
+use k3s_base::error::chain;
 use k3s_client::Obj;
-use serde::Deserialize;
-
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Slice {
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Endpoint {
-    node_name: Option<String>,
-    conditions: Conditions,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Conditions {
-    ready: Option<bool>,
-}
+use k3s_objects::EndpointSlice;
+use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 
 /// The Service's key, `namespace/name`; none for a slice without the label.
 pub(crate) fn service_of(slice: &Obj) -> Option<String> {
@@ -31,15 +12,16 @@ pub(crate) fn service_of(slice: &Obj) -> Option<String> {
     Some(format!("{}/{name}", slice.namespace()))
 }
 
-/// Nodes with a ready endpoint; an absent condition means ready.
+/// Nodes with a ready endpoint. A slice that cannot be read adds none.
 pub(crate) fn ready_nodes(slice: &Obj) -> Vec<String> {
-    let read = slice.decode::<Slice>();
-    if let Err(error) = &read {
-        tracing::warn!(object = %slice.key(), %error, "left out, since it cannot be read");
+    let view = slice.typed::<EndpointSlice>();
+    if let Err(error) = &view {
+        let (object, error) = (slice.key(), chain(error));
+        tracing::warn!(%object, error, "an EndpointSlice cannot be read");
     }
-    let endpoints = read.unwrap_or_default().endpoints.into_iter();
+    let endpoints = view.iter().flat_map(|slice| &slice.endpoints);
     endpoints
-        .filter(|e| e.conditions.ready.unwrap_or(true))
-        .filter_map(|e| e.node_name)
+        .filter(|endpoint| endpoint.conditions.is_ready())
+        .filter_map(|endpoint| endpoint.node_name.clone())
         .collect()
 }

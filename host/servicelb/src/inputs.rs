@@ -35,10 +35,10 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Adds changes, and answers with those that a balancer has to be told: not the deletion of an
-    /// object that it was never given, nor endpoints that are the same or of no Service.
+    /// Adds changes, and returns those that are news to a balancer: not the deletion of an object that it
+    /// was never given, nor endpoints that are the same or of no Service.
     pub fn apply(&mut self, changes: Changes) -> Changes {
-        let mut told = Changes::default();
+        let mut news = Changes::default();
         for (key, object) in changes.services {
             let is_news = match object.clone() {
                 Some(object) => {
@@ -50,7 +50,7 @@ impl Inputs {
                     self.services.remove(&key).is_some()
                 }
             };
-            told.services.extend(is_news.then_some((key, object)));
+            news.services.extend(is_news.then_some((key, object)));
         }
         for (name, object) in changes.nodes {
             let is_news = match object.clone() {
@@ -60,15 +60,15 @@ impl Inputs {
                 }
                 None => self.nodes.remove(&name).is_some(),
             };
-            told.nodes.extend(is_news.then_some((name, object)));
+            news.nodes.extend(is_news.then_some((name, object)));
         }
         for (key, nodes) in changes.ready {
             if self.services.contains_key(&key) && self.ready.get(&key) != Some(&nodes) {
                 self.ready.insert(key.clone(), nodes.clone());
-                told.ready.push((key, nodes));
+                news.ready.push((key, nodes));
             }
         }
-        told
+        news
     }
 
     /// Everything, as changes for a balancer that knows nothing.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn only_news_is_told() {
+    fn only_news_is_returned() {
         let mut inputs = Inputs::default();
         assert!(inputs.apply(of_service(None)).is_empty(), "never given");
         assert!(inputs.apply(of_endpoints("a")).is_empty(), "of no Service");

@@ -2,7 +2,7 @@
 //! show.
 //!
 //! A [`Balancer`] (a component in its adapter) assigns Services to nodes. [`serve`] follows Services,
-//! nodes and EndpointSlices, passes what changed to the balancer, tells the nodes what they answer for
+//! nodes and EndpointSlices, passes what changed to the balancer, sets what nodes answer for
 //! ([`NodeForwards`]), and writes statuses, the cleanup finalizer and Events through the API.
 //! [`release`] is for clusters without a load balancer: it takes back what an earlier one wrote.
 //!

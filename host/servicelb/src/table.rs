@@ -21,7 +21,7 @@ struct Rows {
 }
 
 impl Table {
-    /// Stores an assignment. From here on writers act on it, so nodes are told before.
+    /// Stores an assignment. From here on writers act on it, so the nodes' forwards are set before.
     pub(crate) fn set(&self, assignment: Assignment) {
         self.rows
             .write()
@@ -29,7 +29,7 @@ impl Table {
             .insert(assignment.service.clone(), Arc::new(assignment));
     }
 
-    /// Forgets a Service; as with [`Table::set`], nodes are told before.
+    /// Forgets a Service; as with [`Table::set`], the nodes' forwards are set before.
     pub(crate) fn remove(&self, service: &str) {
         self.rows.write().by_service.remove(service);
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::decide::Step;
 
-/// Performs one write. The Service must not have changed since it was looked at.
+/// Performs one write. The Service must not have changed since it was read.
 pub(crate) async fn write(
     client: &Client,
     service: &Object,
