@@ -172,8 +172,8 @@ impl Reconciler for SettingsController {
                 Err(Error::other(chain(&error)))
             }
             Err(error) => {
-                tracing::warn!(%error, "storage settings refused");
-                let key = &self.key;
+                let (key, error) = (&self.key, chain(&error));
+                tracing::warn!(error, "the provisioner refuses the storage settings");
                 let message =
                     format!("{key} is refused, the settings before stay in force: {error}");
                 self.recorder.warning(&*map, "ConfigRefused", message);
@@ -248,7 +248,7 @@ impl StorageController {
             }
             Err(error) if error.is_already_exists() => Ok(Outcome::Done),
             Err(error) => {
-                let message = format!("Error saving volume {name}: {error}");
+                let message = format!("Error saving volume {name}: {}", error.chain());
                 self.recorder
                     .warning(&**claim, "ProvisioningFailed", message);
                 Err(error.into())

@@ -122,7 +122,7 @@ pub(crate) fn volume(claim: &Obj, class: &Obj, made: &Volume, provisioner: &str)
     })
 }
 
-/// A volume that `provisioner` made on this node, as it is told of it.
+/// A volume that `provisioner` made on this node, in the provisioner's terms.
 pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Existing> {
     let value = volume.value();
     if annotation(value, names::PROVISIONED_BY) != Some(provisioner) {
