@@ -1,4 +1,4 @@
-//! What a node needs: the bridge, the overlay, settings and tables; and what it tells the others.
+//! What a node needs: the bridge, the overlay, settings and tables; and what it publishes for the others.
 
 use std::net::Ipv4Addr;
 
@@ -105,7 +105,7 @@ fn bridge(local: &Local) -> Link {
     }
 }
 
-/// What to tell the cluster and other software on the node.
+/// What to publish for the cluster and for other software on the node.
 pub(crate) fn outcome(config: &Config, local: &Local, this: &Node, uplink: &Uplink) -> Outcome {
     let annotations = [
         (

@@ -139,7 +139,7 @@ struct VxlanPeer {
     vtep_mac: String,
 }
 
-/// Another node, once it has said how to reach it.
+/// Another node, once its annotations say how to reach it.
 fn vxlan_peer(config: &Config, node: &Node) -> Option<VxlanPeer> {
     let data: VxlanData = serde_json::from_str(annotation(node, BACKEND_DATA)?).ok()?;
     let same = annotation(node, BACKEND_TYPE) == Some("vxlan") && data.vni == config.vni;

@@ -1,7 +1,7 @@
 //! Kine's table in MySQL and MariaDB, and every statement that touches it (kine
 //! `pkg/drivers/mysql/mysql.go`).
 //!
-//! What the columns mean is said in the SQLite plugin's dialect. Names are bytes, where kine has ASCII
+//! The SQLite plugin's dialect documents the columns. Names are bytes, where kine has ASCII
 //! text in a collation that takes upper and lower case for the same and ignores trailing blanks; kine
 //! itself does not mind. Sums of signed and unsigned numbers would be decimals, hence the casts.
 

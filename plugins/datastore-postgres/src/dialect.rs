@@ -1,6 +1,6 @@
 //! Kine's table in PostgreSQL, and every statement that touches it (kine `pkg/drivers/pgsql/pgsql.go`).
 //!
-//! What the columns mean is said in the SQLite plugin's dialect. Names have collation "C": keys are
+//! The SQLite plugin's dialect documents the columns. Names have collation "C": keys are
 //! ordered by bytes.
 
 use k3s_datastore_kine::{Dialect, Insert, Parameters};

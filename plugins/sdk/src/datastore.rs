@@ -294,8 +294,8 @@ impl<P> Bound<P> {
 }
 
 impl Error {
-    /// The failure to commit an append: nothing was written after `busy`, and otherwise only the next
-    /// [`Datastore::open`] can tell.
+    /// The failure to commit an append: after `busy` nothing was written; otherwise the outcome shows only
+    /// at the next [`Datastore::open`].
     #[must_use]
     pub fn of_commit(error: sql::Error) -> Self {
         match error {
