@@ -1,6 +1,7 @@
 //! Builds plugin crates for WebAssembly with a cargo of its own. Shared by the build script and by
 //! tests that need guests, so it knows nothing of either.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,44 +16,53 @@ const PROFILE: &[(&str, &str)] = &[
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Why a guest was not built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GuestError {
+    /// The cargo of its own did not run.
+    #[error("cannot start cargo")]
+    Cargo(#[source] io::Error),
+    /// Cargo's own words.
+    #[error("cannot build {package} for {TARGET}:\n{stderr}")]
+    Build { package: String, stderr: String },
+    /// The machine lacks the target's standard library.
+    #[error(
+        "cannot build {package} for {TARGET}, which is not installed: rustup target add {TARGET}"
+    )]
+    NoTarget { package: String },
+}
+
 /// Builds `package` of the workspace that `manifest` belongs to and returns its core module.
-pub(crate) fn build(manifest: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(
+    manifest: &Path,
+    package: &str,
+    target_dir: &Path,
+) -> Result<PathBuf, GuestError> {
+    let output = command(manifest, package, target_dir)
+        .output()
+        .map_err(GuestError::Cargo)?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let package = package.to_owned();
+        return Err(if stderr.contains("can't find crate for") {
+            GuestError::NoTarget { package }
+        } else {
+            GuestError::Build { package, stderr }
+        });
+    }
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Ok(target_dir.join(TARGET).join("release").join(file))
+}
+
+fn command(manifest: &Path, package: &str, target_dir: &Path) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     clear_environment(&mut command);
     command.envs(PROFILE.iter().copied());
-    command.args([
-        "build",
-        "--release",
-        "--lib",
-        "--target",
-        TARGET,
-        "--package",
-        package,
-    ]);
+    command.args(["build", "--release", "--lib", "--target", TARGET]);
+    command.args(["--package", package, "--manifest-path"]);
+    command.arg(manifest).arg("--target-dir").arg(target_dir);
     command
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(target_dir);
-    let output = command
-        .output()
-        .map_err(|error| format!("cargo did not start: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let hint = if said.contains("can't find crate for") {
-            format!("\n(is the target installed? rustup target add {TARGET})")
-        } else {
-            String::new()
-        };
-        return Err(format!(
-            "building {package} for {TARGET} failed:\n{said}{hint}"
-        ));
-    }
-    Ok(target_dir
-        .join(TARGET)
-        .join("release")
-        .join(format!("{}.wasm", package.replace('-', "_"))))
 }
 
 /// The outer cargo's settings are for the outer build: its wrappers (clippy), flags and target would

@@ -5,8 +5,12 @@ use k3s_plugin_host::{Digest, Source};
 /// A bundled component.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
-    /// Its folder in `plugins/`; see [`short_name`].
+    /// Its kind, as in `--plugin KIND=NAME`.
+    pub kind: &'static str,
+    /// Its name there: `sqlite`.
     pub name: &'static str,
+    /// Its folder in `plugins/`, which names it in status objects, messages and metrics.
+    pub folder: &'static str,
     /// Its version.
     pub version: &'static str,
     /// The component.
@@ -15,6 +19,7 @@ pub struct Bundled {
     pub compiled: &'static [u8],
 }
 
+// `BUNDLED`, a slice of all of them.
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 impl Bundled {
@@ -28,7 +33,7 @@ impl Bundled {
     #[must_use]
     pub fn source(&self) -> Source<'static> {
         Source {
-            name: self.name,
+            name: self.folder,
             bytes: self.bytes,
             digest: None,
             compiled: Some(self.compiled),
@@ -36,44 +41,15 @@ impl Bundled {
     }
 }
 
-/// Folders of `plugins/` begin with these words.
-const PREFIXES: &[(&str, &str)] = &[
-    ("datastore-", "datastore"),
-    ("cni-", "cni"),
-    ("ingress-", "ingress"),
-    ("lb-", "load-balancer"),
-    ("storage-", "storage"),
-];
-
-fn split(bundled: &Bundled) -> (&'static str, &'static str) {
-    let found = PREFIXES
-        .iter()
-        .find_map(|(prefix, kind)| Some((*kind, bundled.name.strip_prefix(prefix)?)));
-    found.unwrap_or(("", bundled.name))
-}
-
-/// The kind of a bundled plugin, as in `--plugin KIND=NAME`.
-#[must_use]
-pub fn kind_of(bundled: &Bundled) -> &'static str {
-    split(bundled).0
-}
-
-/// Its name there: `sqlite`.
-#[must_use]
-pub fn short_name(bundled: &Bundled) -> &'static str {
-    split(bundled).1
-}
-
 /// All of them.
 #[must_use]
-pub fn all() -> Vec<Bundled> {
-    vec![
-        DATASTORE_SQLITE,
-        DATASTORE_POSTGRES,
-        DATASTORE_MYSQL,
-        CNI_FLANNEL,
-        INGRESS_TRAEFIK,
-        LB_KLIPPER,
-        STORAGE_LOCAL_PATH,
-    ]
+pub fn all() -> &'static [Bundled] {
+    BUNDLED
+}
+
+/// The one that `--plugin KIND=NAME` chooses.
+#[must_use]
+pub fn find(kind: &str, name: &str) -> Option<&'static Bundled> {
+    let is_wanted = |bundled: &&Bundled| bundled.kind == kind && bundled.name == name;
+    BUNDLED.iter().find(is_wanted)
 }

@@ -1,19 +1,6 @@
-//! From the contracts' common vocabulary of objects to the engine's.
+//! What adapters make of a plugin's answer about the objects it was given.
 
-use k3s_battery::feed::Interest;
 use k3s_wit_bindings::feed::exports::k3s::common::feed as wit;
-
-pub(crate) fn interest(from: &wit::Interest) -> Interest {
-    Interest {
-        group: from.group.clone(),
-        version: from.version.clone(),
-        plural: from.plural.clone(),
-        kind: from.kind.clone(),
-        namespaced: from.namespaced,
-        optional: from.optional,
-        fields: from.fields.clone(),
-    }
-}
 
 /// An object that the plugin cannot read is logged; the others of the call were accepted. Any other error
 /// leaves the instance unusable, since what it holds is unknown.

@@ -1,7 +1,7 @@
 //! Ports implemented by plugins: one module per kind, and the plugins that come with the executable.
 //!
 //! An adapter takes a component (the bundled one or the operator's), gives it exactly the
-//! capabilities of its kind, and makes it look like the port its consumer defines.
+//! capabilities of its kind, and implements with it the port that its consumer defines.
 #![cfg_attr(
     test,
     allow(

@@ -59,7 +59,7 @@ fn host() -> (Host, tempfile::TempDir) {
 async fn is_shown_from_adoption_on(
     battery: &dyn Replaceable,
     host: &Host,
-    plugin: Bundled,
+    plugin: &Bundled,
     config: &Value,
 ) {
     let shown = Shown::watch(host);
@@ -89,7 +89,7 @@ async fn is_shown_from_adoption_on(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_network_is_shown_from_adoption_on() {
     let (host, folder) = host();
-    let plugin = bundled::CNI_FLANNEL;
+    let plugin = bundled::find("cni", "flannel").unwrap();
     let config = json!({"network": "10.42.0.0/16"});
     let grants = Grants::for_networks(vec!["10.42.0.0/16".parse().unwrap()]);
     let options = CniOptions {
@@ -105,7 +105,7 @@ async fn a_pod_network_is_shown_from_adoption_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingress_controller_is_shown_from_adoption_on() {
     let (host, _folder) = host();
-    let plugin = bundled::INGRESS_TRAEFIK;
+    let plugin = bundled::find("ingress", "traefik").unwrap();
     let options = IngressOptions {
         config: Vec::new(),
         environment: Environment::system(),
@@ -117,7 +117,7 @@ async fn an_ingress_controller_is_shown_from_adoption_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_balancer_is_shown_from_adoption_on() {
     let (host, _folder) = host();
-    let plugin = bundled::LB_KLIPPER;
+    let plugin = bundled::find("load-balancer", "klipper").unwrap();
     let options = LoadBalancerOptions {
         config: Vec::new(),
         environment: Environment::system(),
@@ -129,7 +129,7 @@ async fn a_load_balancer_is_shown_from_adoption_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_provisioner_is_shown_from_adoption_on() {
     let (host, folder) = host();
-    let plugin = bundled::STORAGE_LOCAL_PATH;
+    let plugin = bundled::find("storage", "local-path").unwrap();
     let root = folder.path().join("storage");
     let paths = json!([{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [root]}]);
     let config = json!({"nodePathMap": paths});

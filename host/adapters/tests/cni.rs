@@ -134,7 +134,12 @@ impl Lab {
                 random: Random::seeded(1),
             },
         };
-        open_cni(&host, bundled::CNI_FLANNEL.source(), options).unwrap()
+        open_cni(
+            &host,
+            bundled::find("cni", "flannel").unwrap().source(),
+            options,
+        )
+        .unwrap()
     }
 
     async fn synced(&self) -> CniNetwork {
@@ -571,7 +576,12 @@ impl<'a> SecondNode<'a> {
             let host = Host::new(HostOptions::default()).unwrap();
             (
                 Some(runtime),
-                open_cni(&host, bundled::CNI_FLANNEL.source(), options).unwrap(),
+                open_cni(
+                    &host,
+                    bundled::find("cni", "flannel").unwrap().source(),
+                    options,
+                )
+                .unwrap(),
             )
         };
         let (runtime, network) = lab.outside.run(start);

@@ -138,7 +138,7 @@ async fn answers(to: SocketAddr, path: &str, part: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_component_is_replaced_under_load_without_a_failed_request() {
     let host = Host::new(HostOptions::default()).unwrap();
-    let component = bundled::INGRESS_TRAEFIK;
+    let component = bundled::find("ingress", "traefik").unwrap();
     let compiler = Arc::new(open_ingress(&host, component.source(), options("")).unwrap());
     let (api, tasks) = (FakeApi::new(Clock::system()), Tasks::root("lab"));
     service(&api, "web", server("from web").await);
@@ -187,7 +187,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
         );
     }
     // What cannot do the work never takes over.
-    let datastore = bundled::DATASTORE_SQLITE;
+    let datastore = bundled::find("datastore", "sqlite").unwrap();
     let refused = compiler
         .swap(&host, datastore.source(), Vec::new())
         .await

@@ -77,8 +77,12 @@ impl Lab {
     fn start(config: &Value) -> Self {
         let api = FakeApi::new(Clock::system());
         let host = Host::new(HostOptions::default()).unwrap();
-        let balancer =
-            open_load_balancer(&host, bundled::LB_KLIPPER.source(), options(config)).unwrap();
+        let balancer = open_load_balancer(
+            &host,
+            bundled::find("load-balancer", "klipper").unwrap().source(),
+            options(config),
+        )
+        .unwrap();
         let lab = Self {
             api,
             told: Told::default(),
@@ -332,7 +336,7 @@ async fn another_component_takes_over_with_everything_known() {
         .balancer
         .swap(
             &lab.host,
-            bundled::LB_KLIPPER.source(),
+            bundled::find("load-balancer", "klipper").unwrap().source(),
             json!({"odd": 1}).to_string().into_bytes(),
         )
         .await;
@@ -343,7 +347,7 @@ async fn another_component_takes_over_with_everything_known() {
     lab.balancer
         .swap(
             &lab.host,
-            bundled::LB_KLIPPER.source(),
+            bundled::find("load-balancer", "klipper").unwrap().source(),
             reserved.to_string().into_bytes(),
         )
         .await

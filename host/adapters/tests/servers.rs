@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{host, on, on_server};
 use k3s_adapters::datastore::{OpenError, WasmBackend};
+use k3s_base::error::chain;
 use k3s_config::datastore::{Endpoint, TlsFiles};
 use k3s_harness::{Database, DatabaseKind, PASSWORD};
 use k3s_lifecycle::Tasks;
@@ -143,7 +144,7 @@ async fn who_is_not_let_in_is_told_why() {
             let Err(error) = on_server(&server.host, &endpoint).await else {
                 panic!("it must be refused")
             };
-            let text = error.to_string();
+            let text = chain(&error);
             assert!(said.iter().any(|s| text.contains(s)), "{text}");
             assert!(
                 !text.contains("hunter2") && !text.contains(PASSWORD),
@@ -249,9 +250,10 @@ async fn tls_is_checked_as_far_as_was_asked() {
         let Err(error) = on(&host, with_ca(&other)).await else {
             panic!("another authority is refused")
         };
+        let text = chain(&error);
         assert!(
-            error.to_string().contains("TLS") && error.to_string().contains("certificate"),
-            "{error}"
+            text.contains("TLS") && text.contains("certificate"),
+            "{text}"
         );
     }
 }

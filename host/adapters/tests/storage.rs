@@ -58,8 +58,14 @@ fn lab() -> Lab {
             random: Random::seeded(1),
         },
     };
-    let provisioner =
-        Arc::new(open_storage(&host, bundled::STORAGE_LOCAL_PATH.source(), options).unwrap());
+    let provisioner = Arc::new(
+        open_storage(
+            &host,
+            bundled::find("storage", "local-path").unwrap().source(),
+            options,
+        )
+        .unwrap(),
+    );
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
     let client = api.client("provisioner");
@@ -339,7 +345,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
         compiled: None,
     };
     let settings = |path: &Path| config(path).into_bytes();
-    let good = || bundled::STORAGE_LOCAL_PATH;
+    let good = || bundled::find("storage", "local-path").unwrap();
     assert!(
         lab.provisioner
             .swap(&lab.host, wrong, settings(&lab.root))
@@ -350,7 +356,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
         lab.provisioner
             .swap(
                 &lab.host,
-                bundled::CNI_FLANNEL.source(),
+                bundled::find("cni", "flannel").unwrap().source(),
                 settings(&lab.root)
             )
             .await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use k3s_plugin_host::{CallError, Host, LoadError, Source, Status};
+use k3s_plugin_host::{CallError, Host, LoadError, PluginStatus, Source};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -17,7 +17,7 @@ use crate::kind::Kind;
 pub struct BatteryOptions {
     /// The plugin's own configuration, JSON; empty means defaults.
     pub config: Vec<u8>,
-    /// Callers that may wait for their turn; the next one is told [`Error::Busy`].
+    /// Callers that may wait for their turn; the next one gets [`Error::Busy`].
     pub max_waiting: usize,
     /// What instances are run with.
     pub environment: Environment,
@@ -31,7 +31,7 @@ struct Shared<K: Kind> {
     active: ArcSwap<Component<K>>,
     environment: Environment,
     turns: Turns,
-    /// What the active component said when it took over, until a call fetches it.
+    /// What the active component answered when it took over, until a call fetches it.
     handover: Mutex<Option<K::Handover>>,
     replaced: Notify,
 }
@@ -114,7 +114,7 @@ impl<K: Kind> Battery<K> {
 
     /// How the active component is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.0.active.load().status()
     }
 
@@ -136,7 +136,7 @@ impl<K: Kind> Battery<K> {
             .await
     }
 
-    /// [`Battery::run`], with what the active component said when it took over, if no call has
+    /// [`Battery::run`], with what the active component answered when it took over, if no call has
     /// fetched that yet.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl<K: Kind> Battery<K> {
     }
 
     /// Puts another component in place of the active one: it is loaded and rehearsed beside it, and
-    /// takes over between two calls. If it fails in that, the active one is restored and serves on.
+    /// takes over between two calls. If that fails, the active one is restored and continues to serve.
     ///
     /// # Errors
     /// Why it did not take over.
@@ -211,10 +211,10 @@ impl<K: Kind> Shared<K> {
     fn take_over(&self, candidate: Arc<Component<K>>) -> Result<(), SwapError> {
         candidate.stage.activate();
         match self.kind.take_over(&candidate) {
-            Ok(said) => {
+            Ok(handover) => {
                 candidate.adopt();
                 self.active.store(candidate);
-                *self.handover.lock() = said;
+                *self.handover.lock() = handover;
                 self.replaced.notify_one();
                 Ok(())
             }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use k3s_base::{Clock, Random};
 use k3s_plugin_host::{
-    CallError, Host, LoadError, Loaded, Plugin, PluginSpec, PluginState, Policy, Refused, Source,
-    Status,
+    CallError, Host, LoadError, Loaded, Plugin, PluginSpec, PluginState, PluginStatus, Policy,
+    Refused, Source,
 };
 use parking_lot::Mutex;
 use wasmtime::Store;
@@ -104,7 +104,7 @@ impl<K: Kind> Component<K> {
         let config = Arc::new(Mutex::new(Arc::from(config)));
         let mut linker = host.linker::<K::Grant>()?;
         kind.add_to_linker(&mut linker)
-            .map_err(|error| LoadError::Engine(format!("{error:#}")))?;
+            .map_err(|error| LoadError::Engine(error.into()))?;
         let spec = spec(&kind, &session, &config, &stage, environment);
         let plugin = Plugin::new(host, loaded, &linker, spec)?;
         Ok(Self {
@@ -124,7 +124,7 @@ impl<K: Kind> Component<K> {
 
     /// How the instance is. Does not wait for a call that is under way.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.plugin.status()
     }
 

@@ -38,7 +38,7 @@ impl Error {
     }
 }
 
-/// Why another component did not take over. The one before serves on.
+/// Why another component did not take over. The active one continues to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
     /// It is refused. Nothing of it ran.

@@ -8,46 +8,26 @@ use std::hash::Hash;
 
 use k3s_client::Obj;
 use k3s_meta::mask::Mask;
+use k3s_wit_bindings::feed::exports::k3s::common::feed::Interest;
 use sha2::{Digest as _, Sha256};
 
-/// A kind of objects that a plugin decides on, and the fields that it sees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// API version: `v1`.
-    pub version: String,
-    /// As in URLs: `ingresses`.
-    pub plural: String,
-    /// `Ingress`.
-    pub kind: String,
-    /// False for cluster-scoped kinds.
-    pub namespaced: bool,
-    /// The kind may be missing from the cluster (a custom resource).
-    pub optional: bool,
-    /// Dotted paths.
-    pub fields: Vec<String>,
+/// Whether both are about the same kind of objects.
+#[must_use]
+pub fn is_same_kind(one: &Interest, other: &Interest) -> bool {
+    (&one.group, &one.version, &one.plural, &one.kind)
+        == (&other.group, &other.version, &other.plural, &other.kind)
 }
 
-impl Interest {
-    /// Whether both are about the same kind.
-    #[must_use]
-    pub fn is_same_kind(&self, other: &Self) -> bool {
-        (&self.group, &self.version, &self.plural, &self.kind)
-            == (&other.group, &other.version, &other.plural, &other.kind)
-    }
-
-    /// Whether `field`, or something above it, is among the fields.
-    #[must_use]
-    pub fn covers(&self, field: &str) -> bool {
-        self.fields.iter().any(|part| {
-            let rest = field.strip_prefix(part.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    }
+/// Whether `field`, a dotted path, or something above it is among the fields of an interest.
+#[must_use]
+pub fn covers(interest: &Interest, field: &str) -> bool {
+    interest.fields.iter().any(|part| {
+        let rest = field.strip_prefix(part.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }
 
-/// Half a SHA-256 of what an object looked like: at 128 bits of a cryptographic hash, two different
+/// Half a SHA-256 of a masked object: at 128 bits of a cryptographic hash, two different
 /// states never count as the same, by chance or by design. The bytes themselves would be a second copy
 /// of every object.
 type Fingerprint = [u8; FINGERPRINT_BYTES];
@@ -85,13 +65,8 @@ impl<K: Clone + Eq + Hash> View<K> {
         }
     }
 
-    /// What the plugin asked for.
-    pub fn interests(&self) -> impl Iterator<Item = &Interest> {
-        self.masks.iter().map(|(interest, _)| interest)
-    }
-
-    /// The object through the mask of its kind, if the plugin asked for that kind and the object looks
-    /// different from what the plugin saw last. From here on it counts as seen.
+    /// The object through the mask of its kind, if the plugin asked for that kind and the result differs
+    /// from what the plugin saw last. From here on it counts as seen.
     pub fn difference(
         &mut self,
         (group, kind): (&str, &str),
@@ -151,6 +126,18 @@ mod tests {
 
     use super::*;
 
+    fn interest(kind: &str, field: &str) -> Interest {
+        Interest {
+            group: String::new(),
+            version: "v1".into(),
+            plural: String::new(),
+            kind: kind.into(),
+            namespaced: true,
+            optional: false,
+            fields: vec![field.into()],
+        }
+    }
+
     fn service(kind: &str, version: &str) -> k3s_client::Object {
         let object = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": kind},
             "metadata": {"name": "s", "namespace": "n", "resourceVersion": version}});
@@ -158,13 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn only_visible_differences_are_told() {
-        let interest = Interest {
-            kind: "Service".into(),
-            fields: vec!["spec.type".into()],
-            ..Interest::default()
-        };
-        let mut view = View::new(vec![interest]);
+    fn only_visible_differences_are_passed() {
+        let mut view = View::new(vec![interest("Service", "spec.type")]);
         let see = |view: &mut View<&str>, kind: &str, version: &str| {
             let object = service(kind, version);
             view.difference(("", "Service"), &"n/s", &object).is_some()
@@ -192,11 +174,8 @@ mod tests {
 
     #[test]
     fn a_field_is_covered_by_what_lies_above_it() {
-        let interest = Interest {
-            fields: vec!["spec.ports".into()],
-            ..Interest::default()
-        };
-        assert!(interest.covers("spec.ports") && interest.covers("spec.ports.port"));
-        assert!(!interest.covers("spec.portsX") && !interest.covers("spec"));
+        let interest = interest("Service", "spec.ports");
+        assert!(covers(&interest, "spec.ports") && covers(&interest, "spec.ports.port"));
+        assert!(!covers(&interest, "spec.portsX") && !covers(&interest, "spec"));
     }
 }

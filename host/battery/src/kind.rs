@@ -22,7 +22,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
     /// What the host remembers of one component from instance to instance.
     type Session: Send + Sync + 'static;
 
-    /// What a component said while it took over, kept for the next call.
+    /// What a component answered while it took over, kept for the next call.
     type Handover: Send + 'static;
 
     /// The bounds of an instance.
@@ -62,7 +62,7 @@ pub trait Kind: Sized + Send + Sync + 'static {
     ) -> wasmtime::Result<Result<(), Refused>>;
 
     /// Brings a fresh, configured instance to the desired state. Of a candidate it may do less, so
-    /// that it can be tried without effect. By default there is nothing to tell.
+    /// that it can be tried without effect. By default there is no state to replay.
     ///
     /// # Errors
     /// When it traps.
@@ -77,8 +77,8 @@ pub trait Kind: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Tries a candidate while the active component goes on. By default nothing: it is started when
-    /// it takes over.
+    /// Tries a candidate while the active component serves. By default nothing: the candidate is started
+    /// when it takes over.
     ///
     /// # Errors
     /// Why it is not to take over.

@@ -3,8 +3,8 @@
 //! A [`Kind`] says what is special about a kind: its contract, capabilities, bindings, and how a fresh
 //! instance gets to the desired state. A [`Battery`] does the rest, the same for all:
 //!
-//! - Calls go to one instance, one at a time, off the runtime's threads; callers beyond a bound are
-//!   told [`Error::Busy`].
+//! - Calls go to one instance, one at a time, off the runtime's threads; callers beyond a bound
+//!   get [`Error::Busy`].
 //! - A trap costs the instance. The next call makes a fresh one, which is configured and brought to
 //!   the desired state before anything else.
 //! - [`Battery::swap`] loads another component beside the active one, tries it, and lets it take over

@@ -8,15 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k3s_client::Object;
 
-use crate::model::{Change, Interest, ObjectId};
+use crate::model::{Change, Interest, ObjectKey};
 
 /// What changed in the cluster since the last call.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// New objects and new states, whole; the compiler sees the fields that it asked for.
-    pub upserts: Vec<(ObjectId, Object)>,
+    pub upserts: Vec<(ObjectKey, Object)>,
     /// Objects that were deleted.
-    pub removals: Vec<ObjectId>,
+    pub removals: Vec<ObjectKey>,
 }
 
 /// What follows.

@@ -1,4 +1,4 @@
-//! What the data plane is told at start.
+//! The settings of the data plane.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -6,7 +6,7 @@ use x509_parser::error::X509Error;
 use x509_parser::nom;
 
 use crate::compiler::CompilerError;
-use crate::model::Name;
+use crate::model::NamespacedName;
 
 /// Why the data plane did not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,9 +130,12 @@ pub(crate) enum UsersError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
     #[error("secret {0} does not exist")]
-    NotFound(Name),
+    NotFound(NamespacedName),
     #[error("secret {name}")]
-    Invalid { name: Name, source: SecretDataError },
+    Invalid {
+        name: NamespacedName,
+        source: SecretDataError,
+    },
 }
 
 /// Why the data of a Secret do not serve their purpose.
@@ -156,7 +159,7 @@ pub(crate) enum SecretDataError {
 
 impl SecretDataError {
     /// The error of the Secret that holds the data.
-    pub(crate) fn of(self, name: &Name) -> SecretError {
+    pub(crate) fn of(self, name: &NamespacedName) -> SecretError {
         SecretError::Invalid {
             name: name.clone(),
             source: self,

@@ -8,8 +8,8 @@
 //! HTTP/2; a request ([`proxy`]) passes the layers of its route ([`middleware`]) and goes to a server of
 //! its target ([`upstream`]). Bodies stream in both directions with back-pressure.
 //!
-//! Broken objects cost only themselves, and their authors are told by an Event. While no plugin answers,
-//! the last table is served.
+//! A broken object disables only its own routes, and an Event tells its author. While no plugin answers,
+//! the data plane serves the last table.
 //!
 //! Tasks owned: one per entry point, the reload loop, one feed per kind, one per Secret in use, endpoints,
 //! status, events; one per connection and tunnel, in groups that are drained at stop.

@@ -9,61 +9,14 @@ pub use k3s_wit_bindings::ingress::{
     Scheme, Severity, Source, Target, TcpRoute, TcpTls, TlsOptions, TlsUse, TlsVersion, Transport,
 };
 
-/// An object's key as maps need it: group, kind, namespace, name.
+/// Namespace and name of a Secret or Service; unlike [`Reference`], fit for maps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectId {
-    /// API group; empty is the core group.
-    pub group: String,
-    /// Kind.
-    pub kind: String,
-    /// Empty for cluster-scoped objects.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl From<&ObjectKey> for ObjectId {
-    fn from(key: &ObjectKey) -> Self {
-        let ObjectKey {
-            group,
-            kind,
-            namespace,
-            name,
-        } = key.clone();
-        Self {
-            group,
-            kind,
-            namespace,
-            name,
-        }
-    }
-}
-
-impl From<&ObjectId> for ObjectKey {
-    fn from(id: &ObjectId) -> Self {
-        let ObjectId {
-            group,
-            kind,
-            namespace,
-            name,
-        } = id.clone();
-        Self {
-            group,
-            kind,
-            namespace,
-            name,
-        }
-    }
-}
-
-/// A Secret or Service as maps need it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Name {
+pub(crate) struct NamespacedName {
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-impl From<&Reference> for Name {
+impl From<&Reference> for NamespacedName {
     fn from(reference: &Reference) -> Self {
         Self {
             namespace: reference.namespace.clone(),
@@ -72,7 +25,7 @@ impl From<&Reference> for Name {
     }
 }
 
-impl std::fmt::Display for Name {
+impl std::fmt::Display for NamespacedName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }

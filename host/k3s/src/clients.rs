@@ -18,7 +18,7 @@ pub(crate) fn for_node(clients: &ClientFactory, name: &str) -> Client {
     clients.for_user(UserInfo::new(user, ["system:nodes", AUTHENTICATED]))
 }
 
-/// A client that may do everything: for objects that K3s itself looks after.
+/// A client that may do everything: for objects that K3s itself maintains.
 pub(crate) fn for_supervisor(clients: &ClientFactory) -> Client {
     clients.for_user(UserInfo::new(SUPERVISOR, [MASTERS, AUTHENTICATED]))
 }

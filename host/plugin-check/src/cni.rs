@@ -122,7 +122,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
     let mut case = |name, outcome| cases.push(Case { name, outcome });
     case("unknown settings are refused", unknown.refuses_to_start());
     case(
-        "without a pod CIDR it says: not ready",
+        "without a pod CIDR it is not ready",
         waits_for_a_cidr(&rig()?).await,
     );
     case(
@@ -154,7 +154,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
         collects(&rig()?).await,
     );
     case(
-        "a fresh instance goes on where the last one failed",
+        "a fresh instance continues where the last one failed",
         survives_a_restart(&rig()?).await,
     );
     Ok(cases)
@@ -163,7 +163,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
 async fn waits_for_a_cidr(rig: &Rig) -> Verdict {
     match rig.network.sync(THIS, nodes(false)).await {
         Err(SyncError::NotReady(_)) => {}
-        other => return Err(format!("sync said {other:?}").into()),
+        other => return Err(format!("sync returned {other:?}").into()),
     }
     ensure(
         rig.network.check().await.is_err_and(|e| e.retryable),
@@ -223,12 +223,12 @@ async fn checks(rig: &Rig) -> Verdict {
     rig.is_connected("a").await?;
     ensure(
         rig.is_connected("stranger").await.is_err(),
-        "a pod that was never added is said to be connected",
+        "a pod that was never added is reported as connected",
     )?;
     rig.node.remove("a").map_err(|e| chain(&e))?;
     ensure(
         rig.is_connected("a").await.is_err(),
-        "a pod whose link was lost is said to be connected",
+        "a pod whose link was lost is reported as connected",
     )
 }
 

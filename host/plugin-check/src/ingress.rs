@@ -7,7 +7,7 @@ use k3s_adapters::ingress::{CONTRACT, RoutingProbe};
 use k3s_base::error::chain;
 use k3s_client::Obj;
 use k3s_ingress::compiler::rehearse::Rehearsal;
-use k3s_ingress::model::{Change, Interest, ObjectId, Outcome, Severity};
+use k3s_ingress::model::{Change, Interest, ObjectKey, Outcome, Severity};
 use k3s_meta::tree;
 use k3s_plugin_host::LoadError;
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ const NETWORKING: &str = "networking.k8s.io/v1";
 struct Rig {
     probe: RoutingProbe,
     interests: Vec<Interest>,
-    given: BTreeSet<ObjectId>,
-    decided: BTreeMap<ObjectId, Outcome>,
+    given: BTreeSet<ObjectKey>,
+    decided: BTreeMap<ObjectKey, Outcome>,
 }
 
 impl Rig {
@@ -44,17 +44,17 @@ impl Rig {
     fn give(&mut self, objects: &[Value]) -> Verdict<usize> {
         let mut given = Vec::new();
         for object in objects {
-            let id = id_of(object);
-            let object = Obj::from_value(object.clone()).map_err(|error| error.to_string())?;
-            self.given.insert(id.clone());
-            given.push((id, object));
+            let key = key_of(object);
+            let object = Obj::from_value(object.clone())?;
+            self.given.insert(key.clone());
+            given.push((key, object));
         }
         self.probe.upsert(given)?;
         self.compile(MANY)
     }
 
-    fn take(&mut self, object: &Value) -> Verdict<usize> {
-        self.probe.remove(&id_of(object))?;
+    fn remove(&mut self, object: &Value) -> Verdict<usize> {
+        self.probe.remove(&key_of(object))?;
         self.compile(MANY)
     }
 
@@ -80,18 +80,18 @@ impl Rig {
 
     fn note(&mut self, change: Change) -> Verdict {
         let (Change::Put(Outcome { key, .. }) | Change::Gone(key)) = &change;
-        let id = ObjectId::from(key);
-        let known = self.given.contains(&id);
+        let key = key.clone();
+        let known = self.given.contains(&key);
         ensure(
             known,
             &format!(
                 "it decided on {} {}/{}, which it was not given",
-                id.kind, id.namespace, id.name
+                key.kind, key.namespace, key.name
             ),
         )?;
         match change {
-            Change::Put(outcome) => self.decided.insert(id, outcome),
-            Change::Gone(_) => self.decided.remove(&id),
+            Change::Put(outcome) => self.decided.insert(key, outcome),
+            Change::Gone(_) => self.decided.remove(&key),
         };
         Ok(())
     }
@@ -129,12 +129,12 @@ impl Rig {
     }
 
     fn of(&self, name: &str) -> Option<&Outcome> {
-        let id = id_of(&ingress(name, json!({})));
-        self.decided.get(&id)
+        let key = key_of(&ingress(name, json!({})));
+        self.decided.get(&key)
     }
 
-    /// Whether the author of an Ingress is told that something is not served.
-    fn is_told(&self, name: &str) -> bool {
+    /// Whether an Ingress has a diagnostic of an error.
+    fn is_reported(&self, name: &str) -> bool {
         let diagnostics = self
             .of(name)
             .map(|outcome| outcome.diagnostics.as_slice())
@@ -153,14 +153,14 @@ fn load(tried: Tried<'_>, config: Vec<u8>) -> Result<RoutingProbe, LoadError> {
     RoutingProbe::load(tried.host, tried.source, config, &Tried::environment())
 }
 
-fn id_of(object: &Value) -> ObjectId {
+fn key_of(object: &Value) -> ObjectKey {
     let text = |path| tree::text(object, path).to_owned();
     let version = text("apiVersion");
     let group = version
         .rsplit_once('/')
         .map_or("", |(group, _)| group)
         .to_owned();
-    ObjectId {
+    ObjectKey {
         group,
         kind: text("kind"),
         namespace: text("metadata.namespace"),
@@ -222,17 +222,17 @@ const TESTS: &[(&str, Test)] = &[
         leaves_other_classes,
     ),
     (
-        "a backend that is missing is told, and served when it comes",
+        "a missing backend is reported, and served once it exists",
         follows_services,
     ),
     (
         "a broken Ingress has no routes and a diagnostic, and costs no other",
         contains_the_broken,
     ),
-    ("what is removed is not served", forgets),
+    ("a removed Ingress is not served", forgets),
     ("certificates are named by Secret", names_certificates),
     (
-        "changes come once, in portions of the asked size",
+        "changes come once, in pages of the requested size",
         answers_once,
     ),
     ("a fresh instance decides the same", survives_a_restart),
@@ -344,15 +344,15 @@ fn follows_services(mut rig: Rig) -> Verdict {
         of_host("web", "a.b", &[path("/", "Prefix", "web")]),
     ])?;
     ensure(
-        rig.is_told("web"),
-        "the Service does not exist, and the author of the Ingress is not told",
+        rig.is_reported("web"),
+        "the Service does not exist, and the Ingress has no diagnostic",
     )?;
     rig.must_lead("a.b", "/", None)?;
     rig.give(&[service("web")])?;
     rig.must_lead("a.b", "/", Some("web"))?;
     ensure(
-        !rig.is_told("web"),
-        "the Service is there, and the author is still told that something is wrong",
+        !rig.is_reported("web"),
+        "the Service exists, and the Ingress still has a diagnostic",
     )
 }
 
@@ -369,8 +369,8 @@ fn contains_the_broken(mut rig: Rig) -> Verdict {
         "it makes routes of an Ingress that cannot be read",
     )?;
     ensure(
-        rig.is_told("broken"),
-        "an Ingress cannot be read, and its author is not told",
+        rig.is_reported("broken"),
+        "an Ingress cannot be read, and has no diagnostic",
     )?;
     rig.must_lead("a.b", "/", Some("web"))
 }
@@ -379,7 +379,7 @@ fn forgets(mut rig: Rig) -> Verdict {
     let web = of_host("web", "a.b", &[path("/", "Prefix", "web")]);
     rig.give(&[class(), service("web"), web.clone()])?;
     rig.must_lead("a.b", "/", Some("web"))?;
-    rig.take(&web)?;
+    rig.remove(&web)?;
     rig.must_lead("a.b", "/", None)
 }
 

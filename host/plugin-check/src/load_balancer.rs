@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k3s_adapters::load_balancer::{BalancerProbe, CONTRACT};
+use k3s_base::error::chain;
 use k3s_client::{Obj, Object};
 use k3s_plugin_host::LoadError;
 use k3s_servicelb::{Changes, Inputs, Proposal};
@@ -21,7 +22,7 @@ const NODES: [(&str, &str); 2] = [("n1", "192.0.2.1"), ("n2", "192.0.2.2")];
 /// One component, and the last answer about each Service.
 struct Rig {
     probe: BalancerProbe,
-    said: BTreeMap<String, Proposal>,
+    proposals: BTreeMap<String, Proposal>,
 }
 
 fn given() -> Value {
@@ -34,12 +35,12 @@ impl Rig {
         probe.start()?;
         Ok(Self {
             probe,
-            said: BTreeMap::new(),
+            proposals: BTreeMap::new(),
         })
     }
 
-    /// Tells what changed; gives the keys of the Services that were answered about.
-    fn tell(&mut self, changes: Changes) -> Verdict<Vec<String>> {
+    /// Passes changes; returns the keys of the Services that the answers are about.
+    fn update(&mut self, changes: Changes) -> Verdict<Vec<String>> {
         self.ask(changes, MANY)
     }
 
@@ -49,7 +50,7 @@ impl Rig {
         for answer in answers {
             self.probe.with_inputs(|inputs| is_sound(&answer, inputs))?;
             keys.push(answer.service.clone());
-            self.said.insert(answer.service.clone(), answer);
+            self.proposals.insert(answer.service.clone(), answer);
         }
         let different: BTreeSet<&String> = keys.iter().collect();
         ensure(
@@ -61,9 +62,10 @@ impl Rig {
 
     /// Nodes that answer for a Service.
     fn answering(&self, name: &str) -> Verdict<Vec<&str>> {
-        let said = self.said.get(&format!("default/{name}"));
-        let said = said.ok_or_else(|| format!("nothing was said of Service default/{name}"))?;
-        Ok(said
+        let proposal = self.proposals.get(&format!("default/{name}"));
+        let proposal =
+            proposal.ok_or_else(|| format!("it did not assign Service default/{name}"))?;
+        Ok(proposal
             .forwards
             .iter()
             .filter(|f| !f.addresses.is_empty())
@@ -120,7 +122,7 @@ fn is_sound(answer: &Proposal, inputs: &Inputs) -> Verdict {
 type Entry = (Arc<str>, Option<Object>);
 
 fn object(value: Value) -> Verdict<Object> {
-    Obj::from_value(value).map_err(|error| error.to_string().into())
+    Ok(Obj::from_value(value)?)
 }
 
 fn node((name, ip): (&str, &str)) -> Verdict<Entry> {
@@ -141,7 +143,7 @@ fn service(name: &str, port: u16, more: &Value) -> Verdict<Entry> {
         "spec": {"type": "LoadBalancer", "clusterIP": "10.43.0.9", "ipFamilies": ["IPv4"],
             "ports": [{"name": "a", "protocol": "TCP", "port": port, "nodePort": 30080}]},
         "status": {"loadBalancer": {}}});
-    k3s_meta::patch::merge_patch(&mut service, more).map_err(|error| error.to_string())?;
+    k3s_meta::patch::merge_patch(&mut service, more).map_err(|error| chain(&error))?;
     Ok((format!("default/{name}").into(), Some(object(service)?)))
 }
 
@@ -176,9 +178,12 @@ const TESTS: &[(&str, Test)] = &[
         "nodes answer for a Service, on addresses of their own",
         answers_on_own_addresses,
     ),
-    ("what was said is not said again", says_nothing_twice),
     (
-        "answers come in portions of the asked size",
+        "an assignment that did not change is not repeated",
+        repeats_nothing,
+    ),
+    (
+        "answers come in pages of the requested size",
         keeps_the_limit,
     ),
     (
@@ -188,15 +193,15 @@ const TESTS: &[(&str, Test)] = &[
     ("a port of a node has one Service", shares_no_port),
     ("a reserved port is given to nobody", spares_reserved_ports),
     (
-        "a Service of another class is none of its business",
+        "a Service of another class is not claimed",
         leaves_other_classes,
     ),
     (
         "a Service that is being deleted is claimed and gets nothing",
-        lets_go,
+        releases_deleted,
     ),
     (
-        "a Service that is gone is not named, a node that is gone answers no more",
+        "a deleted Service is not assigned, and a deleted node does not answer",
         forgets,
     ),
     (
@@ -204,10 +209,10 @@ const TESTS: &[(&str, Test)] = &[
         keeps_local,
     ),
     (
-        "an object that cannot be read is named and costs no other",
-        names_the_unreadable,
+        "an unreadable object is reported and affects no other",
+        reports_the_unreadable,
     ),
-    ("a fresh instance says the same", survives_a_restart),
+    ("a fresh instance assigns the same", survives_a_restart),
 ];
 
 pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
@@ -226,10 +231,12 @@ pub(crate) fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
 }
 
 fn answers_on_own_addresses(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("web", 80)])?)?;
+    rig.update(nodes()?)?;
+    rig.update(services(&[("web", 80)])?)?;
     ensure(
-        rig.said.get("default/web").is_some_and(|said| said.claimed),
+        rig.proposals
+            .get("default/web")
+            .is_some_and(|it| it.claimed),
         "a Service without a class is not claimed",
     )?;
     ensure(
@@ -237,27 +244,27 @@ fn answers_on_own_addresses(_: Tried<'_>, mut rig: Rig) -> Verdict {
         "two nodes are ready, and none answers",
     )?;
     let shown = rig
-        .said
+        .proposals
         .get("default/web")
-        .is_some_and(|said| !said.ingress.is_empty());
+        .is_some_and(|it| !it.ingress.is_empty());
     ensure(
         shown,
         "nodes answer, but the Service's status is to show no address",
     )
 }
 
-fn says_nothing_twice(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("web", 80), ("other", 81)])?)?;
+fn repeats_nothing(_: Tried<'_>, mut rig: Rig) -> Verdict {
+    rig.update(nodes()?)?;
+    rig.update(services(&[("web", 80), ("other", 81)])?)?;
     let again = rig.ask(Changes::default(), MANY)?;
     ensure(
         again.is_empty(),
-        &format!("nothing has changed, and it speaks of {again:?} again"),
+        &format!("nothing changed, and it assigned {again:?} again"),
     )
 }
 
 fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
+    rig.update(nodes()?)?;
     let all = services(&[("a", 80), ("b", 81), ("c", 82)])?;
     let first = rig.probe.propose_once(all, 1)?;
     ensure(
@@ -274,25 +281,25 @@ fn keeps_the_limit(_: Tried<'_>, mut rig: Rig) -> Verdict {
 fn is_independent_of_order(tried: Tried<'_>, mut rig: Rig) -> Verdict {
     let mut other = Rig::new(tried, tried.config(given()))?;
     let all = [("a", 80), ("b", 81), ("c", 82)];
-    rig.tell(nodes()?)?;
-    rig.tell(services(&all)?)?;
+    rig.update(nodes()?)?;
+    rig.update(services(&all)?)?;
     // A rival for the first one's port, younger than it.
     let rival = service(
         "rival",
         80,
         &json!({"metadata": {"creationTimestamp": "2026-02-01T00:00:00Z"}}),
     )?;
-    rig.tell(one(rival.clone()))?;
-    other.tell(one(rival))?;
+    rig.update(one(rival.clone()))?;
+    other.update(one(rival))?;
     for service in all.iter().rev() {
-        other.tell(services(&[*service])?)?;
+        other.update(services(&[*service])?)?;
     }
-    other.tell(nodes()?)?;
-    let differs = rig.said.iter().find(|(key, said)| {
+    other.update(nodes()?)?;
+    let differs = rig.proposals.iter().find(|(key, proposal)| {
         other
-            .said
+            .proposals
             .get(*key)
-            .is_none_or(|others| format!("{others:?}") != format!("{said:?}"))
+            .is_none_or(|others| others != *proposal)
     });
     match differs {
         Some((key, _)) => Err(format!(
@@ -304,8 +311,8 @@ fn is_independent_of_order(tried: Tried<'_>, mut rig: Rig) -> Verdict {
 }
 
 fn shares_no_port(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("a", 80), ("b", 80)])?)?;
+    rig.update(nodes()?)?;
+    rig.update(services(&[("a", 80), ("b", 80)])?)?;
     let (a, b) = (rig.answering("a")?, rig.answering("b")?);
     match a.iter().find(|node| b.contains(node)) {
         Some(node) => {
@@ -319,8 +326,8 @@ fn shares_no_port(_: Tried<'_>, mut rig: Rig) -> Verdict {
 }
 
 fn spares_reserved_ports(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("bold", RESERVED)])?)?;
+    rig.update(nodes()?)?;
+    rig.update(services(&[("bold", RESERVED)])?)?;
     let taken = rig.answering("bold")?;
     ensure(
         taken.is_empty(),
@@ -329,45 +336,48 @@ fn spares_reserved_ports(_: Tried<'_>, mut rig: Rig) -> Verdict {
 }
 
 fn leaves_other_classes(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(one(service(
+    rig.update(nodes()?)?;
+    rig.update(one(service(
         "foreign",
         80,
         &json!({"spec": {"loadBalancerClass": "example.com/other"}}),
     )?))?;
     let claimed = rig
-        .said
+        .proposals
         .get("default/foreign")
-        .is_some_and(|said| said.claimed);
+        .is_some_and(|it| it.claimed);
     ensure(
         !claimed,
         "it claims a Service whose loadBalancerClass names another load balancer",
     )
 }
 
-fn lets_go(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("web", 80)])?)?;
+fn releases_deleted(_: Tried<'_>, mut rig: Rig) -> Verdict {
+    rig.update(nodes()?)?;
+    rig.update(services(&[("web", 80)])?)?;
     let deleted = json!({"metadata": {"deletionTimestamp": "2026-03-01T00:00:00Z"}});
-    rig.tell(one(service("web", 80, &deleted)?))?;
+    rig.update(one(service("web", 80, &deleted)?))?;
     let left = rig.answering("web")?;
     ensure(
         left.is_empty(),
         &format!("it is being deleted, and {left:?} still answer"),
     )?;
-    let claimed = rig.said.get("default/web").is_some_and(|said| said.claimed);
+    let claimed = rig
+        .proposals
+        .get("default/web")
+        .is_some_and(|it| it.claimed);
     ensure(
         claimed,
-        "it is not claimed any more, so nobody takes the finalizer away",
+        "it is not claimed any more, so nobody removes the finalizer",
     )
 }
 
 fn forgets(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("web", 80), ("gone", 81)])?)?;
-    rig.tell(one(("default/gone".into(), None)))?;
-    // That Services which are gone are not named, and nodes neither, is looked at with every answer.
-    rig.tell(Changes {
+    rig.update(nodes()?)?;
+    rig.update(services(&[("web", 80), ("gone", 81)])?)?;
+    rig.update(one(("default/gone".into(), None)))?;
+    // `is_sound` checks every answer for deleted Services and nodes.
+    rig.update(Changes {
         nodes: vec![("n2".into(), None)],
         ..Changes::default()
     })?;
@@ -379,8 +389,8 @@ fn forgets(_: Tried<'_>, mut rig: Rig) -> Verdict {
 }
 
 fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(one(service(
+    rig.update(nodes()?)?;
+    rig.update(one(service(
         "local",
         80,
         &json!({"spec": {"externalTrafficPolicy": "Local"}}),
@@ -394,7 +404,7 @@ fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
         Arc::from("default/local"),
         BTreeSet::from(["n2".to_owned()]),
     )];
-    rig.tell(Changes {
+    rig.update(Changes {
         ready,
         ..Changes::default()
     })?;
@@ -405,17 +415,17 @@ fn keeps_local(_: Tried<'_>, mut rig: Rig) -> Verdict {
     )
 }
 
-fn names_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("fine", 81)])?)?;
-    let told = rig.probe.upsert_bytes(b"{");
-    let told =
-        told.map_err(|error| format!("it failed over an object that is no JSON: {error}"))?;
+fn reports_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
+    rig.update(nodes()?)?;
+    rig.update(services(&[("fine", 81)])?)?;
+    let result = rig.probe.upsert_bytes(b"{");
+    let accepted =
+        result.map_err(|error| format!("it failed over an object that is not JSON: {error}"))?;
     ensure(
-        told.is_err(),
-        "it took an object that is no JSON, and did not say so",
+        accepted.is_err(),
+        "it accepted an object that is not JSON, and did not report it",
     )?;
-    rig.tell(services(&[("next", 82)])?)?;
+    rig.update(services(&[("next", 82)])?)?;
     ensure(
         !rig.answering("next")?.is_empty(),
         "after it, other Services are not served",
@@ -423,18 +433,18 @@ fn names_the_unreadable(_: Tried<'_>, mut rig: Rig) -> Verdict {
 }
 
 fn survives_a_restart(_: Tried<'_>, mut rig: Rig) -> Verdict {
-    rig.tell(nodes()?)?;
-    rig.tell(services(&[("a", 80), ("b", 80), ("c", 81)])?)?;
-    let before = format!("{:?}", rig.said);
+    rig.update(nodes()?)?;
+    rig.update(services(&[("a", 80), ("b", 80), ("c", 81)])?)?;
+    let before = format!("{:?}", rig.proposals);
     rig.probe.recycle();
-    rig.said.clear();
+    rig.proposals.clear();
     let again = rig.ask(Changes::default(), MANY)?;
     ensure(
         again.len() == 3,
-        &format!("three Services are there, and a fresh instance speaks of {again:?}"),
+        &format!("three Services are there, and a fresh instance assigns {again:?}"),
     )?;
     ensure(
-        before == format!("{:?}", rig.said),
+        before == format!("{:?}", rig.proposals),
         "a fresh instance with the same objects assigns otherwise",
     )
 }

@@ -81,7 +81,7 @@ impl Rig {
         ensure(
             path.is_dir(),
             &format!(
-                "volume {name} is said to be at {:?}, where no directory is",
+                "volume {name} is reported at {:?}, where no directory is",
                 volume.path
             ),
         )?;
@@ -152,7 +152,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
         makes(&rig()?).await,
     );
     case(
-        "the same question again gets the same volume, with its data",
+        "the same request again gets the same volume, with its data",
         repeats(&rig()?).await,
     );
     case(
@@ -164,7 +164,7 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
         deletes(&rig()?).await,
     );
     case(
-        "what is no volume is not deleted, nor said to be",
+        "what is not a volume is not deleted, nor reported as deleted",
         spares(&rig()?).await,
     );
     case(
@@ -175,9 +175,9 @@ pub(crate) async fn run(tried: Tried<'_>) -> Result<Vec<Case>, CheckError> {
         "a volume grows to what was asked for, or not at all",
         grows(&rig()?).await,
     );
-    case("room is told", tells_room(&rig()?).await);
+    case("the capacity is reported", reports_capacity(&rig()?).await);
     case(
-        "a fresh instance goes on where the last one failed",
+        "a fresh instance continues where the last one failed",
         survives_a_restart(tried, &rig()?).await,
     );
     Ok(cases)
@@ -237,8 +237,7 @@ async fn separates(rig: &Rig) -> Verdict {
 
 async fn deletes(rig: &Rig) -> Verdict {
     let (a, b) = (rig.provision("a").await?, rig.provision("b").await?);
-    std::fs::create_dir_all(Path::new(&a.path).join("deep/down"))
-        .map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(Path::new(&a.path).join("deep/down")).map_err(|error| chain(&error))?;
     for turn in ["delete", "delete of what is gone"] {
         let done = rig.provisioner.delete(existing("a", &a)).await;
         done.map_err(|error| format!("{turn}: {}", chain(&error)))?;
@@ -312,7 +311,7 @@ async fn grows(rig: &Rig) -> Verdict {
     }
 }
 
-async fn tells_room(rig: &Rig) -> Verdict {
+async fn reports_capacity(rig: &Rig) -> Verdict {
     match rig.provisioner.capacity(class(), node()).await {
         Ok(_) | Err(ProvisionError::Refused(_)) => Ok(()),
         Err(error) => Err(format!("capacity: {}", chain(&error)).into()),
@@ -321,8 +320,8 @@ async fn tells_room(rig: &Rig) -> Verdict {
 
 async fn survives_a_restart(tried: Tried<'_>, rig: &Rig) -> Verdict {
     let before = rig.provision("a").await?;
-    let fresh = open(tried, &rig.root, tried.config(given(&rig.root)))
-        .map_err(|error| error.to_string())?;
+    let fresh =
+        open(tried, &rig.root, tried.config(given(&rig.root))).map_err(|error| chain(&error))?;
     let after = fresh
         .provision(request("a"))
         .await

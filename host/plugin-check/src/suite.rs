@@ -65,6 +65,12 @@ impl From<LoadError> for Breach {
     }
 }
 
+impl From<k3s_client::Error> for Breach {
+    fn from(error: k3s_client::Error) -> Self {
+        Self(chain(&error))
+    }
+}
+
 /// A component to try, as the operator would choose it.
 #[derive(Clone, Copy)]
 pub struct Tried<'a> {

@@ -14,7 +14,9 @@ use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::{Digest, LoadError, precompiled};
+use crate::digest::Digest;
+use crate::error::{CacheError, LoadError};
+use crate::precompiled;
 
 /// An existing, private directory.
 #[derive(Clone, Debug)]
@@ -26,26 +28,10 @@ pub(crate) struct Cache {
 impl Cache {
     /// Makes the directory if need be and refuses one that others could write.
     pub(crate) fn open(dir: &Path, engine: &Engine) -> Result<Self, LoadError> {
-        let unfit = |reason: String| LoadError::Cache {
-            path: dir.display().to_string(),
-            reason,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|e| unfit(e.to_string()))?;
-        let meta = fs::symlink_metadata(dir).map_err(|e| unfit(e.to_string()))?;
-        if !meta.is_dir() {
-            return Err(unfit("not a directory".to_owned()));
-        }
-        if meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o077 != 0 {
-            return Err(unfit(format!(
-                "it holds native code, so it must belong to this user with mode 0700 (it has owner {} and mode {:04o})",
-                meta.uid(),
-                meta.mode() & 0o7777
-            )));
-        }
+        prepare(dir).map_err(|source| LoadError::Cache {
+            path: dir.to_owned(),
+            source,
+        })?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Ok(Self {
@@ -71,17 +57,13 @@ impl Cache {
     /// Keeps compiled code. A failure costs only the time to compile again.
     pub(crate) fn put(&self, digest: &Digest, component: &Component) {
         let file = self.file(digest);
-        let kept = component
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|code| {
-                write_once(
-                    &checksum_of(&file),
-                    Digest::of(&code).to_string().as_bytes(),
-                )?;
-                write_once(&file, &code)
-            });
-        if let Err(error) = kept {
+        let keep = || {
+            let code = component.serialize().map_err(io::Error::other)?;
+            let checksum = Digest::of(&code).to_string();
+            write_once(&checksum_of(&file), checksum.as_bytes())?;
+            write_once(&file, &code)
+        };
+        if let Err(error) = keep() {
             warn!(file = %file.display(), %error, "compiled code could not be kept");
         }
     }
@@ -93,6 +75,21 @@ impl Cache {
             self.compatibility
         ))
     }
+}
+
+/// Makes the directory if need be, and checks its owner and mode.
+fn prepare(dir: &Path) -> Result<(), CacheError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let meta = fs::symlink_metadata(dir)?;
+    if !meta.is_dir() {
+        return Err(CacheError::NotADirectory);
+    }
+    let (owner, mode) = (meta.uid(), meta.mode());
+    if owner != rustix::process::geteuid().as_raw() || mode & 0o077 != 0 {
+        let mode = mode & 0o7777;
+        return Err(CacheError::Open { owner, mode });
+    }
+    Ok(())
 }
 
 fn checksum_of(file: &Path) -> PathBuf {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{Grants, Inspection, LoadError};
+use crate::engine::{Host, Inspection};
+use crate::error::LoadError;
+use crate::grants::Grants;
 
 /// A kind's side of the bargain. Interface names are whole: `k3s:sql/sql@0.1.0`.
 #[derive(Clone, Copy, Debug)]
@@ -160,11 +162,7 @@ impl Contract {
     }
 
     fn offered(&self) -> Vec<&'static str> {
-        crate::Host::OFFERED
-            .iter()
-            .chain(self.imports)
-            .copied()
-            .collect()
+        Host::OFFERED.iter().chain(self.imports).copied().collect()
     }
 }
 
@@ -213,11 +211,13 @@ mod tests {
         imports: &["a:sql/sql@0.1.3", "a:net/net@1.2.0"],
     };
 
-    fn check(imports: &[&str], exports: &[&str]) -> Result<(), String> {
+    fn check(imports: &[&str], exports: &[&str]) -> Result<(), LoadError> {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        CONTRACT
-            .check("p", &own(imports), &own(exports), Grants::default())
-            .map_err(|e| e.to_string())
+        CONTRACT.check("p", &own(imports), &own(exports), Grants::default())
+    }
+
+    fn refusal(imports: &[&str], exports: &[&str]) -> String {
+        check(imports, exports).unwrap_err().to_string()
     }
 
     #[test]
@@ -243,25 +243,25 @@ mod tests {
     fn a_component_keeps_to_one_track() {
         assert!(check(&[], &["a:b/main@0.2.1", "a:b/feed@0.1.0"]).is_ok());
         assert!(check(&[], &["a:b/main@0.1.0"]).is_ok());
-        let error = check(&[], &["a:b/main@0.2.0"]).unwrap_err();
+        let error = refusal(&[], &["a:b/main@0.2.0"]);
         assert!(error.contains("does not export a:b/feed@0.1.0"), "{error}");
-        let error = check(&[], &["a:b/main@0.3.0"]).unwrap_err();
+        let error = refusal(&[], &["a:b/main@0.3.0"]);
         assert!(error.contains("does not export a:b/main@0.2.0"), "{error}");
     }
 
     #[test]
     fn a_refusal_names_package_wanted_and_offered() {
-        let error = check(&["a:sql/sql@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        let error = refusal(&["a:sql/sql@0.2.0"], &["a:b/main@0.1.0"]);
         assert!(
             error.contains("a:sql/sql@0.2.0")
                 && error.contains("offered of a:sql: a:sql/sql@0.1.3"),
             "{error}"
         );
-        let error = check(&["wasi:cli/environment@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        let error = refusal(&["wasi:cli/environment@0.2.0"], &["a:b/main@0.1.0"]);
         assert!(error.contains("needs the grant \"wasi\""), "{error}");
-        let error = check(&["c:d/e@0.2.0"], &["a:b/main@0.1.0"]).unwrap_err();
+        let error = refusal(&["c:d/e@0.2.0"], &["a:b/main@0.1.0"]);
         assert!(error.contains("nothing of c:d"), "{error}");
-        let error = check(&[], &["x:y/z@0.1.0"]).unwrap_err();
+        let error = refusal(&[], &["x:y/z@0.1.0"]);
         assert!(
             error.contains("not a test plugin") && error.contains("x:y/z@0.1.0"),
             "{error}"

@@ -6,8 +6,12 @@ use k3s_wit_bindings::common::AnyPlugin;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::error::{ComponentError, LoadError};
+use crate::grants::Grants;
+use crate::limits::Limits;
+use crate::state::PluginState;
 use crate::ticker::Ticker;
-use crate::{Grants, Limits, LoadError, PluginState, cause, wasi};
+use crate::{cause, wasi};
 
 /// A name or version longer than this is cut: they go into status objects and metrics.
 const TEXT_BYTES: usize = 63;
@@ -30,7 +34,9 @@ pub(crate) fn describe(
 ) -> Result<Description, LoadError> {
     let refused = |error: wasmtime::Error| LoadError::Invalid {
         name: name.to_owned(),
-        reason: format!("it does not describe itself: {}", cause::of(&error)),
+        source: ComponentError::Describe {
+            cause: cause::of(&error),
+        },
     };
     let _running = ticker.running();
     let found = call(name, component, grants).map_err(refused)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use k3s_base::error::Sentence;
 use sha2::Digest as _;
 
 /// SHA-256; shown and parsed as `sha256:` and 64 hexadecimal digits.
@@ -36,15 +37,14 @@ impl fmt::Debug for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = String;
+    type Err = Sentence;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Sentence> {
         let digits = text
             .strip_prefix("sha256:")
             .ok_or("a digest starts with sha256:")?;
         let mut out = [0; 32];
-        hex::decode_to_slice(digits, &mut out)
-            .map_err(|_| "a digest has 64 hexadecimal digits".to_owned())?;
+        hex::decode_to_slice(digits, &mut out).map_err(|_| "a digest has 64 hexadecimal digits")?;
         Ok(Self(out))
     }
 }

@@ -8,13 +8,16 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, OptLevel};
 
 use crate::cache::Cache;
-use crate::describe::describe;
-use crate::record::Records;
+use crate::contract::Contract;
+use crate::describe::{Description, describe};
+use crate::digest::Digest;
+use crate::error::{ComponentError, LoadError};
+use crate::grants::Grants;
+use crate::metrics::PluginMetrics;
+use crate::state::PluginState;
+use crate::table::{PluginStatus, PluginTable};
 use crate::ticker::Ticker;
-use crate::{
-    Contract, Description, Digest, Grants, LoadError, PluginMetrics, PluginState, Status, format,
-    hostfns, precompiled,
-};
+use crate::{format, hostfns, precompiled};
 
 /// Settings of a [`Host`].
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,7 @@ struct Inner {
     cache: Option<Cache>,
     ticker: Ticker,
     metrics: PluginMetrics,
-    records: Records,
+    plugins: PluginTable,
 }
 
 /// Where a component comes from.
@@ -106,18 +109,18 @@ impl Host {
     /// # Errors
     /// When the cache directory is open to others, or the engine cannot run here.
     pub fn new(options: HostOptions) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config()).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
+        let engine = Engine::new(&config()).map_err(|e| LoadError::Engine(e.into()))?;
         let cache = options
             .cache_dir
             .map(|dir| Cache::open(&dir, &engine))
             .transpose()?;
-        let ticker = Ticker::start(&engine).map_err(|e| LoadError::Engine(e.to_string()))?;
+        let ticker = Ticker::start(&engine).map_err(|e| LoadError::Engine(e.into()))?;
         let inner = Inner {
             engine,
             cache,
             ticker,
             metrics: options.metrics,
-            records: Records::default(),
+            plugins: PluginTable::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -146,14 +149,14 @@ impl Host {
 
     /// Every plugin of this process, in the order in which they were made.
     #[must_use]
-    pub fn status(&self) -> Vec<Status> {
-        self.inner.records.all()
+    pub fn status(&self) -> Vec<PluginStatus> {
+        self.inner.plugins.all()
     }
 
     /// Calls `listener` after something in [`Host::status`] changed. It must not block, and may be set
     /// once; later ones are not called.
     pub fn on_change(&self, listener: impl Fn() + Send + Sync + 'static) {
-        self.inner.records.listen(Box::new(listener));
+        self.inner.plugins.listen(Box::new(listener));
     }
 
     /// What a file is: digest, imports and exports.
@@ -209,7 +212,7 @@ impl Host {
         let component =
             Component::from_binary(&self.inner.engine, &bytes).map_err(|e| LoadError::Invalid {
                 name: source.name.to_owned(),
-                reason: format!("{e:#}"),
+                source: ComponentError::Compile(e.into()),
             })?;
         if let Some(cache) = &self.inner.cache {
             cache.put(digest, &component);
@@ -235,7 +238,7 @@ impl Host {
     /// When the bindings contradict each other, which is a fault of this program.
     pub fn linker<T: Send + 'static>(&self) -> Result<Linker<PluginState<T>>, LoadError> {
         let mut linker = Linker::new(&self.inner.engine);
-        hostfns::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(format!("{e:#}")))?;
+        hostfns::add_to_linker(&mut linker).map_err(|e| LoadError::Engine(e.into()))?;
         Ok(linker)
     }
 
@@ -253,8 +256,8 @@ impl Host {
         &self.inner.metrics
     }
 
-    pub(crate) fn records(&self) -> &Records {
-        &self.inner.records
+    pub(crate) fn plugins(&self) -> &PluginTable {
+        &self.inner.plugins
     }
 
     /// Whether plugins made through it are to be tried out before they serve.
@@ -287,16 +290,9 @@ fn admit(source: &Source<'_>) -> Result<Digest, LoadError> {
 
 fn interfaces_of(component: &Component) -> (Vec<String>, Vec<String>) {
     let (ty, engine) = (component.component_type(), component.engine());
-    let imports = ty
-        .imports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    (
-        imports,
-        ty.exports(engine)
-            .map(|(name, _)| name.to_owned())
-            .collect(),
-    )
+    let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
+    let exports = ty.exports(engine).map(|(name, _)| name.to_owned());
+    (imports.collect(), exports.collect())
 }
 
 /// One configuration for run time and build time: compiled code is only good for the same one.
@@ -320,13 +316,11 @@ fn config() -> Config {
 ///
 /// # Errors
 /// When the component is invalid.
-pub fn compile_for_baseline(component: &[u8]) -> Result<Vec<u8>, String> {
-    let mut config = config();
-    config
-        .target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
-        .map_err(|e| format!("{e:#}"))?;
-    let engine = Engine::new(&config).map_err(|e| format!("{e:#}"))?;
-    engine
-        .precompile_component(component)
-        .map_err(|e| format!("{e:#}"))
+pub fn compile_for_baseline(component: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    let compile = || -> wasmtime::Result<Vec<u8>> {
+        let mut config = config();
+        config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+        Engine::new(&config)?.precompile_component(component)
+    };
+    compile().map_err(|error| ComponentError::Compile(error.into()))
 }

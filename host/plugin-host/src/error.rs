@@ -1,11 +1,16 @@
-//! Why a component is not accepted, and why a call gave no answer. Each text is one sentence that
-//! an operator can act on.
+//! Why a component is not accepted, and why a call gave no answer. With its causes, each is one
+//! sentence that an operator can act on.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::Digest;
+use crate::digest::Digest;
+
+/// An error of the engine or its tools, which do not say what kinds of errors they have.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a file is refused. Nothing of it ran.
 #[derive(Debug, Error)]
@@ -54,12 +59,13 @@ pub enum LoadError {
         name: String,
     },
     /// WebAssembly, but broken or with features that the host does not offer.
-    #[error("plugin {name}: invalid component: {reason}")]
+    #[error("plugin {name}: invalid component")]
     Invalid {
         /// The plugin.
         name: String,
         /// What is wrong.
-        reason: String,
+        #[source]
+        source: ComponentError,
     },
     /// It implements something else.
     #[error("plugin {name}: not a {kind} plugin: it does not export {wanted} (it exports {found})")]
@@ -102,16 +108,67 @@ pub enum LoadError {
         grant: &'static str,
     },
     /// The directory for compiled code is not fit for it.
-    #[error("the compiled-code cache {path}: {reason}")]
+    #[error("cannot use {} for compiled code", path.display())]
     Cache {
         /// The directory.
-        path: String,
+        path: PathBuf,
         /// What is wrong.
-        reason: String,
+        #[source]
+        source: CacheError,
     },
     /// The engine could not be set up.
-    #[error("the WebAssembly engine: {0}")]
-    Engine(String),
+    #[error("cannot set up the WebAssembly engine")]
+    Engine(#[source] BoxError),
+}
+
+/// What is wrong with a component.
+#[derive(Debug, Error)]
+pub enum ComponentError {
+    /// The core module does not fit its metadata.
+    #[error("the core module cannot be encoded as a component")]
+    Encode(#[source] BoxError),
+    /// Broken, or made by tools of another version.
+    #[error("its interfaces cannot be read")]
+    Decode(#[source] BoxError),
+    /// A WIT package in binary form.
+    #[error("it is an interface description, not a component")]
+    InterfaceDescription,
+    /// It neither imports nor exports anything.
+    #[error("it has no world")]
+    NoWorld,
+    /// Broken, or with features that the engine does not have.
+    #[error("it cannot be compiled")]
+    Compile(#[source] BoxError),
+    /// An import's type is not what the host offers under that name.
+    #[error("its imports do not fit")]
+    Link(#[source] BoxError),
+    /// `describe` failed.
+    #[error("it does not describe itself: {cause}")]
+    Describe {
+        /// Why the guest failed.
+        cause: String,
+    },
+}
+
+/// Why a directory cannot hold compiled code.
+#[derive(Debug, Error)]
+pub enum CacheError {
+    /// The disk failed.
+    #[error("it cannot be made or read")]
+    Disk(#[from] io::Error),
+    /// Something else has its name.
+    #[error("it is not a directory")]
+    NotADirectory,
+    /// Others could put code there that this process would run.
+    #[error(
+        "it holds native code, so it must belong to this user with mode 0700 (it has owner {owner} and mode {mode:04o})"
+    )]
+    Open {
+        /// The directory's owner, a user ID.
+        owner: u32,
+        /// Its mode.
+        mode: u32,
+    },
 }
 
 /// A plugin does not accept its configuration. [`crate::PluginSpec::bind`] fails with this, and the

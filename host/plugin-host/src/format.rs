@@ -1,19 +1,18 @@
 //! Telling apart what may be in a file that claims to be a plugin.
 
+use std::borrow::Cow;
+
 use wasmtime::Engine;
 use wit_component::{ComponentEncoder, DecodedWasm};
 
-use crate::LoadError;
+use crate::error::{ComponentError, LoadError};
 
 /// `\0asm`, then version 1 (a core module) or version 13, layer 1 (a component).
 const CORE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// The bytes as a component; a core module that carries component metadata is encoded into one.
-pub(crate) fn to_component<'a>(
-    name: &str,
-    bytes: &'a [u8],
-) -> Result<std::borrow::Cow<'a, [u8]>, LoadError> {
+pub(crate) fn to_component<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
     let name = || name.to_owned();
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(LoadError::Precompiled { name: name() });
@@ -27,12 +26,11 @@ pub(crate) fn to_component<'a>(
     if !bytes.windows(METADATA.len()).any(|w| w == METADATA) {
         return Err(LoadError::CoreModule { name: name() });
     }
-    componentize(bytes)
-        .map(Into::into)
-        .map_err(|reason| LoadError::Invalid {
-            name: name(),
-            reason,
-        })
+    let encoded = componentize(bytes).map_err(|source| LoadError::Invalid {
+        name: name(),
+        source,
+    })?;
+    Ok(encoded.into())
 }
 
 /// The custom section in which wit-bindgen leaves the component type.
@@ -42,12 +40,12 @@ const METADATA: &[u8] = b"component-type";
 ///
 /// # Errors
 /// Says what the module lacks.
-pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
-    ComponentEncoder::default()
-        .validate(true)
+pub fn componentize(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
+    let encoder = ComponentEncoder::default().validate(true);
+    encoder
         .module(module)
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("{error:#}"))
+        .map_err(|error| ComponentError::Encode(error.into()))
 }
 
 /// Names of imported and exported interfaces, read without compiling.
@@ -55,30 +53,20 @@ pub(crate) fn interfaces(
     name: &str,
     component: &[u8],
 ) -> Result<(Vec<String>, Vec<String>), LoadError> {
-    let invalid = |reason: String| LoadError::Invalid {
+    read_interfaces(component).map_err(|source| LoadError::Invalid {
         name: name.to_owned(),
-        reason,
-    };
+        source,
+    })
+}
+
+fn read_interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>), ComponentError> {
     let decoded =
-        wit_component::decode(component).map_err(|error| invalid(format!("{error:#}")))?;
+        wit_component::decode(component).map_err(|error| ComponentError::Decode(error.into()))?;
     let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err(invalid(
-            "it is an interface description, not a component".to_owned(),
-        ));
+        return Err(ComponentError::InterfaceDescription);
     };
-    let world = resolve
-        .worlds
-        .get(world)
-        .ok_or_else(|| invalid("it has no world".to_owned()))?;
-    let imports = world
-        .imports
-        .keys()
-        .map(|key| resolve.name_world_key(key))
-        .collect();
-    let exports = world
-        .exports
-        .keys()
-        .map(|key| resolve.name_world_key(key))
-        .collect();
-    Ok((imports, exports))
+    let world = resolve.worlds.get(world).ok_or(ComponentError::NoWorld)?;
+    let imports = world.imports.keys().map(|key| resolve.name_world_key(key));
+    let exports = world.exports.keys().map(|key| resolve.name_world_key(key));
+    Ok((imports.collect(), exports.collect()))
 }

@@ -5,8 +5,8 @@ use k3s_wit_bindings::host::k3s::host::{clock, log, random};
 use tracing::{debug, error, info, trace, warn};
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::PluginState;
 use crate::log_rate::Verdict;
+use crate::state::PluginState;
 
 /// A longer line is cut here.
 const LINE_BYTES: usize = 8 << 10;

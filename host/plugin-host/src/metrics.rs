@@ -94,7 +94,7 @@ impl PluginMetrics {
         }
     }
 
-    /// The memory of a plugin. Instances of one component share the figure; the last one tells.
+    /// The memory of a plugin. Instances of one component share the gauge; the last one sets it.
     pub(crate) fn memory_of(&self, plugin: &str) -> Gauge {
         self.memory
             .get_or_create(&vec![("plugin".to_owned(), plugin.to_owned())])
@@ -112,7 +112,7 @@ impl FunctionMetrics {
         self.host_seconds.inc_by(host.as_secs_f64());
     }
 
-    /// It came back, and said no.
+    /// The guest returned an error.
     pub(crate) fn guest_error(&self) {
         self.errors.inc();
     }

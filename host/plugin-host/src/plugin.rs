@@ -13,12 +13,12 @@ use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::engine::{Host, Loaded};
-use crate::error::{CallError, LoadError, Refused};
+use crate::error::{CallError, ComponentError, LoadError, Refused};
 use crate::limits::Limits;
 use crate::metrics::FunctionMetrics;
-use crate::record::{Record, Status};
 use crate::state::PluginState;
 use crate::supervise::{Health, Policy, Supervision};
+use crate::table::{PluginEntry, PluginStatus};
 use crate::{cause, wasi};
 
 /// Makes an instance's data.
@@ -50,19 +50,18 @@ pub struct PluginSpec<T: 'static, B> {
 /// A running plugin. Calls run one at a time.
 pub struct Plugin<T: 'static, B> {
     host: Host,
-    record: Arc<Record>,
+    entry: Arc<PluginEntry>,
     pre: InstancePre<PluginState<T>>,
     spec: PluginSpec<T, B>,
-    slot: Mutex<Slot<T, B>>,
-}
-
-struct Slot<T: 'static, B> {
-    live: Option<Live<T, B>>,
-    metrics: HashMap<&'static str, FunctionMetrics>,
+    /// None before the first call and after a failure. Locked for the length of a call.
+    instance: Mutex<Option<Instance<T, B>>>,
+    /// Counters by function, looked up once.
+    functions: Mutex<HashMap<&'static str, FunctionMetrics>>,
     memory: Gauge,
 }
 
-struct Live<T: 'static, B> {
+/// A configured instance of the component, with its memory and the host's side of it.
+struct Instance<T: 'static, B> {
     store: Store<PluginState<T>>,
     bindings: B,
     /// Memory when it was fresh: a language's own engine is not what a call left behind.
@@ -82,14 +81,14 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     ) -> Result<Self, LoadError> {
         let invalid = |e: wasmtime::Error| LoadError::Invalid {
             name: loaded.name.clone(),
-            reason: format!("{e:#}"),
+            source: ComponentError::Link(e.into()),
         };
         let mut linker = linker.clone();
         if loaded.grants.wasi {
             wasi::add_empty(&mut linker, &loaded.component).map_err(invalid)?;
         }
         let pre = linker.instantiate_pre(&loaded.component).map_err(invalid)?;
-        let record = Arc::new(Record {
+        let entry = Arc::new(PluginEntry {
             kind: loaded.kind,
             name: loaded.name.clone(),
             description: loaded.description.clone(),
@@ -99,19 +98,15 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             memory_bytes: AtomicUsize::new(0),
             in_use: AtomicBool::new(!host.is_candidate()),
         });
-        host.records().enter(&record);
-        let memory = host.metrics().memory_of(&loaded.name);
-        let slot = Mutex::new(Slot {
-            live: None,
-            metrics: HashMap::new(),
-            memory,
-        });
+        host.plugins().enter(&entry);
         Ok(Self {
             host: host.clone(),
-            record,
+            entry,
             pre,
             spec,
-            slot,
+            instance: Mutex::new(None),
+            functions: Mutex::default(),
+            memory: host.metrics().memory_of(&loaded.name),
         })
     }
 
@@ -140,10 +135,8 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<Result<R, E>>,
     ) -> Result<Result<R, E>, CallError> {
         let answer = self.call_on(function, input, call)?;
-        if answer.is_err()
-            && let Some(metrics) = self.slot.lock().metrics.get(function)
-        {
-            metrics.guest_error();
+        if answer.is_err() {
+            self.metrics_of(function).guest_error();
         }
         Ok(answer)
     }
@@ -154,81 +147,94 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         input: &str,
         call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<R>,
     ) -> Result<R, CallError> {
-        let mut slot = self.slot.lock();
-        let slot = &mut *slot;
-        let metrics = slot
-            .metrics
-            .entry(function)
-            .or_insert_with(|| self.host.metrics().of(&self.record.name, function));
+        let mut current = self.instance.lock();
+        let metrics = self.metrics_of(function);
         self.admit(input).inspect_err(|_| metrics.refused())?;
         let _running = self.host.ticker().running();
-        let mut live = match slot.live.take().map_or_else(|| self.start(), Ok) {
-            Ok(live) => live,
-            Err(error) => {
-                let cause = cause::of(&error);
-                self.note_failure("start", &cause, "");
-                let plugin = self.record.name.clone();
-                return Err(match error.downcast::<Refused>() {
-                    Ok(Refused(reason)) => CallError::Refused { plugin, reason },
-                    Err(_) => CallError::NotStarted { plugin, cause },
-                });
-            }
+        let mut instance = match current.take() {
+            Some(instance) => instance,
+            None => self.start().map_err(|error| self.not_started(error))?,
         };
-        live.store.data_mut().begin_call();
-        live.store.set_epoch_deadline(1);
-        let result = call(&live.bindings, &mut live.store);
-        metrics.called(live.store.data().spent(), result.is_err());
+        let result = instance.call(call);
+        metrics.called(instance.store.data().spent(), result.is_err());
         match result {
             Ok(answer) => {
                 self.note_success(input);
-                let memory_bytes = live.store.data().limiter.memory_bytes;
-                self.record
-                    .memory_bytes
-                    .store(memory_bytes, Ordering::Relaxed);
-                slot.memory
-                    .set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
-                if memory_bytes.saturating_sub(live.fresh_bytes) <= self.spec.limits.recycle_bytes {
-                    slot.live = Some(live);
-                }
+                *current = self.keep(instance);
                 Ok(answer)
             }
             Err(error) => {
                 // Dropped before the next call can start: what the instance held is released.
-                drop(live);
-                let cause = cause::of(&error);
-                self.note_failure(function, &cause, input);
-                Err(CallError::Trapped {
-                    plugin: self.record.name.clone(),
-                    function,
-                    cause,
-                })
+                drop(instance);
+                Err(self.trapped(function, input, &error))
             }
+        }
+    }
+
+    fn metrics_of(&self, function: &'static str) -> FunctionMetrics {
+        let mut functions = self.functions.lock();
+        let metrics = functions
+            .entry(function)
+            .or_insert_with(|| self.host.metrics().of(&self.entry.name, function));
+        metrics.clone()
+    }
+
+    /// The instance for the next call, unless a call left more memory behind than the limits allow.
+    fn keep(&self, instance: Instance<T, B>) -> Option<Instance<T, B>> {
+        let memory_bytes = instance.store.data().limiter.memory_bytes;
+        self.entry
+            .memory_bytes
+            .store(memory_bytes, Ordering::Relaxed);
+        self.memory
+            .set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
+        let left_bytes = memory_bytes.saturating_sub(instance.fresh_bytes);
+        (left_bytes <= self.spec.limits.recycle_bytes).then_some(instance)
+    }
+
+    /// The error of a call for which no instance could be started.
+    fn not_started(&self, error: wasmtime::Error) -> CallError {
+        let cause = cause::of(&error);
+        self.note_failure("start", &cause, "");
+        let plugin = self.entry.name.clone();
+        match error.downcast::<Refused>() {
+            Ok(Refused(reason)) => CallError::Refused { plugin, reason },
+            Err(_) => CallError::NotStarted { plugin, cause },
+        }
+    }
+
+    fn trapped(&self, function: &'static str, input: &str, error: &wasmtime::Error) -> CallError {
+        let cause = cause::of(error);
+        self.note_failure(function, &cause, input);
+        CallError::Trapped {
+            plugin: self.entry.name.clone(),
+            function,
+            cause,
         }
     }
 
     /// Drops the instance, if there is one; the next call makes a fresh one. After work that needed
     /// much memory, which a guest never gives back.
     pub fn recycle(&self) {
-        self.slot.lock().live = None;
+        *self.instance.lock() = None;
     }
 
     /// Its health and failures. Does not wait for a call that is under way.
     #[must_use]
-    pub fn status(&self) -> Status {
-        self.record.status()
+    pub fn status(&self) -> PluginStatus {
+        self.entry.status()
     }
 
     /// A candidate (see [`Host::candidate`]) takes over.
     pub fn adopt(&self) {
-        self.record.in_use.store(true, Ordering::Relaxed);
-        self.host.records().changed();
+        self.entry.in_use.store(true, Ordering::Relaxed);
+        self.host.plugins().changed();
     }
 
     fn admit(&self, input: &str) -> Result<(), CallError> {
         let now = self.spec.clock.elapsed();
         let wait = |until: Duration| until.saturating_sub(now);
-        let plugin = self.record.name.clone();
-        let supervision = self.record.supervision.lock();
+        let plugin = self.entry.name.clone();
+        let supervision = self.entry.supervision.lock();
         match supervision.health(now) {
             Health::Ready => {}
             Health::Restarting(until) => {
@@ -261,14 +267,14 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     }
 
     fn note_success(&self, input: &str) {
-        let mut supervision = self.record.supervision.lock();
+        let mut supervision = self.entry.supervision.lock();
         supervision.clear(input);
         supervision.succeeded(self.spec.clock.elapsed());
     }
 
     fn note_failure(&self, function: &str, cause: &str, input: &str) {
         let failures = {
-            let mut supervision = self.record.supervision.lock();
+            let mut supervision = self.entry.supervision.lock();
             supervision.failed_on(
                 self.spec.clock.elapsed(),
                 &format!("{function}: {cause}"),
@@ -276,15 +282,15 @@ impl<T: Send + 'static, B> Plugin<T, B> {
             );
             supervision.total
         };
-        warn!(plugin = %self.record.name, function, input, cause, failures, "a plugin failed");
-        self.host.records().changed();
+        warn!(plugin = %self.entry.name, function, input, cause, failures, "a plugin failed");
+        self.host.plugins().changed();
     }
 
-    fn start(&self) -> wasmtime::Result<Live<T, B>> {
+    fn start(&self) -> wasmtime::Result<Instance<T, B>> {
         let spec = &self.spec;
         let data = (spec.state)();
         let state = PluginState::new(
-            &self.record.name,
+            &self.entry.name,
             data,
             spec.limits,
             spec.clock.clone(),
@@ -302,7 +308,7 @@ impl<T: Send + 'static, B> Plugin<T, B> {
         store.set_epoch_deadline(1);
         let bindings = (spec.bind)(&mut store, &self.pre)?;
         let fresh_bytes = store.data().limiter.memory_bytes;
-        Ok(Live {
+        Ok(Instance {
             store,
             bindings,
             fresh_bytes,
@@ -310,10 +316,22 @@ impl<T: Send + 'static, B> Plugin<T, B> {
     }
 }
 
+impl<T: Send + 'static, B> Instance<T, B> {
+    /// Calls the guest, within the time of a call.
+    fn call<R>(
+        &mut self,
+        call: impl FnOnce(&B, &mut Store<PluginState<T>>) -> wasmtime::Result<R>,
+    ) -> wasmtime::Result<R> {
+        self.store.data_mut().begin_call();
+        self.store.set_epoch_deadline(1);
+        call(&self.bindings, &mut self.store)
+    }
+}
+
 impl<T: 'static, B> Drop for Plugin<T, B> {
     fn drop(&mut self) {
-        // Its record leaves the table with the last reference; listeners read the table again.
-        self.record.in_use.store(false, Ordering::Relaxed);
-        self.host.records().changed();
+        // Its entry leaves the table with the last reference; listeners read the table again.
+        self.entry.in_use.store(false, Ordering::Relaxed);
+        self.host.plugins().changed();
     }
 }

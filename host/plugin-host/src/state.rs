@@ -27,7 +27,7 @@ pub struct PluginState<T> {
 #[derive(Default)]
 pub(crate) struct Meter {
     started: Duration,
-    /// Time in host functions that said so, since the call started.
+    /// Time in [`PluginState::outside`] since the call started.
     outside: Duration,
     limit: Duration,
 }

@@ -53,7 +53,7 @@ pub enum Health {
     Quarantined(Duration),
 }
 
-/// The record of a plugin's failures.
+/// The failures of a plugin, and what follows from them.
 #[derive(Debug)]
 pub(crate) struct Supervision {
     policy: Policy,
@@ -181,49 +181,49 @@ mod tests {
 
     #[test]
     fn three_restarts_then_quarantine_then_one_more_try() {
-        let mut record = Supervision::new(Policy::default());
+        let mut supervision = Supervision::new(Policy::default());
         let mut now = SEC;
         for delay_ms in [200, 400, 800] {
-            record.failed(now, "trap");
+            supervision.failed(now, "trap");
             let until = now + Duration::from_millis(delay_ms);
-            assert_eq!(record.health(now), Health::Restarting(until));
-            assert_eq!(record.health(until), Health::Ready);
+            assert_eq!(supervision.health(now), Health::Restarting(until));
+            assert_eq!(supervision.health(until), Health::Ready);
             now = until;
         }
-        record.failed(now, "trap");
-        assert_eq!(record.health(now), Health::Quarantined(now + SEC * 60));
+        supervision.failed(now, "trap");
+        assert_eq!(supervision.health(now), Health::Quarantined(now + SEC * 60));
         now += SEC * 60;
-        assert_eq!(record.health(now), Health::Ready);
-        record.failed(now, "trap");
+        assert_eq!(supervision.health(now), Health::Ready);
+        supervision.failed(now, "trap");
         assert_eq!(
-            record.health(now),
+            supervision.health(now),
             Health::Quarantined(now + SEC * 60),
             "no further restarts after quarantine"
         );
-        assert_eq!(record.total, 5);
+        assert_eq!(supervision.total, 5);
     }
 
     #[test]
     fn an_input_that_fails_twice_is_shunned_for_a_while() {
-        let mut record = Supervision::new(Policy::default());
-        record.failed_on(SEC, "trap", "pod a");
-        assert_eq!(record.last_error, "trap (with pod a)");
-        assert_eq!(record.quarantine_of(SEC, "pod a"), None);
-        record.failed_on(SEC * 2, "trap again", "pod a");
+        let mut supervision = Supervision::new(Policy::default());
+        supervision.failed_on(SEC, "trap", "pod a");
+        assert_eq!(supervision.last_error, "trap (with pod a)");
+        assert_eq!(supervision.quarantine_of(SEC, "pod a"), None);
+        supervision.failed_on(SEC * 2, "trap again", "pod a");
         assert_eq!(
-            record.quarantine_of(SEC * 3, "pod a"),
+            supervision.quarantine_of(SEC * 3, "pod a"),
             Some((SEC * 62, "trap again".to_owned()))
         );
-        assert_eq!(record.quarantine_of(SEC * 3, "pod b"), None);
+        assert_eq!(supervision.quarantine_of(SEC * 3, "pod b"), None);
         assert_eq!(
-            record.quarantine_of(SEC * 62, "pod a"),
+            supervision.quarantine_of(SEC * 62, "pod a"),
             None,
             "one more try"
         );
-        record.clear("pod a");
-        record.failed_on(SEC * 63, "trap", "pod a");
+        supervision.clear("pod a");
+        supervision.failed_on(SEC * 63, "trap", "pod a");
         assert_eq!(
-            record.quarantine_of(SEC * 64, "pod a"),
+            supervision.quarantine_of(SEC * 64, "pod a"),
             None,
             "the count starts over"
         );
@@ -231,23 +231,23 @@ mod tests {
 
     #[test]
     fn suspects_are_bounded() {
-        let mut record = Supervision::new(Policy::default());
+        let mut supervision = Supervision::new(Policy::default());
         for i in 0..1000 {
-            record.failed_on(SEC, "trap", &format!("pod {i}"));
+            supervision.failed_on(SEC, "trap", &format!("pod {i}"));
         }
-        assert_eq!(record.suspects.len(), SUSPECTS);
+        assert_eq!(supervision.suspects.len(), SUSPECTS);
     }
 
     #[test]
     fn a_healthy_minute_forgets() {
-        let mut record = Supervision::new(Policy::default());
+        let mut supervision = Supervision::new(Policy::default());
         for i in 1..=3 {
-            record.failed(SEC * i, "trap");
+            supervision.failed(SEC * i, "trap");
         }
-        record.succeeded(SEC * 64);
-        record.failed(SEC * 65, "trap");
+        supervision.succeeded(SEC * 64);
+        supervision.failed(SEC * 65, "trap");
         assert_eq!(
-            record.health(SEC * 65),
+            supervision.health(SEC * 65),
             Health::Restarting(SEC * 65 + Duration::from_millis(200))
         );
     }

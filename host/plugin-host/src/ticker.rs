@@ -81,7 +81,7 @@ fn run(engine: &EngineWeak, shared: &Shared) {
         };
         if idle >= IDLE_TICKS {
             shared.asleep.store(true, Ordering::SeqCst);
-            // A call that came between the look and the store would not wake us: look again.
+            // A call that came between the check and the store does not wake this thread: check again.
             if shared.running.load(Ordering::SeqCst) == 0 {
                 std::thread::park();
             }

@@ -9,8 +9,8 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType, Val};
 use wasmtime::{Error, StoreContextMut};
 
-use crate::PluginState;
 use crate::log_rate::Verdict;
+use crate::state::PluginState;
 
 /// Bytes a stream takes at a time.
 const WRITE_BYTES: u64 = 4096;

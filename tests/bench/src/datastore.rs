@@ -83,7 +83,9 @@ async fn all(size: Size) -> Result<()> {
     let options = SqliteOptions::new(dir.path().join("component/state.db"));
     let component = Arc::new(open_sqlite(
         &host,
-        bundled::DATASTORE_SQLITE.source(),
+        bundled::find("datastore", "sqlite")
+            .context("not bundled")?
+            .source(),
         &options,
     )?);
     compare("SQLite", component, native_sqlite(dir.path())?, size).await?;
@@ -157,8 +159,8 @@ async fn on_server(host: &Host, endpoint: &str) -> Result<Arc<dyn Backend>> {
         return Err(anyhow!("not a server"));
     };
     let bundled = match server.kind {
-        Kind::Postgres => bundled::DATASTORE_POSTGRES,
-        Kind::Mysql => bundled::DATASTORE_MYSQL,
+        Kind::Postgres => bundled::find("datastore", "postgres").context("not bundled")?,
+        Kind::Mysql => bundled::find("datastore", "mysql").context("not bundled")?,
     };
     Ok(Arc::new(
         open_server(host, bundled.source(), &ServerOptions::new(server)).await?,

@@ -58,7 +58,7 @@ fn caller() -> Result<Vec<u8>> {
         .status()?;
     ensure!(status.success(), "the guest could not be built");
     let module = std::fs::read(target.join("wasm32-unknown-unknown/release/caller.wasm"))?;
-    componentize(&module).map_err(|why| anyhow!("the guest does not become a component: {why}"))
+    componentize(&module).context("the guest is not a component")
 }
 
 fn measure(bytes: &[u8], cache: &std::path::Path) -> Result<()> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_battery::{Component, Kind, Stage, SwapError};
 use k3s_plugin_host::{Contract, Limits, PluginState, Refused};
 use k3s_podnetwork::{NodeNetwork, Rehearsal};
@@ -43,7 +44,7 @@ impl CniKind {
         }
     }
 
-    /// Later instances are told the same.
+    /// Later instances get the same.
     pub(super) fn set_last_sync(&self, last: LastSync) {
         *self.last_sync.lock() = Some(last);
     }
@@ -119,7 +120,7 @@ impl Kind for CniKind {
         Ok(result.map_err(|(ConfigError::Invalid(why) | ConfigError::Other(why))| Refused(why)))
     }
 
-    /// A candidate is not told: its first `sync` is part of its rehearsal.
+    /// Does nothing for a candidate: its first `sync` is part of its rehearsal.
     fn replay(
         &self,
         bindings: &Cni,
@@ -154,7 +155,11 @@ impl Kind for CniKind {
 
     fn restore(&self, active: &Component<Self>) {
         if let Err(error) = self.set_up_node(active) {
-            tracing::warn!(%error, "the active pod network could not set up the node again");
+            let error = chain(&error);
+            tracing::warn!(
+                error,
+                "the active pod network could not set up the node again"
+            );
         }
     }
 }

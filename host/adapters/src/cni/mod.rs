@@ -3,7 +3,7 @@
 //! what should exist; `k3s_podnetwork` makes it exist.
 //!
 //! A call costs about a millisecond per pod. A fresh instance gets the last `sync` before anything
-//! else. While the plugin is down, running pods keep their network and new ones are told to try later.
+//! else. While the plugin is down, running pods keep their network and new ones are retried.
 
 mod capability;
 mod convert;

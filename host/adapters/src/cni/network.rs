@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k3s_base::error::chain;
 use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
-use k3s_plugin_host::{Host, LoadError, PluginState, Source, Status};
+use k3s_plugin_host::{Host, LoadError, PluginState, PluginStatus, Source};
 use k3s_podnetwork::{Ipam, Node, NodeNetwork, NodeSync, Outcome, SyncError};
 use k3s_runtime::{Bandwidth, NetworkError, PodIps, PodNetwork, SandboxNetwork};
 use k3s_wit_bindings::cni::Cni;
@@ -17,7 +17,7 @@ use super::capability::Grant;
 use super::convert;
 use super::kind::{CniKind, LastSync};
 
-/// Calls that wait for their turn; the next one is told to try later. A node has 110 pods by default.
+/// Calls that wait for their turn; the next one fails and is retried. A node has 110 pods by default.
 const MAX_WAITING: usize = 512;
 
 /// How to run a pod network.
@@ -41,7 +41,7 @@ pub struct CniNetwork {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-/// Loads `source` (see [`crate::bundled::CNI_FLANNEL`]) with the node's network as its capability.
+/// Loads `source` (see [`crate::bundled`]) with the node's network as its capability.
 ///
 /// # Errors
 /// When the component is refused.
@@ -73,7 +73,7 @@ impl CniNetwork {
 
     /// How the instance is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.battery.status()
     }
 
@@ -144,7 +144,7 @@ impl CniNetwork {
 /// A plugin that is down restarts, and a line gets shorter.
 fn unavailable(error: Error) -> NetworkError {
     NetworkError {
-        message: format!("{error}; try later"),
+        message: format!("{}; try later", chain(&error)),
         retryable: true,
     }
 }

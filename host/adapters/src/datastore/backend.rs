@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_battery::Component;
-use k3s_plugin_host::{CallError, PluginState, Status};
+use k3s_plugin_host::{CallError, PluginState, PluginStatus};
 use k3s_store::backend::{
     AfterBatch, AfterRequest, Append, Opened, Outcome, RangeBatch, RangeRequest,
 };
@@ -95,7 +95,7 @@ impl WasmBackend {
 
     /// How the writing instance is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.writer.status()
     }
 

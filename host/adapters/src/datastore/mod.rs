@@ -18,6 +18,7 @@ mod sqlite;
 
 pub use backend::WasmBackend;
 pub use open::{OpenError, ServerOptions, SqliteOptions, open_server, open_sqlite};
+pub use server::Fault;
 
 use k3s_plugin_host::Contract;
 

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use super::backend::Place;
 use super::kind::DatastoreKind;
 use super::link::Connect;
-use super::server::{self, Driver, MySqlDriver, PostgresDriver};
+use super::server::{self, Driver, Fault, MySqlDriver, PostgresDriver};
 use super::sqlite;
 use super::{CONTRACT, READERS, WasmBackend};
 
@@ -76,7 +76,7 @@ pub enum OpenError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The file or its directory cannot be used.
-    #[error("the database {path}")]
+    #[error("cannot make or open the database {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// A new database could not be set up.
-    #[error("the new database {path}")]
+    #[error("cannot set up the new database {}", path.display())]
     New {
         /// The file.
         path: PathBuf,
@@ -94,16 +94,17 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The server cannot be used.
-    #[error("the datastore {server}: {reason}")]
+    #[error("cannot use the datastore {server}")]
     Server {
         /// Which, without password.
         server: String,
         /// Why.
-        reason: String,
+        #[source]
+        source: Fault,
     },
 }
 
-/// Loads `source` (see [`crate::bundled::DATASTORE_SQLITE`]) and binds it to the database. Blocks;
+/// Loads `source` (see [`crate::bundled`]) and binds it to the database. Blocks;
 /// an existing database is not touched.
 ///
 /// # Errors
@@ -132,7 +133,7 @@ pub fn open_sqlite(
 }
 
 /// Connects to the server, creates the database if there is none, loads `source` (see
-/// [`crate::bundled::DATASTORE_POSTGRES`]) and binds it. Loading blocks. The backend must be used,
+/// [`crate::bundled`]) and binds it. Loading blocks. The backend must be used,
 /// and dropped, while the runtime lives.
 ///
 /// # Errors
@@ -159,13 +160,11 @@ async fn with_driver<D: Driver>(
     options: &ServerOptions,
     driver: D,
 ) -> Result<WasmBackend, OpenError> {
-    let refused = |fault: server::Fault| OpenError::Server {
+    let prepared = server::prepare(&driver, START_PATIENCE).await;
+    prepared.map_err(|source| OpenError::Server {
         server: options.server.to_string(),
-        reason: fault.reason(),
-    };
-    server::prepare(&driver, START_PATIENCE)
-        .await
-        .map_err(refused)?;
+        source,
+    })?;
     let loaded = host.load(source, &CONTRACT)?;
     let (driver, handle) = (Arc::new(driver), Handle::current());
     let connect = |writable| {

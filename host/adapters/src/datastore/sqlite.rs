@@ -19,7 +19,7 @@ const BUSY: Duration = Duration::from_secs(30);
 /// and is written over, which makes a flush several times cheaper than one that extends a file.
 const WAL_PAGES: u32 = 4096;
 
-/// Pragmas that a guest may use: they tell, or give space back.
+/// Pragmas that a guest may use: they read state, or free space.
 const PRAGMAS: &[&str] = &[
     "table_info",
     "table_xinfo",

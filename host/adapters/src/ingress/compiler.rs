@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
 use k3s_ingress::model::Interest;
 use k3s_ingress::{Batch, Compiled, Compiler, CompilerError};
-use k3s_plugin_host::{Host, LoadError, Source, Status};
+use k3s_plugin_host::{Host, LoadError, PluginStatus, Source};
 
 use super::kind::RoutingKind;
 
@@ -32,7 +32,7 @@ pub struct WasmCompiler {
     battery: Battery<RoutingKind>,
 }
 
-/// Loads `source` (see [`crate::bundled::INGRESS_TRAEFIK`]).
+/// Loads `source` (see [`crate::bundled`]).
 ///
 /// # Errors
 /// When the component is refused.
@@ -59,7 +59,7 @@ impl WasmCompiler {
 
     /// How the instance is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.battery.status()
     }
 

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use k3s_battery::feed::{self, View, batches};
+use k3s_battery::feed::{View, batches, covers, is_same_kind};
 use k3s_battery::{Component, Kind, Stage, SwapError};
-use k3s_ingress::model::{Change, Interest, Object, ObjectId, ObjectKey};
+use k3s_ingress::model::{Change, Interest, Object, ObjectKey};
 use k3s_ingress::{Batch, Compiled};
 use k3s_plugin_host::{CallError, Contract, Limits, PluginState, Refused};
 use k3s_wit_bindings::common::exports::k3s::common::plugin::ConfigError;
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
 
-use crate::feed::{accepted, interest};
+use crate::feed::accepted;
 
 /// Changes per call of the guest's `compile`; the answer stays below 4 MiB.
 const CHANGES: u32 = 500;
@@ -28,7 +28,7 @@ const CALL_BYTES: usize = 4 << 20;
 #[derive(Default)]
 pub struct RoutingKind {
     /// What components are given, shared with the informers.
-    pub(super) desired: Mutex<BTreeMap<ObjectId, k3s_client::Object>>,
+    pub(super) desired: Mutex<BTreeMap<ObjectKey, k3s_client::Object>>,
     /// What the data plane follows: the first component's interests.
     pub(super) followed: OnceLock<Vec<Interest>>,
 }
@@ -37,7 +37,7 @@ pub struct RoutingKind {
 #[derive(Default)]
 pub struct RoutingSession {
     /// What the instance has seen.
-    pub(super) view: Mutex<View<ObjectId>>,
+    pub(super) view: Mutex<View<ObjectKey>>,
     /// What the component asked for.
     interests: OnceLock<Vec<Interest>>,
     /// The instance has not answered yet: its next answer covers everything.
@@ -55,11 +55,11 @@ impl RoutingKind {
     /// Adds a batch to what components are given.
     pub(super) fn apply(&self, batch: &Batch) {
         let mut desired = self.desired.lock();
-        for (id, object) in &batch.upserts {
-            desired.insert(id.clone(), object.clone());
+        for (key, object) in &batch.upserts {
+            desired.insert(key.clone(), object.clone());
         }
-        for id in &batch.removals {
-            desired.remove(id);
+        for key in &batch.removals {
+            desired.remove(key);
         }
     }
 
@@ -85,7 +85,7 @@ impl RoutingKind {
         let desired = self.desired.lock();
         let before = changes.len();
         changes.retain(|change| match change {
-            Change::Put(outcome) => desired.contains_key(&ObjectId::from(&outcome.key)),
+            Change::Put(outcome) => desired.contains_key(&outcome.key),
             Change::Gone(_) => true,
         });
         let count = before - changes.len();
@@ -103,13 +103,12 @@ impl RoutingKind {
         let (Some(asked), Some(followed)) = (asked, self.followed.get()) else {
             return Ok(());
         };
-        let followed: Vec<feed::Interest> = followed.iter().map(interest).collect();
-        for wanted in asked.iter().map(interest) {
-            let known = followed.iter().find(|known| known.is_same_kind(&wanted));
+        for wanted in asked {
+            let known = followed.iter().find(|known| is_same_kind(known, wanted));
             let Some(known) = known else {
-                return Err(NotFollowed(wanted.plural));
+                return Err(NotFollowed(wanted.plural.clone()));
             };
-            if let Some(field) = wanted.fields.iter().find(|field| !known.covers(field)) {
+            if let Some(field) = wanted.fields.iter().find(|field| !covers(known, field)) {
                 return Err(NotFollowed(format!("{field} of {}", wanted.plural)));
             }
         }
@@ -119,21 +118,21 @@ impl RoutingKind {
 
 impl RoutingSession {
     /// What the instance has not seen of these objects.
-    pub(super) fn documents(&self, objects: &[(ObjectId, k3s_client::Object)]) -> Vec<Object> {
+    pub(super) fn documents(&self, objects: &[(ObjectKey, k3s_client::Object)]) -> Vec<Object> {
         let mut view = self.view.lock();
-        let document = |(id, object): &(ObjectId, k3s_client::Object)| {
-            let json = view.difference((&id.group, &id.kind), id, object)?;
-            let key = ObjectKey::from(id);
+        let document = |(key, object): &(ObjectKey, k3s_client::Object)| {
+            let json = view.difference((&key.group, &key.kind), key, object)?;
+            let key = key.clone();
             Some(Object { key, json })
         };
         objects.iter().filter_map(document).collect()
     }
 
     /// The keys of those that the instance had seen.
-    pub(super) fn forget(&self, ids: &[ObjectId]) -> Vec<ObjectKey> {
+    pub(super) fn forget(&self, keys: &[ObjectKey]) -> Vec<ObjectKey> {
         let mut view = self.view.lock();
-        let known = ids.iter().filter(|id| view.forget(id));
-        known.map(ObjectKey::from).collect()
+        let known = keys.iter().filter(|key| view.forget(key));
+        known.cloned().collect()
     }
 }
 
@@ -246,7 +245,7 @@ impl Kind for RoutingKind {
         let asked = bindings.call_interests(&mut *store)?;
         // An instance that asked for more than the first one would get it nowhere.
         let asked = session.interests.get_or_init(|| asked);
-        *session.view.lock() = View::new(asked.iter().map(interest).collect());
+        *session.view.lock() = View::new(asked.clone());
         let desired = self.desired.lock().clone();
         let all: Vec<_> = desired.into_iter().collect();
         upsert(bindings, store, session.documents(&all))?;

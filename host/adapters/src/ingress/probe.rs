@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k3s_battery::{Component, Environment};
 use k3s_client::Object;
 use k3s_ingress::Batch;
-use k3s_ingress::model::{Change, Interest, ObjectId};
+use k3s_ingress::model::{Change, Interest, ObjectKey};
 use k3s_plugin_host::{CallError, Host, LoadError, Source};
 
 use super::kind::{RoutingKind, changes, remove, upsert};
@@ -46,7 +46,7 @@ impl RoutingProbe {
     ///
     /// # Errors
     /// When it fails or does not accept them.
-    pub fn upsert(&self, objects: Vec<(ObjectId, Object)>) -> Result<(), CallError> {
+    pub fn upsert(&self, objects: Vec<(ObjectKey, Object)>) -> Result<(), CallError> {
         let batch = Batch {
             upserts: objects,
             removals: Vec::new(),
@@ -62,10 +62,10 @@ impl RoutingProbe {
     ///
     /// # Errors
     /// When it fails or does not accept that.
-    pub fn remove(&self, id: &ObjectId) -> Result<(), CallError> {
+    pub fn remove(&self, key: &ObjectKey) -> Result<(), CallError> {
         let batch = Batch {
             upserts: Vec::new(),
-            removals: vec![id.clone()],
+            removals: vec![key.clone()],
         };
         self.kind.apply(&batch);
         self.component.call("remove", |bindings, store| {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use k3s_battery::{Battery, BatteryOptions, Environment, SwapError};
-use k3s_plugin_host::{CallError, Host, LoadError, Source, Status};
+use k3s_plugin_host::{CallError, Host, LoadError, PluginStatus, Source};
 use k3s_servicelb::{Assignment, Balancer, BalancerError, Changes};
 
 use super::kind::BalancerKind;
@@ -36,7 +36,7 @@ pub struct LoadBalancer {
     battery: Battery<BalancerKind>,
 }
 
-/// Loads `source` (see [`crate::bundled::LB_KLIPPER`]) and starts it. Blocks.
+/// Loads `source` (see [`crate::bundled`]) and starts it. Blocks.
 ///
 /// # Errors
 /// When the component is refused, or refuses its configuration.
@@ -64,7 +64,7 @@ impl LoadBalancer {
 
     /// How the instance is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.battery.status()
     }
 

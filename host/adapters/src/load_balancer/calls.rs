@@ -41,7 +41,7 @@ impl Calls {
         calls
     }
 
-    /// Objects that look different from before; keys of deleted ones are added to the removals.
+    /// Objects of which the component sees a difference; keys of deleted ones are added to the removals.
     fn documents(
         &mut self,
         kind: &str,
@@ -84,7 +84,7 @@ impl Calls {
     }
 }
 
-/// The object through the mask, if it looks different from before.
+/// The masked object, if it differs from what the component saw last.
 fn document(kind: &str, key: &Arc<str>, object: &Obj, view: &mut Seen) -> Option<wit::Object> {
     let json = view.difference(("", kind), key, object)?;
     if json.len() > OBJECT_LIMIT {

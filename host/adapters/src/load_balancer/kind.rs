@@ -15,7 +15,6 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::calls::{Calls, Seen};
 use super::convert;
-use crate::feed::interest;
 
 /// Assignments in one answer; one for three nodes is some 300 bytes.
 pub(super) const PAGE: u32 = 1000;
@@ -84,7 +83,7 @@ pub(super) fn one_page(
 }
 
 /// The view of a component that asked for nothing but what a load balancer is given.
-fn view(interests: &[wit::Interest]) -> wasmtime::Result<Seen> {
+fn view(interests: Vec<wit::Interest>) -> wasmtime::Result<Seen> {
     let given = [("", wit::SERVICE), ("", wit::NODE)];
     let is_given = |i: &wit::Interest| given.contains(&(i.group.as_str(), i.kind.as_str()));
     match interests.iter().find(|interest| !is_given(interest)) {
@@ -92,7 +91,7 @@ fn view(interests: &[wit::Interest]) -> wasmtime::Result<Seen> {
             let why = format!("load balancers are not given {}", other.plural);
             Err(wasmtime::Error::msg(why))
         }
-        None => Ok(View::new(interests.iter().map(interest).collect())),
+        None => Ok(View::new(interests)),
     }
 }
 
@@ -153,7 +152,7 @@ impl Kind for BalancerKind {
         session: &Self::Session,
         _stage: &Stage,
     ) -> wasmtime::Result<()> {
-        let mut view = view(&bindings.call_interests(&mut *store)?)?;
+        let mut view = view(bindings.call_interests(&mut *store)?)?;
         let everything = self.inputs.lock().everything();
         Calls::of(&everything, &mut view).make(bindings, store)?;
         *session.lock() = view;

@@ -1,7 +1,8 @@
 //! Persistent volumes by plugin: `k3s_storage::Provisioner` implemented by a component over one
 //! capability, [`Directories`].
 //!
-//! A fresh instance is configured alike and told nothing else: claims and volumes are the desired state.
+//! A fresh instance gets the same configuration and nothing else: claims and volumes are the desired
+//! state.
 
 mod capability;
 mod convert;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
-use k3s_plugin_host::{CallError, Host, LoadError, PluginState, Source, Status};
+use k3s_plugin_host::{CallError, Host, LoadError, PluginState, PluginStatus, Source};
 use k3s_storage::{Class, Existing, Node, ProvisionError, Provisioner, Request, Volume};
 use k3s_wit_bindings::storage::Storage;
 use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
@@ -36,7 +36,7 @@ pub struct StorageProvisioner {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-/// Loads `source` (see [`crate::bundled::STORAGE_LOCAL_PATH`]) with the granted folders as its
+/// Loads `source` (see [`crate::bundled`]) with the granted folders as its
 /// capability.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ impl StorageProvisioner {
 
     /// How the instance is.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PluginStatus {
         self.battery.status()
     }
 

@@ -20,8 +20,12 @@ pub fn host() -> Host {
 
 pub fn sqlite(host: &Host, dir: &Path) -> WasmBackend {
     let options = SqliteOptions::new(dir.join("db/state.db"));
-    open_sqlite(host, bundled::DATASTORE_SQLITE.source(), &options)
-        .expect("the bundled datastore loads")
+    open_sqlite(
+        host,
+        bundled::find("datastore", "sqlite").unwrap().source(),
+        &options,
+    )
+    .expect("the bundled datastore loads")
 }
 
 pub async fn store(host: &Host, dir: &Path, tasks: &Tasks) -> Result<Store, OpenError> {
@@ -53,8 +57,8 @@ pub async fn on(
         panic!("{endpoint:?} is no server's")
     };
     let bundled = match server.kind {
-        DatabaseKind::Postgres => bundled::DATASTORE_POSTGRES,
-        DatabaseKind::Mysql => bundled::DATASTORE_MYSQL,
+        DatabaseKind::Postgres => bundled::find("datastore", "postgres").unwrap(),
+        DatabaseKind::Mysql => bundled::find("datastore", "mysql").unwrap(),
     };
     open_server(host, bundled.source(), &ServerOptions::new(server)).await
 }

@@ -21,74 +21,88 @@ pub(crate) fn is_established(definition: &Value) -> bool {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Value> {
-    vec![
-        definition(
-            "ingressroutes",
-            "IngressRoute",
-            &json!({
-                "entryPoints": texts(), "routes": list(route()), "tls": object(&json!({"secretName": text(), "options": reference()})),
-            }),
-        ),
-        definition(
-            "ingressroutetcps",
-            "IngressRouteTCP",
-            &json!({
-                "entryPoints": texts(),
-                "routes": list(json!({"type": "object", KEEP: true, "required": ["match"], "properties": {
-                    "match": text(), "priority": number(), "services": list(service()), "middlewares": list(reference())}})),
-                "tls": object(&json!({"secretName": text(), "passthrough": switch(), "options": reference()})),
-            }),
-        ),
-        definition(
-            "middlewares",
-            "Middleware",
-            &json!({
-                "addPrefix": object(&json!({"prefix": text()})),
-                "stripPrefix": object(&json!({"prefixes": texts()})),
-                "stripPrefixRegex": object(&json!({"regex": texts()})),
-                "replacePath": object(&json!({"path": text()})),
-                "replacePathRegex": object(&json!({"regex": text(), "replacement": text()})),
-                "redirectScheme": object(&json!({"scheme": text(), "port": text(), "permanent": switch()})),
-                "redirectRegex": object(&json!({"regex": text(), "replacement": text(), "permanent": switch()})),
-                "headers": object(&json!({"customRequestHeaders": map(), "customResponseHeaders": map()})),
-                "basicAuth": object(&json!({"secret": text(), "realm": text(), "removeHeader": switch(), "headerField": text()})),
-                "forwardAuth": object(&json!({"address": text(), "authResponseHeaders": texts(), "authRequestHeaders": texts()})),
-                "rateLimit": object(&json!({"average": number(), "burst": number(), "period": either()})),
-                "inFlightReq": object(&json!({"amount": number()})),
-                "retry": object(&json!({"attempts": number(), "initialInterval": either()})),
-                "circuitBreaker": object(&json!({"expression": text()})),
-                "compress": object(&json!({"excludedContentTypes": texts(), "minResponseBodyBytes": number()})),
-                "ipAllowList": object(&json!({"sourceRange": texts()})),
-                "ipWhiteList": object(&json!({"sourceRange": texts()})),
-                "buffering": object(&json!({"maxRequestBodyBytes": number(), "maxResponseBodyBytes": number()})),
-                "chain": object(&json!({"middlewares": list(reference())})),
-                "errors": object(&json!({"status": texts(), "query": text(), "service": service()})),
-            }),
-        ),
-        definition(
-            "traefikservices",
-            "TraefikService",
-            &json!({
-                "weighted": object(&json!({"services": list(service())})),
-            }),
-        ),
-        definition(
-            "tlsoptions",
-            "TLSOption",
-            &json!({
-                "minVersion": text(), "maxVersion": text(), "cipherSuites": texts(), "alpnProtocols": texts(), "sniStrict": switch(),
-                "clientAuth": object(&json!({"secretNames": texts(), "clientAuthType": text()})),
-            }),
-        ),
-        definition(
-            "serverstransports",
-            "ServersTransport",
-            &json!({
-                "serverName": text(), "insecureSkipVerify": switch(), "rootCAsSecrets": texts(), "certificatesSecrets": texts(),
-                "maxIdleConnsPerHost": number(),
-            }),
-        ),
-    ]
+    let kinds = [
+        ("ingressroutes", "IngressRoute", ingress_route()),
+        ("ingressroutetcps", "IngressRouteTCP", ingress_route_tcp()),
+        ("middlewares", "Middleware", middleware()),
+        ("traefikservices", "TraefikService", traefik_service()),
+        ("tlsoptions", "TLSOption", tls_option()),
+        ("serverstransports", "ServersTransport", servers_transport()),
+    ];
+    kinds
+        .iter()
+        .map(|(plural, kind, properties)| definition(plural, kind, properties))
+        .collect()
+}
+
+fn ingress_route() -> Value {
+    json!({
+        "entryPoints": texts(),
+        "routes": list(route()),
+        "tls": object(json!({"secretName": text(), "options": reference()})),
+    })
+}
+
+fn ingress_route_tcp() -> Value {
+    json!({
+        "entryPoints": texts(),
+        "routes": list(json!({"type": "object", KEEP: true, "required": ["match"], "properties": {
+            "match": text(), "priority": number(), "services": list(service()), "middlewares": list(reference()),
+        }})),
+        "tls": object(json!({"secretName": text(), "passthrough": switch(), "options": reference()})),
+    })
+}
+
+fn middleware() -> Value {
+    let source_ranges = single("sourceRange", texts());
+    let rewrite = object(json!({"regex": text(), "replacement": text()}));
+    json!({
+        "addPrefix": single("prefix", text()),
+        "stripPrefix": single("prefixes", texts()),
+        "stripPrefixRegex": single("regex", texts()),
+        "replacePath": single("path", text()),
+        "replacePathRegex": rewrite,
+        "redirectScheme": object(json!({"scheme": text(), "port": text(), "permanent": switch()})),
+        "redirectRegex": object(json!({"regex": text(), "replacement": text(), "permanent": switch()})),
+        "headers": object(json!({"customRequestHeaders": map(), "customResponseHeaders": map()})),
+        "basicAuth": object(json!({"secret": text(), "realm": text(), "removeHeader": switch(), "headerField": text()})),
+        "forwardAuth": object(json!({"address": text(), "authResponseHeaders": texts(), "authRequestHeaders": texts()})),
+        "rateLimit": object(json!({"average": number(), "burst": number(), "period": either()})),
+        "inFlightReq": single("amount", number()),
+        "retry": object(json!({"attempts": number(), "initialInterval": either()})),
+        "circuitBreaker": single("expression", text()),
+        "compress": object(json!({"excludedContentTypes": texts(), "minResponseBodyBytes": number()})),
+        "ipAllowList": source_ranges,
+        "ipWhiteList": source_ranges,
+        "buffering": object(json!({"maxRequestBodyBytes": number(), "maxResponseBodyBytes": number()})),
+        "chain": single("middlewares", list(reference())),
+        "errors": object(json!({"status": texts(), "query": text(), "service": service()})),
+    })
+}
+
+fn traefik_service() -> Value {
+    json!({"weighted": single("services", list(service()))})
+}
+
+fn tls_option() -> Value {
+    json!({
+        "minVersion": text(),
+        "maxVersion": text(),
+        "cipherSuites": texts(),
+        "alpnProtocols": texts(),
+        "sniStrict": switch(),
+        "clientAuth": object(json!({"secretNames": texts(), "clientAuthType": text()})),
+    })
+}
+
+fn servers_transport() -> Value {
+    json!({
+        "serverName": text(),
+        "insecureSkipVerify": switch(),
+        "rootCAsSecrets": texts(),
+        "certificatesSecrets": texts(),
+        "maxIdleConnsPerHost": number(),
+    })
 }
 
 /// Fields that are not described are kept.
@@ -109,15 +123,20 @@ fn definition(plural: &str, kind: &str, properties: &Value) -> Value {
                 "served": true,
                 "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object", "required": ["metadata", "spec"], "properties": {
-                    "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "spec": object(properties),
+                    "apiVersion": text(), "kind": text(), "metadata": {"type": "object"}, "spec": object(properties.clone()),
                 }}},
             }],
         },
     })
 }
 
-fn object(properties: &Value) -> Value {
+fn object(properties: Value) -> Value {
     json!({"type": "object", KEEP: true, "properties": properties})
+}
+
+/// An object with one field.
+fn single(field: &str, schema: Value) -> Value {
+    object(json!({field: schema}))
 }
 
 fn list(items: Value) -> Value {

@@ -12,9 +12,9 @@ use super::crds;
 use super::kinds::{Kind, Kinds};
 use super::status::StatusReporter;
 use crate::compiler::Batch;
-use crate::model::ObjectId;
+use crate::model::ObjectKey;
 
-/// The cluster as the plugin is told of it. Cheap to clone.
+/// The objects that the plugin gets. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Feed(Arc<Shared>);
 
@@ -29,9 +29,9 @@ struct Shared {
 #[derive(Default)]
 struct Pending {
     /// None for what was deleted.
-    changes: BTreeMap<ObjectId, Option<Object>>,
+    changes: BTreeMap<ObjectKey, Option<Object>>,
     /// The resource version of each object that was noted: the first lists are read twice.
-    noted: HashMap<ObjectId, String>,
+    noted: HashMap<ObjectKey, String>,
 }
 
 impl Feed {
@@ -102,10 +102,10 @@ impl Feed {
     pub(crate) fn take_batch(&self) -> Batch {
         let mut batch = Batch::default();
         let changes = std::mem::take(&mut self.0.pending.lock().changes);
-        for (id, change) in changes {
+        for (key, change) in changes {
             match change {
-                Some(object) => batch.upserts.push((id, object)),
-                None => batch.removals.push(id),
+                Some(object) => batch.upserts.push((key, object)),
+                None => batch.removals.push(key),
             }
         }
         batch
@@ -122,28 +122,32 @@ impl Feed {
             self.note(kind, object);
             if let InformerEvent::Updated { .. } = &event {
                 // Another client may have changed the status that only this one writes.
-                self.0.reporter.requeue(&kind.id_of(object));
+                self.0.reporter.requeue(&kind.key_of(object));
             }
         }
     }
 
     fn note(&self, kind: &Kind, object: &Object) {
-        let (id, version) = (kind.id_of(object), object.resource_version());
+        let (key, version) = (kind.key_of(object), object.resource_version());
         let mut pending = self.0.pending.lock();
-        if pending.noted.get(&id).is_some_and(|noted| noted == version) {
+        if pending
+            .noted
+            .get(&key)
+            .is_some_and(|noted| noted == version)
+        {
             return;
         }
-        pending.noted.insert(id.clone(), version.to_owned());
-        pending.changes.insert(id, Some(object.clone()));
+        pending.noted.insert(key.clone(), version.to_owned());
+        pending.changes.insert(key, Some(object.clone()));
         drop(pending);
         self.0.wake.notify_one();
     }
 
     fn note_deleted(&self, kind: &Kind, object: &Object) {
-        let id = kind.id_of(object);
+        let key = kind.key_of(object);
         let mut pending = self.0.pending.lock();
-        if pending.noted.remove(&id).is_some() {
-            pending.changes.insert(id, None);
+        if pending.noted.remove(&key).is_some() {
+            pending.changes.insert(key, None);
             drop(pending);
             self.0.wake.notify_one();
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use k3s_client::{Informer, Informers, Object, Resource, Subscription};
 
 use super::crds;
-use crate::model::{Interest, ObjectId};
+use crate::model::{Interest, ObjectKey};
 
 /// The kinds that are followed. Cheap to clone.
 #[derive(Clone)]
@@ -41,10 +41,10 @@ impl Kinds {
     }
 
     /// The object as it is in the cluster.
-    pub(crate) fn object(&self, id: &ObjectId) -> Option<Object> {
-        let is = |kind: &&Kind| kind.interest.group == id.group && kind.interest.kind == id.kind;
+    pub(crate) fn object(&self, key: &ObjectKey) -> Option<Object> {
+        let is = |kind: &&Kind| kind.interest.group == key.group && kind.interest.kind == key.kind;
         let informer = self.iter().find(is)?.informer()?;
-        informer.get(&k3s_client::key(&id.namespace, &id.name))
+        informer.get(&k3s_client::key(&key.namespace, &key.name))
     }
 }
 
@@ -80,8 +80,8 @@ impl Kind {
         }
     }
 
-    pub(crate) fn id_of(&self, object: &Object) -> ObjectId {
-        ObjectId {
+    pub(crate) fn key_of(&self, object: &Object) -> ObjectKey {
+        ObjectKey {
             group: self.interest.group.clone(),
             kind: self.interest.kind.clone(),
             namespace: object.namespace().to_owned(),

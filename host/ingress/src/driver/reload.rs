@@ -16,7 +16,7 @@ use super::secrets::Secrets;
 use super::status::{Report, StatusReporter};
 use crate::compiler::{Compiled, Compiler};
 use crate::config::EntryPoint;
-use crate::model::{Change, Name, ObjectId};
+use crate::model::{Change, NamespacedName, ObjectKey};
 use crate::proxy::Proxy;
 use crate::table::Table;
 use crate::table::build::{Builder, Built};
@@ -45,14 +45,14 @@ pub(crate) struct Reload {
 #[derive(Default)]
 struct Round {
     compile: bool,
-    secrets: BTreeSet<Name>,
+    secrets: BTreeSet<NamespacedName>,
 }
 
 impl Reload {
     /// Runs without end.
     pub(crate) async fn run(self) {
         self.feed.synced(&self.informers).await;
-        let mut built: BTreeMap<ObjectId, Built> = BTreeMap::new();
+        let mut built: BTreeMap<ObjectKey, Built> = BTreeMap::new();
         let mut round = Round {
             compile: true,
             ..Round::default()
@@ -77,7 +77,11 @@ impl Reload {
     }
 
     /// One table. Returns when to retry after a failure.
-    async fn round(&self, built: &mut BTreeMap<ObjectId, Built>, round: Round) -> Option<Duration> {
+    async fn round(
+        &self,
+        built: &mut BTreeMap<ObjectKey, Built>,
+        round: Round,
+    ) -> Option<Duration> {
         let mut retry = None;
         let mut changed = BTreeSet::new();
         if round.compile {
@@ -98,12 +102,12 @@ impl Reload {
         if !changed.is_empty() || !*self.ready.borrow() {
             self.publish(built);
         }
-        for id in changed {
-            let report = built.get(&id).map(|built| Report {
+        for key in changed {
+            let report = built.get(&key).map(|built| Report {
                 problems: built.problems.clone(),
                 publish_address: built.outcome.publish_address,
             });
-            self.reporter.report(id, report);
+            self.reporter.report(key, report);
         }
         if retry.is_none() && self.secrets_are_known(built) {
             self.ready.send_replace(true);
@@ -113,34 +117,33 @@ impl Reload {
 
     fn apply(
         &self,
-        built: &mut BTreeMap<ObjectId, Built>,
+        built: &mut BTreeMap<ObjectKey, Built>,
         compiled: Compiled,
-    ) -> BTreeSet<ObjectId> {
+    ) -> BTreeSet<ObjectKey> {
         let mut changed = BTreeSet::new();
         let mut named = BTreeSet::new();
         for change in compiled.changes {
             match change {
                 Change::Put(outcome) => {
-                    let id = ObjectId::from(&outcome.key);
-                    let before = built.get(&id);
+                    let key = outcome.key.clone();
+                    let before = built.get(&key);
                     // A component that took over repeats what is true already.
                     if before.is_none_or(|before| before.outcome != outcome) {
                         let made = self.builder.build(outcome, before);
-                        built.insert(id.clone(), made);
-                        changed.insert(id.clone());
+                        built.insert(key.clone(), made);
+                        changed.insert(key.clone());
                     }
-                    named.insert(id);
+                    named.insert(key);
                 }
                 Change::Gone(key) => {
-                    let id = ObjectId::from(&key);
-                    if built.remove(&id).is_some() {
-                        changed.insert(id);
+                    if built.remove(&key).is_some() {
+                        changed.insert(key);
                     }
                 }
             }
         }
         if compiled.complete {
-            built.retain(|id, _| named.contains(id) || !changed.insert(id.clone()));
+            built.retain(|key, _| named.contains(key) || !changed.insert(key.clone()));
         }
         changed
     }
@@ -148,26 +151,26 @@ impl Reload {
     /// Builds again what was built from these Secrets.
     fn rebuild(
         &self,
-        built: &mut BTreeMap<ObjectId, Built>,
-        secrets: &BTreeSet<Name>,
-    ) -> BTreeSet<ObjectId> {
-        let concerned = |(_, built): &(&ObjectId, &Built)| !built.secrets.is_disjoint(secrets);
-        let ids: BTreeSet<ObjectId> = built
+        built: &mut BTreeMap<ObjectKey, Built>,
+        secrets: &BTreeSet<NamespacedName>,
+    ) -> BTreeSet<ObjectKey> {
+        let concerned = |(_, built): &(&ObjectKey, &Built)| !built.secrets.is_disjoint(secrets);
+        let keys: BTreeSet<ObjectKey> = built
             .iter()
             .filter(concerned)
-            .map(|(id, _)| id.clone())
+            .map(|(key, _)| key.clone())
             .collect();
         self.builder.forget_tls_clients();
-        for id in &ids {
-            if let Some(before) = built.remove(id) {
+        for key in &keys {
+            if let Some(before) = built.remove(key) {
                 let made = self.builder.build(before.outcome.clone(), Some(&before));
-                built.insert(id.clone(), made);
+                built.insert(key.clone(), made);
             }
         }
-        ids
+        keys
     }
 
-    fn publish(&self, built: &BTreeMap<ObjectId, Built>) {
+    fn publish(&self, built: &BTreeMap<ObjectKey, Built>) {
         let certificates = built.values().flat_map(|built| &built.certificates);
         let certificates = Certificates::new(certificates, self.default_certificate.clone());
         // Certificates first: a new route is never served with the wrong one.
@@ -192,7 +195,7 @@ impl Reload {
     }
 
     /// Nothing is served before its Secrets were read once.
-    fn secrets_are_known(&self, built: &BTreeMap<ObjectId, Built>) -> bool {
+    fn secrets_are_known(&self, built: &BTreeMap<ObjectKey, Built>) -> bool {
         let mut secrets = built.values().flat_map(|built| &built.secrets);
         secrets.all(|name| !matches!(self.secrets.get(name), super::secrets::Lookup::Unknown))
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::model::Name;
+use crate::model::NamespacedName;
 
 /// A Secret's contents. Cheap to clone; never printed.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Contents {
 /// What is known of a Secret.
 #[derive(Clone, Debug)]
 pub(crate) enum Lookup {
-    /// It is being read; whoever asked is told when it was.
+    /// It is being read; [`Secrets::changed`] reports it afterwards.
     Unknown,
     Missing,
     Found(Contents),
@@ -38,8 +38,8 @@ pub(crate) struct Secrets(Arc<Shared>);
 struct Shared {
     informers: Informers,
     tasks: Tasks,
-    watched: Mutex<HashMap<Name, Watched>>,
-    changed: Mutex<BTreeSet<Name>>,
+    watched: Mutex<HashMap<NamespacedName, Watched>>,
+    changed: Mutex<BTreeSet<NamespacedName>>,
     wake: Notify,
 }
 
@@ -67,7 +67,7 @@ impl Secrets {
     }
 
     /// A Secret as it is now. The first question starts to watch it.
-    pub(crate) fn get(&self, name: &Name) -> Lookup {
+    pub(crate) fn get(&self, name: &NamespacedName) -> Lookup {
         let mut watched = self.0.watched.lock();
         let entry = watched
             .entry(name.clone())
@@ -80,12 +80,12 @@ impl Secrets {
     }
 
     /// Stops to watch what is not in `used`.
-    pub(crate) fn retain(&self, used: &BTreeSet<Name>) {
+    pub(crate) fn retain(&self, used: &BTreeSet<NamespacedName>) {
         self.0.watched.lock().retain(|name, _| used.contains(name));
     }
 
     /// Waits for changes and gives the names of what changed. Dropping the future loses nothing.
-    pub(crate) async fn changed(&self) -> BTreeSet<Name> {
+    pub(crate) async fn changed(&self) -> BTreeSet<NamespacedName> {
         loop {
             let changed = std::mem::take(&mut *self.0.changed.lock());
             if !changed.is_empty() {
@@ -95,7 +95,7 @@ impl Secrets {
         }
     }
 
-    fn watch(&self, name: &Name) -> Watched {
+    fn watch(&self, name: &NamespacedName) -> Watched {
         let scope =
             Scope::fields(format!("metadata.name={}", name.name)).in_namespace(&name.namespace);
         let informer = self.0.informers.of(&resources::SECRETS, scope);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::kinds::Kinds;
-use crate::model::{Diagnostic, ObjectId, Severity};
+use crate::model::{Diagnostic, ObjectKey, Severity};
 
 const RETRY: BackoffPolicy = BackoffPolicy {
     base: Duration::from_millis(200),
@@ -47,9 +47,9 @@ struct Shared {
 /// Bounded by the number of objects.
 #[derive(Default)]
 struct State {
-    reports: BTreeMap<ObjectId, Report>,
+    reports: BTreeMap<ObjectKey, Report>,
     /// Objects whose status may have to be written.
-    queue: BTreeSet<ObjectId>,
+    queue: BTreeSet<ObjectKey>,
 }
 
 impl StatusReporter {
@@ -75,11 +75,11 @@ impl StatusReporter {
 
     /// Replaces the report on an object; none when nothing follows from it any more. Problems that the
     /// last report did not have become Events.
-    pub(crate) fn report(&self, id: ObjectId, report: Option<Report>) {
+    pub(crate) fn report(&self, key: ObjectKey, report: Option<Report>) {
         let problems = report.clone().unwrap_or_default().problems;
-        let before = self.store(&id, report);
+        let before = self.store(&key, report);
         let known = before.unwrap_or_default().problems;
-        let Some(object) = self.0.kinds.object(&id) else {
+        let Some(object) = self.0.kinds.object(&key) else {
             return;
         };
         for problem in problems {
@@ -90,14 +90,14 @@ impl StatusReporter {
     }
 
     /// Stores a report and gives the one before.
-    fn store(&self, id: &ObjectId, report: Option<Report>) -> Option<Report> {
+    fn store(&self, key: &ObjectKey, report: Option<Report>) -> Option<Report> {
         let mut state = self.0.state.lock();
         let before = match report {
             Some(report) => {
-                state.queue.insert(id.clone());
-                state.reports.insert(id.clone(), report)
+                state.queue.insert(key.clone());
+                state.reports.insert(key.clone(), report)
             }
-            None => state.reports.remove(id),
+            None => state.reports.remove(key),
         };
         drop(state);
         self.0.wake.notify_one();
@@ -120,10 +120,10 @@ impl StatusReporter {
     }
 
     /// Has an object's status compared again with what it should be.
-    pub(crate) fn requeue(&self, id: &ObjectId) {
+    pub(crate) fn requeue(&self, key: &ObjectKey) {
         let mut state = self.0.state.lock();
-        if state.reports.contains_key(id) {
-            state.queue.insert(id.clone());
+        if state.reports.contains_key(key) {
+            state.queue.insert(key.clone());
             drop(state);
             self.0.wake.notify_one();
         }
@@ -136,14 +136,14 @@ impl StatusReporter {
         loop {
             let next = self.0.state.lock().queue.pop_first();
             match next {
-                Some(id) => {
-                    if let Err(error) = self.write(&id).await {
+                Some(key) => {
+                    if let Err(error) = self.write(&key).await {
                         tracing::warn!(
                             error = error.chain(),
-                            object = id.name,
+                            object = key.name,
                             "cannot write an Ingress's status"
                         );
-                        failed.insert(id);
+                        failed.insert(key);
                     }
                 }
                 None if failed.is_empty() => {
@@ -163,11 +163,11 @@ impl StatusReporter {
     }
 
     /// Writes the addresses where they are missing.
-    async fn write(&self, id: &ObjectId) -> Result<(), k3s_client::Error> {
-        if id.kind != "Ingress" || id.group != "networking.k8s.io" || !self.is_published(id) {
+    async fn write(&self, key: &ObjectKey) -> Result<(), k3s_client::Error> {
+        if key.kind != "Ingress" || key.group != "networking.k8s.io" || !self.is_published(key) {
             return Ok(());
         }
-        let Some(object) = self.0.kinds.object(id) else {
+        let Some(object) = self.0.kinds.object(key) else {
             return Ok(());
         };
         let addresses = self.0.addresses.iter();
@@ -189,9 +189,9 @@ impl StatusReporter {
         }
     }
 
-    fn is_published(&self, id: &ObjectId) -> bool {
+    fn is_published(&self, key: &ObjectKey) -> bool {
         let state = self.0.state.lock();
-        let report = state.reports.get(id);
+        let report = state.reports.get(key);
         report.is_some_and(|report| report.publish_address)
     }
 }

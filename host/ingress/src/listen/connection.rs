@@ -115,7 +115,7 @@ fn http_config(
     }
 }
 
-/// The client's greeting; none if it spoke plain HTTP and was told so.
+/// The client's greeting; none if the client spoke plain HTTP, which is answered with an error.
 async fn greet(stream: &mut TcpStream) -> io::Result<Option<hello::Hello>> {
     let mut first = [0; 1];
     stream.peek(&mut first).await?;

@@ -17,7 +17,7 @@ use super::redirect::Redirect;
 use super::retry::Retry;
 use crate::driver::secrets::Lookup;
 use crate::error::{MiddlewareError, SecretDataError, SecretError};
-use crate::model::{self, Action, Middleware, Name, Scheme};
+use crate::model::{self, Action, Middleware, NamespacedName, Scheme};
 use crate::table::build::{Builder, ObjectBuild};
 
 /// The result of building a layer; none while a Secret it needs is being read.
@@ -91,7 +91,7 @@ fn read_users(
     build: &mut ObjectBuild<'_>,
     settings: &model::BasicAuth,
 ) -> Result<Option<Users>, SecretError> {
-    let name = Name::from(&settings.secret);
+    let name = NamespacedName::from(&settings.secret);
     let secret = match build.secret(&name) {
         Lookup::Unknown => return Ok(None),
         Lookup::Missing => return Err(SecretError::NotFound(name)),

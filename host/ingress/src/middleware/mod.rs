@@ -1,5 +1,5 @@
 //! What happens to a request between its route and its target. A [`Layer`] sees the request, may answer
-//! it, and may look at the answer of what comes after it.
+//! it, and may inspect the answer of what comes after it.
 
 mod basic;
 mod breaker;

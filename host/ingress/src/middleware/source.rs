@@ -39,16 +39,16 @@ impl Strategy {
         })
     }
 
-    /// The address; none where the header that should say it does not. The list in it ends with the
-    /// peer that speaks to us, as no proxy before it is trusted to have told us.
+    /// The address; none where the header that should hold it does not. The peer is the last entry of the
+    /// list, as no proxy before it is trusted to have added it.
     pub(crate) fn address(&self, exchange: &Exchange) -> Option<IpAddr> {
         let peer = exchange.origin.client.ip().to_canonical();
         if self.depth == 0 && self.excluded.is_empty() {
             return Some(peer);
         }
-        let told = list(exchange.request.headers(), &FORWARDED_FOR)
+        let forwarded = list(exchange.request.headers(), &FORWARDED_FOR)
             .filter_map(|text| text.parse::<IpAddr>().ok());
-        let mut all: Vec<IpAddr> = told.collect();
+        let mut all: Vec<IpAddr> = forwarded.collect();
         all.push(peer);
         if self.depth > 0 {
             return all

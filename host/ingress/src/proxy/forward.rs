@@ -5,6 +5,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use k3s_base::error::chain;
 use k3s_serve::Body;
 
 use super::cookie::Sticky;
@@ -112,7 +113,10 @@ impl Proxy {
                 Err(error) => error,
             };
             tracing::debug!(
-                service = %choice.service, endpoint = %endpoint.authority, %error, "no response"
+                service = %choice.service,
+                endpoint = %endpoint.authority,
+                error = chain(&error),
+                "no response"
             );
             let may_repeat = may_repeat(&error, &parts.method);
             last = Some(error);

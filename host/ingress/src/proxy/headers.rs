@@ -1,4 +1,4 @@
-//! Headers that belong to one hop, and those that tell servers who asked.
+//! Hop-by-hop headers, and the headers that name the client to servers.
 
 use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -34,7 +34,7 @@ pub(crate) struct Proxy {
     pub(crate) node_name: String,
 }
 
-/// Marks an answer of ours that stands for one that did not come; layers may look for it.
+/// Marks a response that the proxy made because no server responded; layers may check for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoAnswer {
     /// A server may have acted on the request.

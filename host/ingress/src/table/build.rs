@@ -17,8 +17,8 @@ use crate::driver::secrets::{Lookup, Secrets};
 use crate::error::{RouteError, SecretDataError, SecretError, TargetError, TlsError};
 use crate::middleware::{Layer, make};
 use crate::model::{
-    Backend, Diagnostic, Middleware, Name, Outcome, Reference, Route, Scheme, Severity, Target,
-    TcpRoute, TlsOptions, TlsUse, Transport,
+    Backend, Diagnostic, Middleware, NamespacedName, Outcome, Reference, Route, Scheme, Severity,
+    Target, TcpRoute, TlsOptions, TlsUse, Transport,
 };
 use crate::tls::certs::{self, Certificate, Certificates};
 use crate::tls::options;
@@ -36,7 +36,7 @@ pub(crate) struct Built {
     /// Problems that the plugin reported, and those found here.
     pub(crate) problems: Vec<Diagnostic>,
     /// Secrets that it uses, whether they exist or not.
-    pub(crate) secrets: BTreeSet<Name>,
+    pub(crate) secrets: BTreeSet<NamespacedName>,
     layers: Layers,
 }
 
@@ -68,7 +68,7 @@ type Clients = Vec<((Scheme, Option<Transport>), Arc<Client>)>;
 /// One object while it is built.
 pub(crate) struct ObjectBuild<'a> {
     pub(crate) builder: &'a Builder,
-    secrets: BTreeSet<Name>,
+    secrets: BTreeSet<NamespacedName>,
 }
 
 impl Builder {
@@ -180,7 +180,7 @@ fn bad_certificate(error: &SecretError) -> Diagnostic {
 impl ObjectBuild<'_> {
     /// A certificate; none while the Secret is being read.
     fn certificate(&mut self, reference: &Reference) -> Result<Option<Certificate>, SecretError> {
-        let name = Name::from(reference);
+        let name = NamespacedName::from(reference);
         let secret = match self.secret(&name) {
             Lookup::Unknown => return Ok(None),
             Lookup::Missing => return Err(SecretError::NotFound(name)),
@@ -196,7 +196,7 @@ impl ObjectBuild<'_> {
     }
 
     /// A Secret; the object is built again when it changes.
-    pub(crate) fn secret(&mut self, name: &Name) -> Lookup {
+    pub(crate) fn secret(&mut self, name: &NamespacedName) -> Lookup {
         self.secrets.insert(name.clone());
         self.builder.secrets.get(name)
     }
@@ -307,7 +307,7 @@ impl ObjectBuild<'_> {
     fn authorities(&mut self, secrets: &[Reference]) -> Result<Option<RootCertStore>, SecretError> {
         let mut all = RootCertStore::empty();
         for reference in secrets {
-            let name = Name::from(reference);
+            let name = NamespacedName::from(reference);
             let secret = match self.secret(&name) {
                 Lookup::Unknown => return Ok(None),
                 Lookup::Missing => return Err(SecretError::NotFound(name)),

@@ -129,14 +129,14 @@ impl Paths {
         self.lengths.dedup();
     }
 
-    /// Calls `look` with each list of routes that may fit a path.
-    fn each(&self, path: &str, mut look: impl FnMut(&[u32])) {
+    /// Calls `visit` with each list of routes that may fit a path.
+    fn each(&self, path: &str, mut visit: impl FnMut(&[u32])) {
         for prefix in self.lengths.iter().map_while(|length| path.get(..*length)) {
             if let Some(found) = self.prefixes.get(prefix) {
-                look(found);
+                visit(found);
             }
         }
-        look(&self.others);
+        visit(&self.others);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{PatternError, RangeError, RuleError};
 use crate::model::Matcher;
 use crate::table::query;
 
-/// What rules look at.
+/// What rules are evaluated on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     /// Lower case, without port.

@@ -1,5 +1,5 @@
-//! TLS: which certificate a client is shown ([`certs`]), with which settings ([`options`]), and what it
-//! said before that ([`hello`]).
+//! TLS: which certificate a client is shown ([`certs`]), with which settings ([`options`]), and the
+//! client's first message ([`hello`]).
 
 pub(crate) mod certs;
 pub(crate) mod hello;

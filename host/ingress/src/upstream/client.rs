@@ -1,5 +1,6 @@
 //! Connections to servers, pooled per scheme and transport settings.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client as Pooled, Error as PooledError};
 use hyper_util::rt::TokioTimer;
 use k3s_lifecycle::Tasks;
+use k3s_serve::BoxError;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
@@ -43,17 +45,17 @@ enum Wire {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     /// No byte of the request left this machine.
-    #[error("{0}")]
-    NotSent(String),
-    /// The server went away before it answered; it may have seen the request.
-    #[error("{0}")]
-    Closed(String),
-    /// The server did not answer in time.
-    #[error("no answer within {0:?}")]
+    #[error("the request was not sent")]
+    NotSent(#[source] BoxError),
+    /// It may have seen the request.
+    #[error("the server closed the connection before it answered")]
+    Closed(#[source] BoxError),
+    /// No response head came in time.
+    #[error("the server did not answer within {0:?}")]
     Timeout(Duration),
     /// Anything else, for instance an answer that is not HTTP.
-    #[error("{0}")]
-    Failed(String),
+    #[error("the exchange with the server failed")]
+    Failed(#[source] BoxError),
 }
 
 impl Client {
@@ -124,18 +126,18 @@ impl Client {
             .authority(authority)
             .path_and_query(path)
             .build();
-        *request.uri_mut() = uri.map_err(|error| SendError::Failed(error.to_string()))?;
+        *request.uri_mut() = uri.map_err(|error| SendError::Failed(error.into()))?;
         *request.version_mut() = version;
         let sent = async {
             match &self.wire {
-                Wire::Http(client) => client
-                    .request(request)
-                    .await
-                    .map_err(|error| SendError::of_pooled(&error)),
-                Wire::Https(client) => client
-                    .request(request)
-                    .await
-                    .map_err(|error| SendError::of_pooled(&error)),
+                Wire::Http(client) => {
+                    let response = client.request(request);
+                    response.await.map_err(SendError::of_pooled)
+                }
+                Wire::Https(client) => {
+                    let response = client.request(request);
+                    response.await.map_err(SendError::of_pooled)
+                }
                 Wire::H2c(pool) => {
                     request.headers_mut().remove(http::header::HOST);
                     pool.send(endpoint.authority.as_str(), request).await
@@ -187,41 +189,34 @@ fn millis(number: u32) -> Option<Duration> {
 }
 
 impl SendError {
-    pub(crate) fn not_sent(error: &dyn std::error::Error) -> Self {
-        Self::NotSent(chain(error))
+    pub(crate) fn not_sent(error: impl Into<BoxError>) -> Self {
+        Self::NotSent(error.into())
     }
 
-    pub(crate) fn of_hyper(error: &hyper::Error) -> Self {
-        if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
-            Self::Closed(chain(error))
+    pub(crate) fn of_hyper(error: hyper::Error) -> Self {
+        if is_closed(&error) {
+            Self::Closed(error.into())
         } else {
-            Self::Failed(chain(error))
+            Self::Failed(error.into())
         }
     }
 
-    fn of_pooled(error: &PooledError) -> Self {
+    fn of_pooled(error: PooledError) -> Self {
         if error.is_connect() {
             return Self::not_sent(error);
         }
-        match std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<hyper::Error>())
-        {
-            Some(inner) => Self::of_hyper(inner),
-            None => Self::Failed(chain(error)),
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        if cause.is_some_and(is_closed) {
+            Self::Closed(error.into())
+        } else {
+            Self::Failed(error.into())
         }
     }
 }
 
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+/// Whether the connection ended before the response was complete.
+fn is_closed(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message()
 }
 
 /// Runs the tasks of connections as tracked ones, which end at once when their group stops.

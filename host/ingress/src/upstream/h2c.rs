@@ -42,14 +42,11 @@ impl H2cPool {
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut sender = self.connection(authority).await?;
-        sender
-            .ready()
-            .await
-            .map_err(|error| SendError::not_sent(&error))?;
+        sender.ready().await.map_err(SendError::not_sent)?;
         sender
             .send_request(request)
             .await
-            .map_err(|error| SendError::of_hyper(&error))
+            .map_err(SendError::of_hyper)
     }
 
     async fn connection(&self, authority: &str) -> Result<SendRequest<Outgoing>, SendError> {
@@ -62,11 +59,9 @@ impl H2cPool {
         }
         let stream = tokio::time::timeout(self.dial_timeout, TcpStream::connect(authority))
             .await
-            .map_err(|_| SendError::NotSent("dial timeout".to_owned()))?
-            .map_err(|error| SendError::not_sent(&error))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| SendError::not_sent(&error))?;
+            .map_err(SendError::not_sent)?
+            .map_err(SendError::not_sent)?;
+        stream.set_nodelay(true).map_err(SendError::not_sent)?;
         let (sender, connection) = http2::Builder::new(Tracked(self.tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -74,7 +69,7 @@ impl H2cPool {
             .keep_alive_interval(KEEP_ALIVE)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| SendError::not_sent(&error))?;
+            .map_err(SendError::not_sent)?;
         self.tasks
             .spawn_until_stopped("h2c connection", async move {
                 if let Err(error) = connection.await {

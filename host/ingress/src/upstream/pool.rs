@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::uri::Authority;
-use k3s_client::{Informer, Obj};
-use k3s_meta::tree;
+use k3s_base::error::chain;
+use k3s_client::{Informer, Obj, Object};
+use k3s_objects::EndpointSlice;
+use k3s_objects::endpoint_slice::{EndpointConditions, SERVICE_NAME_LABEL};
 use parking_lot::Mutex;
-use serde_json::Value;
 
-use crate::model::{Backend, Name};
+use crate::model::{Backend, NamespacedName};
 
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// Index of EndpointSlices by their Service's key.
 pub(crate) const BY_SERVICE: &str = "service";
 
@@ -22,7 +22,7 @@ pub(crate) const BY_SERVICE: &str = "service";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) authority: Authority,
-    /// What a sticky cookie says: nothing that tells addresses to clients.
+    /// The value of a sticky cookie: it does not reveal the address to clients.
     pub(crate) id: String,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Pool {
 /// Service and port name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct PoolKey {
-    service: Name,
+    service: NamespacedName,
     port: String,
 }
 
@@ -109,7 +109,7 @@ impl Pools {
             ));
         }
         let key = PoolKey {
-            service: Name::from(&backend.service),
+            service: NamespacedName::from(&backend.service),
             port: backend.port.clone(),
         };
         let pool = self.pools.lock().entry(key.clone()).or_default().clone();
@@ -131,8 +131,9 @@ impl Pools {
     }
 
     fn read(&self, key: &PoolKey) -> Vec<Endpoint> {
-        let slices = self.slices.by_index(BY_SERVICE, &key.service.to_string());
-        endpoints(slices.iter().map(|slice| slice.value()), &key.port)
+        let objects = self.slices.by_index(BY_SERVICE, &key.service.to_string());
+        let slices: Vec<&EndpointSlice> = objects.iter().filter_map(view).collect();
+        endpoints(&slices, &key.port)
     }
 }
 
@@ -144,87 +145,71 @@ pub(crate) fn service_of(slice: &Obj) -> Vec<String> {
         .collect()
 }
 
+/// A slice that cannot be read adds no endpoints.
+fn view(slice: &Object) -> Option<&EndpointSlice> {
+    let view = slice.typed();
+    if let Err(error) = &view {
+        let (object, error) = (slice.key(), chain(error));
+        tracing::warn!(%object, error, "an EndpointSlice cannot be read");
+    }
+    view.ok()
+}
+
 /// Ready endpoints; while there is none, those that still serve though they terminate, as the service
 /// proxy does (KEP-1669). In a stable order.
-fn endpoints<'a>(slices: impl Iterator<Item = &'a Value> + Clone, port: &str) -> Vec<Endpoint> {
-    let pick = |wanted: fn(&Value) -> bool| {
-        let mut found: Vec<Authority> = slices
-            .clone()
-            .flat_map(|slice| of_slice(slice, port, wanted))
-            .collect();
-        found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        found.dedup();
-        found
-    };
-    let ready = pick(|conditions| {
-        conditions
-            .get("ready")
-            .and_then(Value::as_bool)
-            .unwrap_or(true)
-    });
+fn endpoints(slices: &[&EndpointSlice], port: &str) -> Vec<Endpoint> {
+    let ready = authorities(slices, port, EndpointConditions::is_ready);
     let found = if ready.is_empty() {
-        pick(|conditions| {
-            conditions
-                .get("serving")
-                .and_then(Value::as_bool)
-                .unwrap_or(false)
-        })
+        authorities(slices, port, EndpointConditions::is_serving)
     } else {
         ready
     };
     found.into_iter().map(Endpoint::new).collect()
 }
 
-fn of_slice(slice: &Value, port: &str, wanted: fn(&Value) -> bool) -> Vec<Authority> {
-    let array = |value: &Value, name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let ports = array(slice, "ports");
-    let is_named = |p: &&Value| p.get("name").and_then(Value::as_str).unwrap_or_default() == port;
-    let number = ports
-        .iter()
-        .find(is_named)
-        .and_then(|p| p.get("port"))
-        .and_then(Value::as_u64);
-    let Some(number) = number else {
-        return Vec::new();
-    };
+/// The addresses, with port, of the endpoints whose conditions are `wanted`; sorted.
+fn authorities(
+    slices: &[&EndpointSlice],
+    port: &str,
+    wanted: fn(&EndpointConditions) -> bool,
+) -> Vec<Authority> {
     let mut found = Vec::new();
-    for endpoint in array(slice, "endpoints") {
-        if wanted(endpoint.get("conditions").unwrap_or(&Value::Null)) {
-            let address = tree::texts(&endpoint, "addresses")
-                .first()
-                .copied()
-                .unwrap_or_default()
-                .to_owned();
-            let host = if address.contains(':') {
-                format!("[{address}]")
-            } else {
-                address
-            };
-            found.extend(format!("{host}:{number}").parse::<Authority>().ok());
-        }
+    for slice in slices {
+        let named = slice.ports.iter().find(|it| it.name == port);
+        let Some(number) = named.and_then(|it| it.port) else {
+            continue;
+        };
+        let endpoints = slice.endpoints.iter().filter(|it| wanted(&it.conditions));
+        let addresses = endpoints.filter_map(|it| it.addresses.first());
+        found.extend(addresses.filter_map(|address| authority(address, number)));
     }
+    found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    found.dedup();
     found
+}
+
+fn authority(address: &str, port: u16) -> Option<Authority> {
+    let text = if address.contains(':') {
+        format!("[{address}]:{port}")
+    } else {
+        format!("{address}:{port}")
+    };
+    text.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn slice(endpoints: Value) -> Value {
-        json!({"ports": [{"name": "http", "port": 8080}, {"name": "", "port": 9}], "endpoints": endpoints})
+    fn slice(endpoints: Value) -> EndpointSlice {
+        let value = json!({"ports": [{"name": "http", "port": 8080}, {"name": "", "port": 9}], "endpoints": endpoints});
+        serde_json::from_value(value).unwrap()
     }
 
     fn read(endpoints_json: Value, port: &str) -> Vec<String> {
-        let slices = [slice(endpoints_json)];
-        endpoints(slices.iter(), port)
+        endpoints(&[&slice(endpoints_json)], port)
             .iter()
             .map(|e| e.authority.to_string())
             .collect()

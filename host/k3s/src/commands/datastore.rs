@@ -18,13 +18,13 @@ const USAGE: &str = "usage: k3s datastore migrate --from ENDPOINT --to ENDPOINT 
     [--datastore-cafile FILE] [--datastore-certfile FILE] [--datastore-keyfile FILE]";
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
-    let asked = match words.split_first() {
-        Some((command, rest)) if command == "migrate" => Asked::parse(rest),
+    let migration = match words.split_first() {
+        Some((command, rest)) if command == "migrate" => Migration::parse(rest),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
-    match asked.and_then(|asked| asked.migrate()) {
-        Ok(said) => {
-            println!("{said}");
+    match migration.and_then(|migration| migration.run()) {
+        Ok(summary) => {
+            println!("{summary}");
             ExitCode::SUCCESS
         }
         Err(error) => refuse(&format!("{error:#}")),
@@ -32,13 +32,13 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
 }
 
 /// What the words ask for.
-struct Asked {
+struct Migration {
     from: Endpoint,
     to: Endpoint,
     data_dir: PathBuf,
 }
 
-impl Asked {
+impl Migration {
     fn parse(words: &[String]) -> Result<Self> {
         let (mut from, mut to, mut files) = (None, None, TlsFiles::default());
         let mut data_dir = data_dir_from(|name| std::env::var(name).ok());
@@ -74,7 +74,7 @@ impl Asked {
         Ok(Self { from, to, data_dir })
     }
 
-    fn migrate(&self) -> Result<String> {
+    fn run(&self) -> Result<String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -84,9 +84,9 @@ impl Asked {
 
     async fn copy(&self) -> Result<String> {
         let server_dir = self.data_dir.join("server");
-        // A running server would go on writing to what is copied.
+        // A running server would continue to write to what is copied.
         let _lock = if server_dir.exists() {
-            Some(ServerLock::take(&server_dir)?)
+            Some(ServerLock::acquire(&server_dir)?)
         } else {
             None
         };

@@ -18,7 +18,7 @@ usage: k3s COMMAND [FLAGS]
   server     Run a server: datastore, API, controllers, scheduler and node
   kubectl    Talk to the cluster: get, apply, create, delete, logs, exec, api-resources, version
   datastore  Copy a cluster between databases: `k3s datastore migrate --from ENDPOINT --to ENDPOINT`
-  plugin     Look at plugins, prove them, make them: list, inspect, check, new, build
+  plugin     Inspect, check and build plugins: list, inspect, check, new, build
   killall    Stop the server, end all pods and remove everything that outlives the server
   help       Show this text, or `k3s server --help` for the server's flags
 

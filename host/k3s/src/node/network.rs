@@ -27,7 +27,7 @@ const FLANNEL_RUN: &str = "/run/flannel";
 
 /// Folders of CNI plugins besides the data directory's: upstream's, and those of distributions.
 const PLUGIN_DIRS: [&str; 3] = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
-/// Where runtimes of Kubernetes look for configurations.
+/// Where runtimes of Kubernetes read configurations.
 const CONF_DIR: &str = "/etc/cni/net.d";
 /// Where libcni keeps results.
 const RESULTS: &str = "/var/lib/cni/results";

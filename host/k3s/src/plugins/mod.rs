@@ -29,7 +29,7 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// A plugin's own configuration is at most this long (the contract's limit).
 const CONFIG_BYTES: u64 = 1 << 20;
 
-/// A component to load, with everything the operator said about it.
+/// A component to load, with the operator's settings of it.
 pub(crate) struct Component {
     pub(crate) kind: &'static str,
     /// As the operator named it.
@@ -96,7 +96,7 @@ pub(crate) fn bundled_default(kind: &'static str) -> Result<Component> {
         .iter()
         .find(|(default_kind, _)| *default_kind == kind)
         .context("a kind without a default")?;
-    Ok(Component::bundled(kind, find_bundled(kind, name)?))
+    Ok(Component::bundled(find_bundled(kind, name)?))
 }
 
 /// Refuses a bundled datastore that is named and does not speak the endpoint's dialect.
@@ -122,17 +122,10 @@ fn implemented(kind: &str) -> Result<&'static Contract> {
 }
 
 /// The bundled plugin of this name.
-pub(crate) fn find_bundled(kind: &str, name: &str) -> Result<Bundled> {
-    let of_kind: Vec<Bundled> = bundled::all()
-        .into_iter()
-        .filter(|b| bundled::kind_of(b) == kind)
-        .collect();
-    let found = of_kind
-        .iter()
-        .find(|b| bundled::short_name(b) == name)
-        .copied();
-    let known: Vec<&str> = of_kind.iter().map(bundled::short_name).collect();
-    found.ok_or_else(|| {
+pub(crate) fn find_bundled(kind: &str, name: &str) -> Result<&'static Bundled> {
+    bundled::find(kind, name).ok_or_else(|| {
+        let of_kind = bundled::all().iter().filter(|bundled| bundled.kind == kind);
+        let known: Vec<&str> = of_kind.map(|bundled| bundled.name).collect();
         anyhow!(
             "no {kind} plugin {name:?} is bundled (bundled: {}); a file is given with a path, such as ./{name}.wasm",
             known.join(", ")
@@ -142,11 +135,11 @@ pub(crate) fn find_bundled(kind: &str, name: &str) -> Result<Bundled> {
 
 impl Component {
     /// One that comes with the executable.
-    pub(crate) fn bundled(kind: &'static str, bundled: Bundled) -> Self {
+    pub(crate) fn bundled(bundled: &'static Bundled) -> Self {
         Self {
-            kind,
-            reference: bundled::short_name(&bundled).to_owned(),
-            name: bundled.name.to_owned(),
+            kind: bundled.kind,
+            reference: bundled.name.to_owned(),
+            name: bundled.folder.to_owned(),
             bytes: Cow::Borrowed(bundled.bytes),
             compiled: Some(bundled.compiled),
             pinned: None,
@@ -157,19 +150,13 @@ impl Component {
 
     async fn read(reference: &PluginRef, settings: &ServerSettings) -> Result<Self> {
         let mut component = match &reference.source {
-            PluginSource::Bundled(name) => {
-                Self::bundled(reference.kind, find_bundled(reference.kind, name)?)
-            }
+            PluginSource::Bundled(name) => Self::bundled(find_bundled(reference.kind, name)?),
             PluginSource::File(path) => {
                 Self::foreign(reference, read_limited(path, Source::LIMIT_BYTES)?)
             }
             PluginSource::Registry(name) => Self::foreign(reference, fetch(name, settings).await?),
         };
-        let digest = |text: &String| {
-            format!("sha256:{text}")
-                .parse::<Digest>()
-                .map_err(anyhow::Error::msg)
-        };
+        let digest = |text: &String| format!("sha256:{text}").parse::<Digest>();
         component.pinned = reference.digest.as_ref().map(digest).transpose()?;
         component.config = reference.config.as_deref().map(read_config).transpose()?;
         component.grants = Grants {
@@ -178,7 +165,7 @@ impl Component {
         let inspected = Host::inspect(component.source())?;
         implemented(reference.kind)?.accepts(&component.name, &inspected, component.grants)?;
         if component.compiled.is_none() {
-            info!(kind = reference.kind, from = %reference.source, digest = %inspected.digest, "plugin of the operator's");
+            info!(kind = reference.kind, from = %reference.source, digest = %inspected.digest, "the operator chooses this plugin");
         }
         Ok(component)
     }
@@ -245,7 +232,7 @@ fn read_config(path: &Path) -> Result<Map<String, Value>> {
     }
 }
 
-fn read_limited(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
+pub(crate) fn read_limited(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
     let what = || path.display().to_string();
     let size = std::fs::metadata(path).with_context(what)?.len();
     if size > u64::try_from(limit_bytes)? {
@@ -275,9 +262,8 @@ mod tests {
     #[test]
     fn every_bundled_plugin_has_a_kind_and_a_name_and_defaults_exist() {
         for bundled in bundled::all() {
-            let kind = bundled::kind_of(&bundled);
-            assert!(contract(kind).is_some(), "{}", bundled.name);
-            assert!(find_bundled(kind, bundled::short_name(&bundled)).is_ok());
+            assert!(contract(bundled.kind).is_some(), "{}", bundled.folder);
+            assert!(find_bundled(bundled.kind, bundled.name).is_ok());
         }
         for (kind, name) in DEFAULTS.iter().filter(|(kind, _)| contract(kind).is_some()) {
             assert!(find_bundled(kind, name).is_ok(), "{kind} {name}");
@@ -291,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_operator_s_configuration_goes_over_the_server_s() {
-        let mut component = Component::bundled("cni", bundled::CNI_FLANNEL);
+        let mut component = Component::bundled(find_bundled("cni", "flannel").unwrap());
         let known = || {
             Map::from_iter([
                 ("network".to_owned(), "10.42.0.0/16".into()),

@@ -118,7 +118,7 @@ async fn all(settings: &ServerSettings, swaps: &Swaps, events: &PluginEvents) {
     }
 }
 
-/// Replaces one battery if another is asked for, and says by what.
+/// Replaces one battery if another is asked for; returns the reference of the new one.
 async fn one(entry: &Entry, settings: &ServerSettings, swaps: &Swaps) -> Result<Option<String>> {
     let new = component(entry.kind, settings).await?;
     let (fingerprint, reference) = (new.fingerprint(), new.reference.clone());

@@ -37,10 +37,10 @@ impl Running {
         }
     }
 
-    /// Tells the configuration that is in force after each replacement.
-    pub(crate) fn on_replaced(self, tell: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+    /// Calls `notify` with the configuration that is in force after each replacement.
+    pub(crate) fn on_replaced(self, notify: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         Self {
-            on_replaced: Some(Box::new(tell)),
+            on_replaced: Some(Box::new(notify)),
             ..self
         }
     }

@@ -11,7 +11,7 @@ use k3s_client::{Client, EventRecorder, ObjectReference};
 use k3s_lifecycle::{Tasks, sleep_opt};
 use k3s_meta::tree;
 use k3s_meta::user::UserInfo;
-use k3s_plugin_host::{Health, Host, Status};
+use k3s_plugin_host::{Health, Host, PluginStatus};
 use k3s_registry::{
     Call, DeleteOptions, ListRequest, NoAdmission, Registry, Resource, Scope, Update, Warnings,
 };
@@ -102,7 +102,7 @@ async fn run(publisher: Publisher, changed: Arc<Notify>) {
             .min()
             .map(|until| until.saturating_sub(publisher.clock.elapsed()));
         if shown.as_ref() != Some(&wanted) {
-            publisher.tell(shown.as_ref(), &wanted);
+            publisher.record_events(shown.as_ref(), &wanted);
             match publisher.write(&wanted).await {
                 Ok(()) => shown = Some(wanted),
                 Err(error) => {
@@ -120,14 +120,14 @@ async fn run(publisher: Publisher, changed: Arc<Notify>) {
 
 /// One kind's plugin, of however many instances.
 struct Shown {
-    status: Status,
+    status: PluginStatus,
     health: &'static str,
     /// When its health changes by itself.
     until: Option<Duration>,
 }
 
 /// Instances of one component are one plugin: the worst health, all failures, the last error.
-fn by_kind(all: &[Status], now: Duration) -> BTreeMap<&'static str, Shown> {
+fn by_kind(all: &[PluginStatus], now: Duration) -> BTreeMap<&'static str, Shown> {
     let mut kinds: BTreeMap<&'static str, Shown> = BTreeMap::new();
     for status in all.iter().filter(|s| s.in_use) {
         let (health, until) = read(status.health, now);
@@ -197,7 +197,7 @@ fn health_of<'a>(
 
 impl Publisher {
     /// Events for what is news.
-    fn tell(
+    fn record_events(
         &self,
         before: Option<&BTreeMap<&'static str, Value>>,
         now: &BTreeMap<&'static str, Value>,

@@ -54,10 +54,8 @@ impl Place {
 
     /// The bundled component for it.
     pub(crate) fn bundled(&self) -> Result<Component> {
-        Ok(Component::bundled(
-            "datastore",
-            find_bundled("datastore", self.dialect())?,
-        ))
+        let bundled = find_bundled("datastore", self.dialect())?;
+        Ok(Component::bundled(bundled))
     }
 
     /// Opens it with `component`.

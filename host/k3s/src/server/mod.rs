@@ -138,7 +138,7 @@ async fn start(
     let server_dir = settings.data_dir.join("server");
     std::fs::create_dir_all(&server_dir)
         .with_context(|| format!("make folder {}", server_dir.display()))?;
-    let lock = ServerLock::take(&server_dir)?;
+    let lock = ServerLock::acquire(&server_dir)?;
     let server = identify(settings, ambient)?;
     ambient.timeline.ready("identities");
 

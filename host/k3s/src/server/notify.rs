@@ -1,10 +1,10 @@
-//! Telling systemd that the server is up (`sd_notify`), for `Type=notify` units.
+//! Notifies systemd that the server is up (`sd_notify`), for `Type=notify` units.
 
 use std::os::unix::net::UnixDatagram;
 
 use tracing::warn;
 
-/// Sends `READY=1` where `NOTIFY_SOCKET` says to.
+/// Sends `READY=1` to the socket that `NOTIFY_SOCKET` names.
 pub(crate) fn ready() {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
         return;

@@ -54,7 +54,7 @@ fn hint(controller: &str) -> &'static str {
     }
 }
 
-/// Takes the API's port before anything else is done.
+/// Binds the API's port before anything else is done.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| format!("listen tcp {address}"))?;
     listener.set_nonblocking(true)?;
@@ -69,7 +69,7 @@ pub(crate) struct ServerLock {
 
 impl ServerLock {
     /// Refuses a second server on the same data directory.
-    pub(crate) fn take(server_dir: &Path) -> Result<Self> {
+    pub(crate) fn acquire(server_dir: &Path) -> Result<Self> {
         let path: PathBuf = server_dir.join(PID_FILE);
         let file = OpenOptions::new()
             .create(true)
@@ -108,11 +108,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_server_is_told_who_has_the_data() {
+    fn a_second_server_is_refused_with_the_first_one_s_process() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(ServerLock::holder(dir.path()), None);
-        let lock = ServerLock::take(dir.path()).unwrap();
-        let error = ServerLock::take(dir.path()).unwrap_err().to_string();
+        let lock = ServerLock::acquire(dir.path()).unwrap();
+        let error = ServerLock::acquire(dir.path()).unwrap_err().to_string();
         assert!(
             error.contains(&format!("process {}", std::process::id())),
             "{error}"

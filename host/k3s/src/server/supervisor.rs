@@ -17,7 +17,7 @@ use tower::Service;
 /// Joining needs these; they come with agents.
 const JOIN: &str = "joining agents and servers is not supported by this build yet\n";
 
-/// Answers the supervisor's paths and hands the rest to the API.
+/// Answers the supervisor's paths and passes the rest to the API.
 #[derive(Clone)]
 pub(crate) struct Supervisor {
     api: ApiService,
@@ -32,7 +32,7 @@ impl Supervisor {
         }
     }
 
-    /// What the supervisor says to a path, if it is one of its own.
+    /// The response to a path of the supervisor's own.
     fn own(&self, request: &Request<Body>) -> Option<Response<Body>> {
         let (status, text) = match request.uri().path() {
             "/cacerts" => (

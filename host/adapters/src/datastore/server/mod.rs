@@ -7,6 +7,7 @@
 mod mysql;
 mod postgres;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,15 +54,16 @@ const RECONNECT: BackoffPolicy = BackoffPolicy {
     jitter: 0.0,
 };
 
-/// What went wrong, and what that means.
+/// What went wrong with a database server, and what that means. Its text is one sentence for the
+/// operator.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub struct Fault {
     /// For the plugin.
-    pub(super) error: Error,
+    error: Error,
     /// The connection is of no use any more, a new one may be.
-    pub(super) lost: bool,
+    lost: bool,
     /// The server says by itself that it has rolled back.
-    pub(super) undone: bool,
+    undone: bool,
 }
 
 impl Fault {
@@ -80,20 +82,25 @@ impl Fault {
             undone: false,
         }
     }
+}
 
-    /// One sentence for the operator.
-    pub(super) fn reason(&self) -> String {
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.error {
-            Error::Denied(m) | Error::Busy(m) | Error::Unavailable(m) | Error::Other(m) => {
-                m.clone()
-            }
-            Error::Constraint(f) | Error::Corrupt(f) | Error::Storage(f) | Error::Failed(f) => {
-                f.message.clone()
-            }
-            Error::TooLarge(bytes) => format!("{bytes} bytes are too many"),
+            Error::Denied(text)
+            | Error::Busy(text)
+            | Error::Unavailable(text)
+            | Error::Other(text) => f.write_str(text),
+            Error::Constraint(failure)
+            | Error::Corrupt(failure)
+            | Error::Storage(failure)
+            | Error::Failed(failure) => f.write_str(&failure.message),
+            Error::TooLarge(bytes) => write!(f, "{bytes} bytes are too many"),
         }
     }
 }
+
+impl std::error::Error for Fault {}
 
 /// One kind of server. Functions are given no more than their time by the caller.
 pub(super) trait Driver: Send + Sync + 'static {
@@ -170,8 +177,8 @@ pub(super) async fn prepare(driver: &impl Driver, patience: Duration) -> Result<
         }
         if tries == 0 {
             tracing::warn!(
-                reason = fault.reason(),
-                "the database is not there yet; will try for {patience:?}"
+                error = %fault,
+                "cannot connect to the database yet; trying for {patience:?}"
             );
         }
         sleep(delay).await;
@@ -324,8 +331,8 @@ impl<D: Driver> Link for ServerLink<D> {
                 Ok(())
             }
             // The connection goes in any case: what is left on it (a lock) goes with it.
-            Err(fault) if fault.undone => Err(Error::Busy(fault.reason())),
-            Err(fault) => Err(Error::Unavailable(fault.reason())),
+            Err(fault) if fault.undone => Err(Error::Busy(fault.to_string())),
+            Err(fault) => Err(Error::Unavailable(fault.to_string())),
         }
     }
 

@@ -184,7 +184,7 @@ impl Driver for MySqlDriver {
     }
 }
 
-/// This is the server's setting and not the session's, so it can only be told.
+/// The setting is the server's, not the session's, so that a warning is all that can be done.
 async fn warn_if_not_durable(connection: &mut MySqlConnection) -> Result<(), Fault> {
     let rows = raw_sql("SELECT @@innodb_flush_log_at_trx_commit")
         .fetch_all(connection)

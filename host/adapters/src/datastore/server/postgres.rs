@@ -278,6 +278,6 @@ mod tests {
         assert!(gone.lost && !gone.undone);
         let tls = fault(sqlx::Error::Tls("server does not support TLS".into()));
         assert!(!tls.lost, "another try would meet the same server");
-        assert!(tls.reason().contains("does not support TLS"));
+        assert!(tls.to_string().contains("does not support TLS"));
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use k3s_plugin_host::{Digest, componentize};
 use serde_json::Value;
 
@@ -24,12 +24,7 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let (what, out) = arguments(words)?;
     let module = if what.is_dir() { cargo(&what)? } else { what };
     let bytes = std::fs::read(&module).with_context(|| module.display().to_string())?;
-    let component = componentize(&bytes).map_err(|why| {
-        anyhow!(
-            "{}: it does not become a component: {why}",
-            module.display()
-        )
-    })?;
+    let component = componentize(&bytes).with_context(|| module.display().to_string())?;
     let out = match out {
         Some(out) => out,
         None => PathBuf::from(module.file_name().context("a module without a name")?)
@@ -100,7 +95,7 @@ fn cargo(dir: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The module that one of cargo's messages tells of.
+/// The module that one of cargo's messages names.
 fn module_of(line: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
     let is_cdylib = message["target"]["crate_types"]

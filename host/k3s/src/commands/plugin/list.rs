@@ -16,8 +16,8 @@ pub(super) fn run(words: &[String]) -> ExitCode {
         [flag] if flag == "--bundled" => {
             println!("{:<15}{:<12}{:<10}DIGEST", "KIND", "NAME", "VERSION");
             for one in bundled::all() {
-                let (kind, name) = (bundled::kind_of(&one), bundled::short_name(&one));
-                println!("{kind:<15}{name:<12}{:<10}{}", one.version, one.digest());
+                let (kind, name, version) = (one.kind, one.name, one.version);
+                println!("{kind:<15}{name:<12}{version:<10}{}", one.digest());
             }
             ExitCode::SUCCESS
         }

@@ -1,4 +1,4 @@
-//! `k3s plugin`: looking at components, proving them, and making them.
+//! `k3s plugin`: inspects, checks and builds components.
 
 mod build;
 mod check;
@@ -20,7 +20,7 @@ usage: k3s plugin COMMAND
   list [--bundled]        What runs, with health (needs the cluster), or what this executable contains
   inspect REF             What a component is: kind, contract, imports, grants it needs, size, digest
   check REF [--config FILE]
-                          Run the contract suite of its kind against it; the exit code tells
+                          Run the contract suite of its kind against it; a failed case fails the command
   new KIND DIR            Write a plugin to start from, with the SDK beside it
                           (KIND: datastore, cni, ingress, load-balancer, storage)
   build [DIR] [-o FILE]   Build a Rust plugin and make a component of it; DIR may be a core .wasm file

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use k3s_adapters::CONTRACTS;
 use k3s_adapters::bundled;
 use k3s_base::Random;
 use k3s_config::{DEFAULT_REGISTRIES, PluginSource};
 use k3s_plugin_host::{Contract, Host, HostOptions, Inspection, Source};
 use k3s_runtime::{ArtifactSource, fetch_artifact};
+
+use crate::plugins::read_limited;
 
 /// A component that was read.
 pub(super) struct Opened {
@@ -25,7 +27,7 @@ impl Opened {
             .map_err(|reason| anyhow!("{reference}: {reason}"))?
         {
             PluginSource::Bundled(name) => Cow::Borrowed(find(&name)?),
-            PluginSource::File(path) => Cow::Owned(read_file(&path)?),
+            PluginSource::File(path) => Cow::Owned(read_limited(&path, Source::LIMIT_BYTES)?),
             PluginSource::Registry(name) => Cow::Owned(fetch(&name)?),
         };
         let source = Source {
@@ -102,37 +104,16 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 fn find(name: &str) -> Result<&'static [u8]> {
-    let all = bundled::all();
-    let found = all
-        .iter()
-        .find(|b| b.name == name || bundled::short_name(b) == name);
-    let known = || {
-        all.iter()
-            .map(bundled::short_name)
-            .collect::<Vec<_>>()
-            .join(", ")
+    let mut all = bundled::all().iter();
+    let found = all.find(|bundled| bundled.folder == name || bundled.name == name);
+    let unknown = || {
+        let known: Vec<&str> = bundled::all().iter().map(|bundled| bundled.name).collect();
+        format!(
+            "no plugin {name:?} is bundled (bundled: {}); a file is given with a path, such as ./{name}.wasm",
+            known.join(", ")
+        )
     };
-    Ok(found
-        .with_context(|| {
-            format!(
-                "no plugin {name:?} is bundled (bundled: {}); a file is given with a path, such as ./{name}.wasm",
-                known()
-            )
-        })?
-        .bytes)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let what = || path.display().to_string();
-    let size = std::fs::metadata(path).with_context(what)?.len();
-    if size > u64::try_from(Source::LIMIT_BYTES)? {
-        bail!(
-            "{}: {size} bytes are above the limit of {}",
-            what(),
-            Source::LIMIT_BYTES
-        );
-    }
-    std::fs::read(path).with_context(what)
+    Ok(found.with_context(unknown)?.bytes)
 }
 
 fn fetch(reference: &str) -> Result<Vec<u8>> {

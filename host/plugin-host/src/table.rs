@@ -1,5 +1,5 @@
-//! What is known about every plugin of the process, for status pages: plugins enter themselves here
-//! when they are made and leave when they are dropped.
+//! The table of all plugins of the process, for status objects: plugins enter themselves when they are
+//! made and leave when they are dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use k3s_base::Clock;
 use parking_lot::Mutex;
 
-use crate::supervise::Supervision;
-use crate::{Description, Digest, Health};
+use crate::describe::Description;
+use crate::digest::Digest;
+use crate::supervise::{Health, Supervision};
 
-/// What to show of a plugin.
+/// How a plugin is.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub struct PluginStatus {
     /// Its kind.
     pub kind: &'static str,
     /// Where it came from: the bundled name or the file.
@@ -35,7 +36,7 @@ pub struct Status {
 
 /// One plugin's entry, shared between the plugin and the table.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct PluginEntry {
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) description: Description,
@@ -46,10 +47,10 @@ pub(crate) struct Record {
     pub(crate) in_use: AtomicBool,
 }
 
-impl Record {
-    pub(crate) fn status(&self) -> Status {
+impl PluginEntry {
+    pub(crate) fn status(&self) -> PluginStatus {
         let supervision = self.supervision.lock();
-        Status {
+        PluginStatus {
             kind: self.kind,
             name: self.name.clone(),
             description: self.description.clone(),
@@ -68,29 +69,29 @@ type Listener = Box<dyn Fn() + Send + Sync>;
 
 /// All plugins.
 #[derive(Default)]
-pub(crate) struct Records {
-    entries: Mutex<Vec<Weak<Record>>>,
+pub(crate) struct PluginTable {
+    entries: Mutex<Vec<Weak<PluginEntry>>>,
     listener: OnceLock<Listener>,
 }
 
-impl Records {
-    pub(crate) fn enter(&self, record: &Arc<Record>) {
+impl PluginTable {
+    pub(crate) fn enter(&self, entry: &Arc<PluginEntry>) {
         let mut entries = self.entries.lock();
         entries.retain(|entry| entry.strong_count() > 0);
-        entries.push(Arc::downgrade(record));
+        entries.push(Arc::downgrade(entry));
         drop(entries);
         self.changed();
     }
 
     /// In the order in which they were made.
-    pub(crate) fn all(&self) -> Vec<Status> {
-        let live: Vec<Arc<Record>> = self
+    pub(crate) fn all(&self) -> Vec<PluginStatus> {
+        let live: Vec<Arc<PluginEntry>> = self
             .entries
             .lock()
             .iter()
             .filter_map(Weak::upgrade)
             .collect();
-        live.iter().map(|record| record.status()).collect()
+        live.iter().map(|entry| entry.status()).collect()
     }
 
     pub(crate) fn listen(&self, listener: Listener) {
