@@ -77,8 +77,8 @@ async fn is_shown_from_adoption_on(
         matches!(refused, SwapError::Call(CallError::Refused { .. })),
         "{refused}"
     );
-    assert_eq!(shown.names(), [plugin.name], "the candidate failed");
-    assert_eq!(serving(host), [plugin.name]);
+    assert_eq!(shown.names(), [plugin.folder], "the candidate failed");
+    assert_eq!(serving(host), [plugin.folder]);
     battery
         .replace(host, candidate, config.to_string().into_bytes())
         .await

@@ -33,7 +33,7 @@ pub enum CheckError {
     #[error("there is no contract suite for {0} plugins in this build")]
     NoSuite(String),
     /// No place for the fakes.
-    #[error("make a temporary folder")]
+    #[error("cannot make a temporary folder")]
     Folder(#[from] std::io::Error),
 }
 

@@ -46,19 +46,21 @@ impl fmt::Display for Action {
             Self::ChangeLink(name, change) => write!(f, "change {name}: {change:?}"),
             Self::DeleteLink(name) => write!(f, "delete link {name}"),
             Self::AddAddress(link, address) => write!(f, "add {address} to {link}"),
-            Self::DeleteAddress(link, address) => write!(f, "take {address} from {link}"),
-            Self::PutRoute(route) => write!(f, "route {} by {}", route.destination, route.link),
+            Self::DeleteAddress(link, address) => write!(f, "delete {address} from {link}"),
+            Self::PutRoute(route) => {
+                write!(f, "set route {} over {}", route.destination, route.link)
+            }
             Self::DeleteRoute(route) => write!(f, "delete route {}", route.destination),
             Self::PutNeighbour(n) => write!(
                 f,
-                "{:?} entry {} {} on {}",
+                "set {:?} entry {} {} on {}",
                 n.table, n.address, n.mac, n.link
             ),
             Self::DeleteNeighbour(n) => {
                 write!(f, "delete {:?} entry {} {}", n.table, n.address, n.mac)
             }
             Self::SetSysctl(key, value) => write!(f, "set {key}={value}"),
-            Self::InPod(action) => write!(f, "in the pod: {action}"),
+            Self::InPod(action) => write!(f, "{action} in the pod"),
         }
     }
 }

@@ -101,7 +101,7 @@ fn a_bridge_is_made_adopted_or_put_right() {
     assert!(actions[0].contains("adopt: true"), "{actions:?}");
     assert_eq!(
         actions[1..],
-        ["add 10.42.0.1/24 to cni0", "take 10.42.7.1/24 from cni0"]
+        ["add 10.42.0.1/24 to cni0", "delete 10.42.7.1/24 from cni0"]
     );
 }
 
@@ -135,8 +135,8 @@ fn a_pod_is_connected_once() {
     assert_eq!(
         actions[2..],
         [
-            "in the pod: add 10.42.0.2/24 to eth0",
-            "in the pod: route 0.0.0.0/0 by eth0"
+            "add 10.42.0.2/24 to eth0 in the pod",
+            "set route 0.0.0.0/0 over eth0 in the pod"
         ]
     );
 

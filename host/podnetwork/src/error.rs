@@ -21,7 +21,7 @@ pub enum PlanError {
     #[error("{0}")]
     Conflict(String),
     /// The kernel refused.
-    #[error("{what}")]
+    #[error("cannot {what}")]
     Net {
         /// The operation.
         what: String,
@@ -44,7 +44,7 @@ pub enum IpamError {
     #[error("{0}")]
     Invalid(String),
     /// The disk failed.
-    #[error("{path}")]
+    #[error("cannot read or write {}", path.display())]
     Disk {
         /// The lease or its folder.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum SyncError {
     #[error("the pod network plugin gave no answer")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The plugin's settings cannot be written where other software reads them.
-    #[error("write {path}")]
+    #[error("cannot write {}", path.display())]
     SubnetEnv {
         /// The file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum SyncError {
         source: io::Error,
     },
     /// The node's object cannot be annotated.
-    #[error("annotate node {node}")]
+    #[error("cannot annotate node {node}")]
     Annotate {
         /// The node's name.
         node: String,

@@ -153,8 +153,6 @@ fn ipam_error(error: IpamError) -> ipam::Error {
     match error {
         IpamError::Exhausted(_) => ipam::Error::Exhausted,
         IpamError::Invalid(why) => ipam::Error::Invalid(why),
-        IpamError::Disk { path, source } => {
-            ipam::Error::Unavailable(format!("{}: {source}", path.display()))
-        }
+        disk @ IpamError::Disk { .. } => ipam::Error::Unavailable(chain(&disk)),
     }
 }

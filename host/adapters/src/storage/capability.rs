@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_plugin_host::PluginState;
 use k3s_sys::confined;
 use k3s_wit_bindings::volumes::k3s::volumes::directories as wit;
@@ -74,6 +75,6 @@ fn error(error: DirectoryError) -> wit::Error {
     match error {
         DirectoryError::Denied(why) => wit::Error::Denied(why),
         DirectoryError::Invalid(why) => wit::Error::Invalid(why),
-        disk @ DirectoryError::Disk { .. } => wit::Error::Unavailable(disk.to_string()),
+        disk @ DirectoryError::Disk { .. } => wit::Error::Unavailable(chain(&disk)),
     }
 }

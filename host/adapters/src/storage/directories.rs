@@ -21,7 +21,7 @@ pub enum DirectoryError {
     #[error("{0}")]
     Invalid(String),
     /// The disk failed.
-    #[error("{path}: {source}")]
+    #[error("cannot read or change {}", path.display())]
     Disk {
         /// Where.
         path: PathBuf,
