@@ -43,7 +43,7 @@ enum BuildError {
     /// The crate does not compile.
     #[error(transparent)]
     Guest(#[from] GuestError),
-    /// It compiles to something that is no component.
+    /// It compiles to something that is not a component.
     #[error("{folder}")]
     Component {
         folder: String,

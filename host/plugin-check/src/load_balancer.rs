@@ -111,7 +111,7 @@ fn is_sound(answer: &Proposal, inputs: &Inputs) -> Verdict {
         .find(|ingress| ingress.ip.parse::<IpAddr>().is_err());
     match no_address {
         Some(ingress) => Err(format!(
-            "{service} should show {:?}, which is no IP address",
+            "{service} should show {:?}, which is not an IP address",
             ingress.ip
         )
         .into()),

@@ -270,7 +270,7 @@ async fn spares(rig: &Rig) -> Verdict {
         let done = rig.provisioner.delete(existing("odd", &odd)).await;
         ensure(
             done.is_err(),
-            &format!("it says that it deleted {path:?}, which is no volume"),
+            &format!("it says that it deleted {path:?}, which is not a volume"),
         )?;
         ensure(
             rig.precious.exists() && Path::new(&volume.path).is_dir(),

@@ -248,7 +248,7 @@ async fn a_careless_provisioner_is_told_what_it_breaks() {
         ("shares", "two claims", "share a directory"),
         ("nests", "two claims", "share a directory"),
         ("keeps", "delete removes", "is still there"),
-        ("agrees", "what is not a volume", "which is no volume"),
+        ("agrees", "what is not a volume", "which is not a volume"),
         (
             "makes-devices",
             "a raw device",

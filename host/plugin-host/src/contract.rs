@@ -61,10 +61,13 @@ impl fmt::Display for InterfaceId<'_> {
 /// where only equal versions fit (`0.0.x`, pre-releases). The linker's rule.
 fn track(version: &str) -> Option<(u64, u64)> {
     let mut numbers = version.split('.').map(|n| n.parse::<u64>().ok());
-    match (numbers.next()??, numbers.next()??, numbers.next()??) {
-        (0, 0, _) => None,
-        (0, minor, _) => Some((0, minor)),
-        (major, _, _) => Some((major, 0)),
+    let major = numbers.next()??;
+    let minor = numbers.next()??;
+    let _patch = numbers.next()??;
+    match (major, minor) {
+        (0, 0) => None,
+        (0, minor) => Some((0, minor)),
+        (major, _) => Some((major, 0)),
     }
 }
 

@@ -162,7 +162,7 @@ impl Host {
     /// What a file is: digest, imports and exports.
     ///
     /// # Errors
-    /// When it is no component.
+    /// When it is not a component.
     pub fn inspect(source: Source<'_>) -> Result<Inspection, LoadError> {
         let digest = admit(&source)?;
         let bytes = format::to_component(source.name, source.bytes)?;

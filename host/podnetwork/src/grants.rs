@@ -60,11 +60,11 @@ impl Grants {
 /// Reads an address.
 pub(crate) fn address(text: &str) -> Result<IpAddr, PlanError> {
     text.parse()
-        .map_err(|_| PlanError::Invalid(format!("{text:?} is no address")))
+        .map_err(|_| PlanError::Invalid(format!("{text:?} is not an address")))
 }
 
 /// Reads an address with its prefix length.
 pub(crate) fn network(text: &str) -> Result<IpNet, PlanError> {
     text.parse()
-        .map_err(|_| PlanError::Invalid(format!("{text:?} is no address with prefix length")))
+        .map_err(|_| PlanError::Invalid(format!("{text:?} is not an address with prefix length")))
 }

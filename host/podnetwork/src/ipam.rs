@@ -104,7 +104,7 @@ fn check_name(name: &str) -> Result<(), IpamError> {
         Ok(())
     } else {
         Err(IpamError::Invalid(format!(
-            "{name:?} is no name of a network or owner"
+            "{name:?} is not the name of a network or owner"
         )))
     }
 }
@@ -142,16 +142,13 @@ fn next_free(
     last: Option<Ipv4Addr>,
     taken: impl Fn(Ipv4Addr) -> bool,
 ) -> Option<Ipv4Addr> {
-    let (first, end) = (
-        u32::from(subnet.network()) + 1,
-        u32::from(subnet.broadcast()),
-    );
+    let first = u32::from(subnet.network()) + 1;
+    let end = u32::from(subnet.broadcast());
     let size = end.checked_sub(first).filter(|size| *size > 0)?;
-    let start = last
-        .filter(|a| subnet.contains(a))
-        .map_or(0, |a| u32::from(a).saturating_sub(first) + 1);
-    let candidates = (0..size).map(|n| Ipv4Addr::from(first + (start + n) % size));
-    candidates.into_iter().find(|a| *a != gateway && !taken(*a))
+    let last = last.filter(|address| subnet.contains(address));
+    let start = last.map_or(0, |address| u32::from(address).saturating_sub(first) + 1);
+    let mut candidates = (0..size).map(|step| Ipv4Addr::from(first + (start + step) % size));
+    candidates.find(|address| *address != gateway && !taken(*address))
 }
 
 /// Writes the lease. A crash between the two files only makes the next search begin earlier.

@@ -167,7 +167,7 @@ fn check_owner(owner: &str) -> Result<(), PlanError> {
         Ok(())
     } else {
         Err(PlanError::Invalid(format!(
-            "{owner:?} is no name of an owner"
+            "{owner:?} is not the name of an owner"
         )))
     }
 }

@@ -97,7 +97,7 @@ fn id(name: &str) -> Result<TableId, PlanError> {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !good {
         return Err(PlanError::Invalid(format!(
-            "{name:?} is no name of a table"
+            "{name:?} is not the name of a table"
         )));
     }
     Ok(TableId::new(Family::Ipv4, &format!("{PREFIX}{name}"))?)

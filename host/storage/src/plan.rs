@@ -155,12 +155,12 @@ pub(crate) fn is_to_delete(volume: &Obj) -> bool {
 /// The size that a bound claim asks for beyond what it has.
 pub(crate) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
     let value = claim.value();
-    let has = tree::get(value, "status.capacity.storage").and_then(|c| Quantity::from_json(c).ok());
+    let capacity = tree::get(value, "status.capacity.storage")?;
+    let has = Quantity::from_json(capacity).ok()?;
     let wanted = k3s_volume::request(value)?;
-    let grows = tree::text(value, "status.phase") == "Bound"
-        && !claim.is_deleting()
-        && has.is_some_and(|has| wanted > has)
-        && class.is_some_and(|class| k3s_volume::Class(class.value()).can_expand());
+    let is_bound = tree::text(value, "status.phase") == "Bound" && !claim.is_deleting();
+    let can_expand = class.is_some_and(|class| k3s_volume::Class(class.value()).can_expand());
+    let grows = is_bound && can_expand && wanted > has;
     grows.then(|| bytes(Some(wanted)))
 }
 

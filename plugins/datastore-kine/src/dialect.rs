@@ -55,7 +55,7 @@ pub struct Dialect {
     pub successors: &'static str,
     /// Moves the generator that kine takes its revisions from. Argument: the newest revision.
     pub advance: Option<&'static str>,
-    /// Rows in revision order, without those that are no keys. Arguments: after, through, first name,
+    /// Rows in revision order, without those that are not keys. Arguments: after, through, first name,
     /// name behind the last, rows at most.
     pub after: &'static str,
     /// The newest row of each name as of a revision, in name order: name, value, `create_revision`,

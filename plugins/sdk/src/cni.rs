@@ -73,7 +73,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Sentence, Settings};
+use crate::sentence::Sentence;
+use crate::settings::Settings;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::cni_fake::FakeHost;

@@ -21,7 +21,8 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::{Sentence, Settings};
+use crate::sentence::Sentence;
+use crate::settings::Settings;
 
 /// The contract as generated; [`crate::export_datastore`] needs it.
 #[allow(

@@ -49,7 +49,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Sentence, Settings};
+use crate::sentence::Sentence;
+use crate::settings::Settings;
 
 /// The contract as generated; [`crate::export_ingress`] needs it.
 #[allow(

@@ -41,7 +41,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Sentence, Settings};
+use crate::sentence::Sentence;
+use crate::settings::Settings;
 
 /// The contract as generated; [`crate::export_load_balancer`] needs it.
 #[allow(

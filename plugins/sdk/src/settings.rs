@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::Sentence;
+use crate::sentence::Sentence;
 
 /// Settings of a plugin: any type with serde's `Deserialize` and a default for operators who set nothing.
 /// Put `#[serde(deny_unknown_fields)]` on it: the contract demands that unknown fields are refused.

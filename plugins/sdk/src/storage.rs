@@ -77,7 +77,8 @@
 //! assert_eq!(provisioner.capacity(&SmallDisk, &class, &node).unwrap(), 7);
 //! ```
 
-use crate::{Sentence, Settings};
+use crate::sentence::Sentence;
+use crate::settings::Settings;
 
 /// The contract as generated; [`crate::export_storage`] needs it.
 #[allow(

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use k3s_base::{Clock, Random};
 use k3s_e2e::guests;
 use k3s_plugin_host::{

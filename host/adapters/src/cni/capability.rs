@@ -128,7 +128,7 @@ impl ipam::Host for Capability<'_> {
 fn read_range(range: &ipam::Range) -> Result<(Ipv4Net, Ipv4Addr), IpamError> {
     let bad = || {
         IpamError::Invalid(format!(
-            "{} with gateway {} is no IPv4 range",
+            "{} with gateway {} is not an IPv4 range",
             range.subnet, range.gateway
         ))
     };

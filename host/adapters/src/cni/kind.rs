@@ -49,7 +49,7 @@ impl CniKind {
         *self.last_sync.lock() = Some(last);
     }
 
-    /// The last `sync` again, if there was one. A node that is not ready is no fault of a component.
+    /// The last `sync` again, if there was one. That the node is not ready is not the component's fault.
     fn set_up_node(&self, component: &Component<Self>) -> Result<(), SwapError> {
         let Some(last) = self.last_sync.lock().clone() else {
             return Ok(());

@@ -145,7 +145,7 @@ impl Link for Connection {
     }
 
     fn abandon(&mut self) {
-        // A file is no server: this ends.
+        // Nobody waits for a network here: this ends.
         self.rollback();
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use k3s_sys::confined::{ConfinedRoot, Owner, leads_out};
-use k3s_sys::volume::FsUsage;
+use k3s_sys::volume::{self, FsUsage};
 
 /// As the kernel's `PATH_MAX`.
 const MAX_PATH_BYTES: usize = 4096;
@@ -54,7 +54,7 @@ impl Directories {
     ) -> Result<bool, DirectoryError> {
         if mode & !0o7777 != 0 {
             return Err(DirectoryError::Invalid(format!(
-                "{mode:o} is no mode of a directory"
+                "{mode:o} is not the mode of a directory"
             )));
         }
         let (root, relative) = self.locate(path)?;
@@ -74,9 +74,10 @@ impl Directories {
     pub(super) fn usage(&self, path: &str) -> Result<FsUsage, DirectoryError> {
         let path = normal(path)?;
         // A root itself may be asked for its size.
-        if let Some(root) = self.roots.iter().find(|root| root.path() == path) {
-            prepare(root.path()).map_err(|e| disk(root.path(), e))?;
-            return k3s_sys::volume::usage(root.path()).map_err(|e| disk(&path, e));
+        let root = self.roots.iter().find(|root| root.path() == path);
+        if let Some(root) = root {
+            let usage = prepare(root.path()).and_then(|()| volume::usage(root.path()));
+            return usage.map_err(|error| disk(&path, error));
         }
         let text = path.to_string_lossy().into_owned();
         let (root, relative) = self.locate(&text)?;

@@ -71,11 +71,12 @@ impl Pool {
     /// first the one whose id a client brought.
     pub(crate) fn candidates(&self, limit: usize, preferred: Option<&str>) -> Vec<Endpoint> {
         let all = self.endpoints.load();
-        let first = preferred.and_then(|id| all.iter().position(|endpoint| endpoint.id == id));
-        let start = first.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed));
         let count = all.len();
-        (0..count.min(limit))
-            .filter_map(|step| all.get(start.wrapping_add(step) % count).cloned())
+        let sticky = preferred.and_then(|id| all.iter().position(|endpoint| endpoint.id == id));
+        let start = sticky.unwrap_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed));
+        let positions = (0..count.min(limit)).map(|step| start.wrapping_add(step) % count);
+        positions
+            .filter_map(|position| all.get(position).cloned())
             .collect()
     }
 
