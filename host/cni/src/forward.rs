@@ -1,6 +1,7 @@
 //! The server's end of being a CNI plugin: calls of the plugin arrive over a socket and go to the pod
 //! network.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,48 +132,62 @@ async fn answer(mut stream: UnixStream, network: &dyn PodNetwork) -> std::io::Re
     stream.shutdown().await
 }
 
+/// Why a call failed, with the specification's code for it.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("unknown CNI_COMMAND {0:?}")]
+    UnknownCommand(String),
+    /// The call does not describe a pod.
+    #[error(transparent)]
+    Sandbox(#[from] Sentence),
+    /// The answer to STATUS.
+    #[error(transparent)]
+    NotAvailable(NetworkError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}
+
+impl CallError {
+    fn code(&self) -> u32 {
+        match self {
+            Self::UnknownCommand(_) => UNSUPPORTED,
+            Self::Sandbox(_) => INVALID,
+            Self::NotAvailable(_) => NOT_AVAILABLE,
+            Self::Network(error) if error.retryable => TRY_LATER,
+            Self::Network(_) => FAILED,
+        }
+    }
+}
+
 async fn handle(call: &Call, network: &dyn PodNetwork) -> Answer {
     let version = call
         .config
         .get("cniVersion")
         .and_then(Value::as_str)
         .unwrap_or("1.0.0");
-    let nothing = |()| Value::Null;
-    let result = match call.command.as_str() {
-        "ADD" => match sandbox(call) {
-            Ok(pod) => network
-                .add(&pod)
-                .await
-                .map(|ips| result::make(version, &call.interface, &call.netns, &ips)),
-            Err(why) => return failure(version, INVALID, why.to_string()),
-        },
-        "DEL" => match sandbox(call) {
-            Ok(pod) => network.del(&pod).await.map(nothing),
-            Err(why) => return failure(version, INVALID, why.to_string()),
-        },
-        "CHECK" => network.check().await.map(nothing),
-        "STATUS" => match network.check().await {
-            Ok(()) => Ok(Value::Null),
-            Err(error) => return failure(version, NOT_AVAILABLE, error.message),
-        },
-        "GC" => network.gc(&valid(&call.config)).await.map(nothing),
-        other => {
-            return failure(
-                version,
-                UNSUPPORTED,
-                format!("unknown CNI_COMMAND {other:?}"),
-            );
-        }
-    };
-    match result {
+    match perform(call, version, network).await {
         Ok(output) => Answer {
             failed: false,
             output,
         },
-        Err(NetworkError { message, retryable }) => {
-            failure(version, if retryable { TRY_LATER } else { FAILED }, message)
-        }
+        Err(error) => failure(version, error.code(), error.to_string()),
     }
+}
+
+/// Performs the call; null where its command has no result.
+async fn perform(call: &Call, version: &str, network: &dyn PodNetwork) -> Result<Value, CallError> {
+    match call.command.as_str() {
+        "ADD" => {
+            let ips = network.add(&sandbox(call)?).await?;
+            return Ok(result::make(version, &call.interface, &call.netns, &ips));
+        }
+        "DEL" => network.del(&sandbox(call)?).await?,
+        "CHECK" => network.check().await?,
+        "STATUS" => network.check().await.map_err(CallError::NotAvailable)?,
+        "GC" => network.gc(&valid(&call.config)).await?,
+        other => return Err(CallError::UnknownCommand(other.to_owned())),
+    }
+    Ok(Value::Null)
 }
 
 fn failure(version: &str, code: u32, message: String) -> Answer {
@@ -182,7 +197,7 @@ fn failure(version: &str, code: u32, message: String) -> Answer {
     }
 }
 
-/// In the specification's names, and in those of containerd, whose readers do not mind capitals.
+/// In the specification's spelling, and in containerd's, since plugins ignore the case of names.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct Port {
@@ -195,6 +210,9 @@ struct Port {
     #[serde(rename = "hostIP", alias = "HostIP")]
     host_ip: String,
 }
+
+const PORT_MAPPINGS: &str = "portMappings";
+const ANNOTATIONS: &str = "io.kubernetes.cri.pod-annotations";
 
 /// The pod that a call is about.
 fn sandbox(call: &Call) -> Result<SandboxNetwork, Sentence> {
@@ -215,17 +233,14 @@ fn sandbox(call: &Call) -> Result<SandboxNetwork, Sentence> {
             .filter(|v| !v.is_null())
             .cloned()
     };
-    let bad = |name: &'static str| {
-        move |error: serde_json::Error| format!("runtimeConfig.{name}: {error}")
+    let ports: Vec<Port> = match of(PORT_MAPPINGS) {
+        Some(value) => serde_json::from_value(value).map_err(malformed(PORT_MAPPINGS))?,
+        None => Vec::new(),
     };
-    let ports: Vec<Port> = of("portMappings")
-        .map(serde_json::from_value)
-        .transpose()
-        .map_err(bad("portMappings"))?
-        .unwrap_or_default();
-    let annotations = of("io.kubernetes.cri.pod-annotations")
-        .map(serde_json::from_value)
-        .transpose();
+    let annotations = match of(ANNOTATIONS) {
+        Some(value) => serde_json::from_value(value).map_err(malformed(ANNOTATIONS))?,
+        None => BTreeMap::new(),
+    };
     Ok(SandboxNetwork {
         id: call.container.clone(),
         netns_path: PathBuf::from(&call.netns),
@@ -233,10 +248,13 @@ fn sandbox(call: &Call) -> Result<SandboxNetwork, Sentence> {
         name: arg("K8S_POD_NAME"),
         uid: arg("K8S_POD_UID"),
         port_mappings: ports.iter().map(mapping).collect::<Result<_, _>>()?,
-        annotations: annotations
-            .map_err(bad("io.kubernetes.cri.pod-annotations"))?
-            .unwrap_or_default(),
+        annotations,
     })
+}
+
+/// The sentence on a capability's value that cannot be read.
+fn malformed(capability: &str) -> impl FnOnce(serde_json::Error) -> Sentence {
+    move |error| format!("runtimeConfig.{capability}: {error}").into()
 }
 
 fn mapping(port: &Port) -> Result<PortMapping, Sentence> {
