@@ -345,6 +345,15 @@ fn read(dir: &Path, file: &str) -> io::Result<String> {
     std::fs::read_to_string(dir.join(file))
 }
 
+/// A limit as the files have it; a negative one means no limit.
+fn or_max(value: i64) -> String {
+    if value < 0 {
+        "max".to_owned()
+    } else {
+        value.to_string()
+    }
+}
+
 /// The number after `key` in lines of `key value`.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {

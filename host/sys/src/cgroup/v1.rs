@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{DeviceKind, DeviceRule, Limits, Usage, keyed, read, write};
+use super::{DeviceKind, DeviceRule, Limits, Usage, keyed, or_max, read, write};
 
 /// What the kernel shows where no memory limit is set: the largest page-aligned number.
 const UNLIMITED_BYTES: u64 = 0x7fff_ffff_ffff_f000;
@@ -43,14 +43,21 @@ pub(super) fn apply(dirs: &BTreeMap<String, PathBuf>, limits: &Limits) -> io::Re
             )
         })
     };
-    if let Some(shares) = limits.cpu_shares {
-        write(dir("cpu")?, "cpu.shares", &shares.to_string())?;
-    }
-    if let Some(period) = limits.cpu_period_us {
-        write(dir("cpu")?, "cpu.cfs_period_us", &period.to_string())?;
-    }
-    if let Some(quota) = limits.cpu_quota_us {
-        write(dir("cpu")?, "cpu.cfs_quota_us", &quota.to_string())?;
+    let cpu = [
+        ("cpu.shares", limits.cpu_shares.map(|it| it.to_string())),
+        (
+            "cpu.cfs_period_us",
+            limits.cpu_period_us.map(|it| it.to_string()),
+        ),
+        (
+            "cpu.cfs_quota_us",
+            limits.cpu_quota_us.map(|it| it.to_string()),
+        ),
+    ];
+    for (file, value) in cpu {
+        if let Some(value) = value {
+            write(dir("cpu")?, file, &value)?;
+        }
     }
     if let Some(cpus) = &limits.cpuset_cpus {
         write(dir("cpuset")?, "cpuset.cpus", cpus)?;
@@ -62,22 +69,11 @@ pub(super) fn apply(dirs: &BTreeMap<String, PathBuf>, limits: &Limits) -> io::Re
         apply_memory(dir("memory")?, limits)?;
     }
     if let Some(pids) = limits.pids {
-        write(
-            dir("pids")?,
-            "pids.max",
-            &if pids < 0 {
-                "max".to_owned()
-            } else {
-                pids.to_string()
-            },
-        )?;
+        write(dir("pids")?, "pids.max", &or_max(pids))?;
     }
     for (size, bytes) in &limits.hugepages {
-        write(
-            dir("hugetlb")?,
-            &format!("hugetlb.{size}.limit_in_bytes"),
-            &bytes.to_string(),
-        )?;
+        let file = format!("hugetlb.{size}.limit_in_bytes");
+        write(dir("hugetlb")?, &file, &bytes.to_string())?;
     }
     if let Some(rules) = &limits.devices {
         apply_devices(dir("devices")?, rules)?;

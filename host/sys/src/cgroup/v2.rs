@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{Limits, Usage, devices, keyed, read, write};
+use super::{Limits, Usage, devices, keyed, or_max, read, write};
 
 pub(super) fn create(root: &Path, dir: &Path) -> io::Result<()> {
     if dir == root {
@@ -98,15 +98,6 @@ fn apply_memory(dir: &Path, limits: &Limits) -> io::Result<()> {
         write(dir, "memory.swap.max", &or_max(swap))?;
     }
     Ok(())
-}
-
-/// A negative limit is none.
-fn or_max(value: i64) -> String {
-    if value < 0 {
-        "max".to_owned()
-    } else {
-        value.to_string()
-    }
 }
 
 /// The logarithmic mapping that opencontainers/cgroups uses since 2025: the default of one scale
