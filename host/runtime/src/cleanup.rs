@@ -13,8 +13,8 @@ use crate::shim::protocol::{ARGV0, IDENTITY, identity};
 
 /// Kills every shim that serves below `state`, the containers recorded below `root` with all their
 /// processes, and removes their mounts, control groups and network namespaces, and `state` itself.
-/// Records and images below `root` stay. The server must not run. Works as far as it can and then
-/// reports the first failure.
+/// Records and images below `root` stay. The server must not run. Continues after a failure and
+/// returns the first one.
 ///
 /// # Errors
 /// When something could not be removed.

@@ -8,10 +8,10 @@
 //!                         +--> streaming (exec, attach over WebSocket)
 //! ```
 //!
-//! Invariants: a pod does not notice when this process ends, however it ends; what a shim reports is
+//! Invariants: the end of this process, of whatever kind, does not affect a pod; what a shim reports is
 //! the only source of a container's state; a layer appears under its name only when it is complete
-//! and verified; what the runtime cannot honour and would weaken a pod it refuses ([`spec`]'s
-//! `refuse`).
+//! and verified; a setting that the runtime cannot honour, and without which a pod would be weaker,
+//! is refused ([`spec`]'s `refuse`).
 //!
 //! Tasks: the CRI server, the streaming server, one reader per living shim, one watcher of the
 //! images folder, and one per streaming session.

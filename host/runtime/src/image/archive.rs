@@ -35,8 +35,8 @@ struct DockerEntry {
     layers: Vec<String>,
 }
 
-/// Imports every image of the archive for this machine. `pinned` images are never collected.
-/// Blocks.
+/// Imports every image of the archive for this machine. `pinned` images are never collected. An image that
+/// cannot be imported is left out with a warning, unless it is the only one. Blocks.
 pub(crate) fn import(
     store: &ImageStore,
     scratch: &Path,
@@ -44,6 +44,7 @@ pub(crate) fn import(
     pinned: bool,
 ) -> Result<Vec<Arc<Image>>, ImageError> {
     let extracted = Extracted::of(path, scratch)?;
+    let (descriptors, docker_entries) = contents(&extracted, path)?;
     let mut images = BTreeMap::new();
     let mut refused = None;
     let mut note = |result: Result<Option<Image>, ImageError>| match result {
@@ -52,19 +53,8 @@ pub(crate) fn import(
         Err(error) => drop(refused.get_or_insert(error)),
     };
     // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
-    if let Some(bytes) = extracted.document("index.json")? {
-        let index: Manifest =
-            serde_json::from_slice(&bytes).map_err(ImageError::malformed("index.json"))?;
-        for descriptor in &index.manifests {
-            note(import_descriptor(store, &extracted, descriptor, 0));
-        }
-    }
-    let mut docker_entries = Vec::new();
-    if let Some(bytes) = extracted.document("manifest.json")? {
-        docker_entries = serde_json::from_slice::<Vec<DockerEntry>>(&bytes)
-            .map_err(ImageError::malformed("manifest.json"))?;
-    } else if extracted.document("index.json")?.is_none() {
-        return Err(ImageError::NotAnArchive(path.to_path_buf()));
+    for descriptor in &descriptors {
+        note(import_descriptor(store, &extracted, descriptor, 0));
     }
     for entry in &docker_entries {
         note(import_docker(store, &extracted, entry).map(Some));
@@ -82,6 +72,33 @@ pub(crate) fn import(
         }
         None => Ok(recorded),
     }
+}
+
+/// The images of an OCI layout, and those of a `docker save` archive.
+fn contents(
+    extracted: &Extracted,
+    path: &Path,
+) -> Result<(Vec<Descriptor>, Vec<DockerEntry>), ImageError> {
+    let index = extracted.document("index.json")?;
+    let manifest = extracted.document("manifest.json")?;
+    if index.is_none() && manifest.is_none() {
+        return Err(ImageError::NotAnArchive(path.to_path_buf()));
+    }
+    let descriptors = match index {
+        Some(bytes) => {
+            serde_json::from_slice::<Manifest>(&bytes)
+                .map_err(ImageError::malformed("index.json"))?
+                .manifests
+        }
+        None => Vec::new(),
+    };
+    let docker_entries = match manifest {
+        Some(bytes) => {
+            serde_json::from_slice(&bytes).map_err(ImageError::malformed("manifest.json"))?
+        }
+        None => Vec::new(),
+    };
+    Ok((descriptors, docker_entries))
 }
 
 fn import_docker(
@@ -212,30 +229,27 @@ impl Extracted {
         };
         let mut archive = tar::Archive::new(decompress(File::open(path)?)?);
         for (number, entry) in archive.entries()?.enumerate() {
-            let mut entry = entry?;
-            let name = normal(&entry.path()?);
-            match entry.header().entry_type() {
-                kind if kind.is_file() => {
-                    let target = extracted.dir.join(number.to_string());
-                    io::copy(&mut entry, &mut File::create(&target)?)?;
-                    extracted.files.insert(name, target);
-                }
-                tar::EntryType::Symlink | tar::EntryType::Link => {
-                    let Some(link) = entry.link_name()? else {
-                        continue;
-                    };
-                    let base = Path::new(&name)
-                        .parent()
-                        .filter(|_| entry.header().entry_type() == tar::EntryType::Symlink);
-                    extracted.links.insert(
-                        name.clone(),
-                        normal(&base.unwrap_or(Path::new("")).join(link)),
-                    );
-                }
-                _ => {}
-            }
+            extracted.add(number, &mut entry?)?;
         }
         Ok(extracted)
+    }
+
+    fn add(&mut self, number: usize, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
+        let name = normal(&entry.path()?);
+        let kind = entry.header().entry_type();
+        if kind.is_file() {
+            let target = self.dir.join(number.to_string());
+            io::copy(entry, &mut File::create(&target)?)?;
+            self.files.insert(name, target);
+        } else if (kind.is_symlink() || kind.is_hard_link())
+            && let Some(link) = entry.link_name()?
+        {
+            // A symbolic link is relative to its folder, a hard link to the archive.
+            let folder = Path::new(&name).parent().filter(|_| kind.is_symlink());
+            let target = normal(&folder.unwrap_or(Path::new("")).join(link));
+            self.links.insert(name, target);
+        }
+        Ok(())
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! Blobs by digest: layers while they are downloaded and wait to be unpacked.
+//! Blobs by digest: layers between download and unpacking.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::error::ContentError;
 use super::reference::is_digest;
 
-/// Where blobs are, as `blobs/sha256/<hex>`.
+/// A folder of blobs, as `blobs/sha256/<hex>`.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     dir: PathBuf,

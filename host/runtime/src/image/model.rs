@@ -25,7 +25,7 @@ pub(crate) struct Image {
     pub(crate) config: RunConfig,
 }
 
-/// How the image wants to be run (OCI image specification, `config.md`).
+/// The image's defaults for running it (OCI image specification, `config.md`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunConfig {

@@ -8,7 +8,7 @@ const LEGACY_DOMAIN: &str = "index.docker.io";
 const OFFICIAL_PREFIX: &str = "library/";
 const DEFAULT_TAG: &str = "latest";
 
-/// A name that is no image reference.
+/// A name that is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid reference format: {0:?}")]
 pub(crate) struct InvalidReference(pub(crate) String);
@@ -30,7 +30,7 @@ impl Reference {
     /// Reads what a user wrote.
     ///
     /// # Errors
-    /// When it is no reference.
+    /// When it is not a reference.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidReference> {
         let invalid = || InvalidReference(text.to_owned());
         let (rest, digest) = text
@@ -77,13 +77,13 @@ impl Reference {
             .map(|tag| format!("{}:{tag}", self.name()))
     }
 
-    /// `name@digest` for a digest found out.
+    /// `name@digest` for a digest that the registry reported.
     #[must_use]
     pub(crate) fn with_digest(&self, digest: &str) -> String {
         format!("{}@{digest}", self.name())
     }
 
-    /// What a registry is asked for: the digest, else the tag.
+    /// The name of the manifest in requests to a registry: the digest, else the tag.
     #[must_use]
     pub(crate) fn selector(&self) -> &str {
         self.digest

@@ -27,7 +27,7 @@ const MEMORY_FILE: &str = "imported.json";
 /// Names of changed files waiting; more are found by the next start.
 const EVENT_BUFFER_BYTES: usize = 16 << 10;
 
-/// The folder and where its content goes.
+/// The folder, and the store for its images.
 pub(crate) struct ImageFolder {
     pub(crate) dir: PathBuf,
     pub(crate) root: PathBuf,
@@ -48,8 +48,8 @@ enum ListedError {
 type Stamp = (u64, i64);
 
 impl ImageFolder {
-    /// Imports what is there, then what comes, until the group stops. Starts watching first: what
-    /// arrives in between is not missed.
+    /// Imports what is there, then what is added, until the group stops. It starts watching first, so
+    /// that nothing is missed in between.
     pub(crate) async fn run(self, tasks: Tasks) {
         if let Err(error) = self.follow(&tasks).await {
             tracing::error!(dir = %self.dir.display(), error = chain(&error), "no longer watching for image archives");
@@ -176,7 +176,7 @@ impl ImageFolder {
         Ok(())
     }
 
-    /// True when this very file was imported and its images are still there.
+    /// True when this version of the file was imported and its images still exist.
     fn unchanged(&self, name: &str, stamp: Stamp) -> bool {
         let known = |(known, ids): &(Stamp, Vec<String>)| {
             *known == stamp && ids.iter().all(|id| self.store.resolve(id).is_some())

@@ -1,4 +1,4 @@
-//! After a start: finds what an earlier server process left running and goes on with it.
+//! After a start: finds what an earlier server process left running and continues with it.
 
 use k3s_base::error::chain;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! What is on disk of a sandbox or container, so that another server process can go on with it.
+//! The records of sandboxes and containers on disk, from which another server process continues.
 //!
 //! Records are replaced in one step but not flushed: after a power cut the processes they describe
 //! are gone too, and a record that cannot be read is dropped with everything that belongs to it.

@@ -1,4 +1,4 @@
-//! What containers and pods use.
+//! The use of resources by containers and pods.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) fn labels_match(
 }
 
 impl Manager {
-    /// One container's use; reads its control group and walks its writable layer, so it blocks.
+    /// The use of one container; reads its control group and walks its writable layer, so it blocks.
     pub(crate) fn container_stats(&self, container: &Container) -> Result<v1::ContainerStats> {
         let record = container.record();
         let attributes = v1::ContainerAttributes {
@@ -62,7 +62,7 @@ impl Manager {
         Ok(stats)
     }
 
-    /// A pod's use: the sum of its running containers, and its network's counters.
+    /// The use of a pod: the sum of its running containers, and its network's counters.
     pub(crate) fn sandbox_stats(&self, sandbox: &Arc<Sandbox>) -> Result<v1::PodSandboxStats> {
         let (record, timestamp) = (sandbox.record(), self.now_ns());
         let containers = self.containers_of(&record.id);
@@ -72,15 +72,9 @@ impl Manager {
             .iter()
             .filter(|container| container.phase() == Phase::Running)
         {
-            // One that ends between the two lines is no longer counted.
+            // A container that has just ended has no control group any more and is not counted.
             if let Ok(usage) = cgroup_usage(&container.with(|record| record.cgroup.clone())) {
-                total.cpu_nanoseconds += usage.cpu_nanoseconds;
-                total.memory_bytes += usage.memory_bytes;
-                total.working_set_bytes += usage.working_set_bytes;
-                total.rss_bytes += usage.rss_bytes;
-                total.page_faults += usage.page_faults;
-                total.major_page_faults += usage.major_page_faults;
-                total.pids += usage.pids;
+                add(&mut total, &usage);
                 stats.push(self.container_stats(container)?);
             }
         }
@@ -109,6 +103,17 @@ impl Manager {
             windows: None,
         })
     }
+}
+
+/// Limits are not summed: a pod's use has none.
+fn add(total: &mut Usage, usage: &Usage) {
+    total.cpu_nanoseconds += usage.cpu_nanoseconds;
+    total.memory_bytes += usage.memory_bytes;
+    total.working_set_bytes += usage.working_set_bytes;
+    total.rss_bytes += usage.rss_bytes;
+    total.page_faults += usage.page_faults;
+    total.major_page_faults += usage.major_page_faults;
+    total.pids += usage.pids;
 }
 
 fn cgroup_usage(path: &str) -> Result<Usage> {

@@ -95,10 +95,8 @@ impl Zygote {
             .context(context)?;
         // Children stay in their parent's group: this moves all shims out of the server's.
         let cgroup = Cgroups::detect().context(context)?.group(&self.cgroup);
-        let pid = child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .unwrap_or(0);
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.ok_or(ShimFailure::ParentEnded)?;
         cgroup
             .create()
             .and_then(|()| cgroup.add(pid))
@@ -114,6 +112,7 @@ impl Zygote {
     }
 }
 
+/// Hands the zygote's answers to the calls that wait for them, until the zygote is gone.
 async fn dispatch(mut reader: OwnedReadHalf, waiting: &Waiting) {
     let mut buffer = Vec::new();
     let mut chunk = vec![0; 4096];
@@ -121,17 +120,21 @@ async fn dispatch(mut reader: OwnedReadHalf, waiting: &Waiting) {
         buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
         loop {
             match decode_frame(&mut buffer) {
-                Ok(Some((_, payload))) => {
-                    if let Ok(started) = serde_json::from_slice::<ShimStarted>(&payload) {
-                        let waiter = waiting.lock().remove(&started.sandbox);
-                        if let Some(waiter) = waiter {
-                            let _ = waiter.send(started.result);
-                        }
-                    }
-                }
+                Ok(Some((_, payload))) => deliver(&payload, waiting),
                 Ok(None) => break,
                 Err(_) => return,
             }
         }
+    }
+}
+
+fn deliver(payload: &[u8], waiting: &Waiting) {
+    let Ok(started) = serde_json::from_slice::<ShimStarted>(payload) else {
+        return;
+    };
+    let waiter = waiting.lock().remove(&started.sandbox);
+    if let Some(waiter) = waiter {
+        // The call may have timed out meanwhile.
+        let _ = waiter.send(started.result);
     }
 }

@@ -6,10 +6,10 @@ use crate::error::{Error, Result, ShimFailure};
 use crate::pod::ShimClient;
 use crate::shim::protocol::{Exec, ExecExit, Kind, Request};
 
-/// The most that is kept of either output; the rest is thrown away (CVE-2022-1708).
+/// The most that is kept of either output; the rest is discarded (CVE-2022-1708).
 const OUTPUT_LIMIT_BYTES: usize = 16 << 20;
 
-/// What came out.
+/// The outcome of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) stdout: Vec<u8>,

@@ -13,7 +13,7 @@ use crate::image::reference::Reference;
 use crate::image::registries::Credentials;
 
 fn to_cri(image: &Image) -> v1::Image {
-    // The kubelet wants to know whether the image runs as root: a number, or else a name.
+    // The kubelet checks whether the image runs as root: a number, or else a name.
     let user = image.config.user.split(':').next().unwrap_or_default();
     let uid = user.parse().ok().map(|value| v1::Int64Value { value });
     v1::Image {

@@ -14,7 +14,7 @@ use crate::pod::stats::labels_match;
 use crate::shim::protocol::{Phase, Request as ShimRequest};
 use crate::streaming::forward::Target;
 
-/// Of the kubelet's own protocol, which every runtime answers with.
+/// The version of the kubelet's own protocol, which every runtime returns.
 const KUBE_API_VERSION: &str = "0.1.0";
 const NAME: &str = "k3s";
 

@@ -1,7 +1,7 @@
 //! One container in a shim: its life from a mounted root file system to an exit code.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use k3s_base::Clock;
 use k3s_base::error::chain;
@@ -14,7 +14,7 @@ use super::protocol::{ContainerState, Create, Phase, UserRequest};
 use super::stdio::Stdio;
 use super::{oci, user};
 
-/// What a shell reports when a program could not be run; containerd's code for `StartError`.
+/// The exit code of a container whose program could not be run: containerd's code for `StartError`.
 const START_FAILED: i32 = 128;
 /// An oversized message would not fit a pod's status.
 const MESSAGE_LIMIT_BYTES: usize = 4096;
@@ -153,7 +153,7 @@ impl Container {
         oci::forget(&self.state.id, oci_root)
     }
 
-    /// Output that is there goes to the log; also handed back, for those attached.
+    /// Moves available output to the log, and returns it for attached clients.
     pub(super) fn read(&mut self, stream: Stream, clock: &Clock) -> Vec<u8> {
         match self.stdio.read(stream) {
             Some(data) => {
@@ -199,11 +199,9 @@ fn make_working_dir(rootfs: &Path, bundle: &Path) -> io::Result<()> {
     let bytes = std::fs::read(bundle.join("config.json"))?;
     let spec: serde_json::Value = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
     let cwd = Path::new(tree::text(&spec, "process.cwd"));
+    let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
     let mut below = PathBuf::from("/");
-    for part in cwd
-        .components()
-        .filter(|part| matches!(part, std::path::Component::Normal(_)))
-    {
+    for part in cwd.components().filter(is_name) {
         let parent = k3s_sys::fs::open_in_root(rootfs, &below)?;
         below.push(part);
         if matches!(k3s_sys::fs::open_in_root(rootfs, &below), Err(error) if error.kind() == io::ErrorKind::NotFound)

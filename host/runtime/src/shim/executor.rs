@@ -72,7 +72,7 @@ pub(super) enum Unusable {
     Missing,
 }
 
-/// What is still to be imposed on a process that joins a running container.
+/// The restrictions that a process which joins a running container still lacks.
 #[derive(Clone, Debug)]
 pub(super) struct Restrictions {
     pub(super) seccomp: Option<LinuxSeccomp>,

@@ -466,6 +466,12 @@ impl Shim {
 
     /// Ends what is finished: sessions, attachments of ended containers, clients that read nothing.
     fn housekeep(&mut self) {
+        self.close_finished_sessions();
+        self.close_drained_attachments();
+        self.drop_connections();
+    }
+
+    fn close_finished_sessions(&mut self) {
         let now = self.clock.elapsed();
         let finished: Vec<_> = self
             .sessions
@@ -479,15 +485,26 @@ impl Shim {
             let exit = serde_json::to_vec(&ExecExit { code }).unwrap_or_default();
             self.close_with(session.connection, &frame(Kind::Exit, &exit));
         }
+    }
+
+    fn close_drained_attachments(&mut self) {
+        let is_over = |container: &&mut Container| {
+            container.state.phase == Phase::Exited && container.stdio.drained()
+        };
         let ended: Vec<_> = self
             .containers
             .values_mut()
-            .filter(|container| container.state.phase == Phase::Exited && container.stdio.drained())
+            .filter(is_over)
             .flat_map(|container| std::mem::take(&mut container.attached))
             .collect();
         for number in ended {
             self.close_with(Some(number), &frame(Kind::Exit, b"{\"code\":0}"));
         }
+    }
+
+    /// Writes what is waiting, and drops connections that are finished, stalled or gone.
+    fn drop_connections(&mut self) {
+        let now = self.clock.elapsed();
         let mut gone: Vec<u64> = Vec::new();
         for (&number, connection) in &mut self.connections {
             if connection.flush(now).is_err() || connection.finished() || connection.stalled(now) {
@@ -505,7 +522,7 @@ impl Shim {
         }
     }
 
-    /// Leaves nothing behind but the folder, which belongs to the server.
+    /// Removes everything but the folder, which belongs to the server.
     fn end(mut self) -> io::Result<()> {
         if let Some(init) = self.pids.init {
             k3s_sys::process::kill(init, nix::libc::SIGKILL)?;

@@ -12,7 +12,7 @@ use k3s_sys::process;
 use super::pause;
 use super::protocol::{IDENTITY, SOCKET, ShimPids, StartShim, identity};
 
-/// The kernel kills everything else first: without its shim a pod's exit codes and logs are lost.
+/// The kernel kills other processes first: without its shim a pod's exit codes and logs are lost.
 /// The value containerd uses for its shims.
 const OOM_SCORE_ADJ: i32 = -998;
 

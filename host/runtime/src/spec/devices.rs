@@ -1,4 +1,4 @@
-//! Device nodes a container gets, and devices it may use.
+//! The device nodes of a container, and the devices that it may use.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(super) fn nodes(config: &ContainerConfig, privileged: bool) -> Result<Vec<Va
     Ok(out)
 }
 
-/// What the control group allows (runc's and containerd's list).
+/// The devices that the control group allows (runc's and containerd's list).
 pub(crate) fn rules(config: &ContainerConfig) -> Result<Vec<DeviceRule>> {
     if security(config).privileged {
         return Ok(vec![DeviceRule::allow_all(DeviceKind::Any, "rwm")]);

@@ -29,7 +29,7 @@ pub(crate) use process::user_request;
 /// Where a container's namespaces are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Namespaces {
-    /// The shim, which lives in the pod's network, IPC and UTS namespaces.
+    /// The shim, which is in the pod's network, IPC and UTS namespaces.
     pub(crate) shim: i32,
     /// The first process of the namespace the PIDs are in, unless it is a new one or the host's.
     pub(crate) pid_of: Option<i32>,
@@ -40,7 +40,7 @@ pub(crate) struct Namespaces {
     pub(crate) host_ipc: bool,
 }
 
-/// What a specification is made of.
+/// The inputs of a specification.
 pub(crate) struct Inputs<'a> {
     pub(crate) config: &'a ContainerConfig,
     pub(crate) sandbox: &'a PodSandboxConfig,

@@ -1,4 +1,4 @@
-//! What a container sees mounted: the kernel's file systems, its control group, and the pod's
+//! The mounts of a container: the kernel's file systems, its control group, and the pod's
 //! volumes.
 
 use std::path::Path;
@@ -131,7 +131,7 @@ fn bind(mount: &Mount) -> Result<Value> {
             mount.host_path, mount.container_path
         )));
     }
-    // containerd makes a missing source, and so did Docker before.
+    // containerd creates a missing source, and so did Docker before.
     if !Path::new(&mount.host_path).exists() {
         std::fs::create_dir_all(&mount.host_path)
             .context(|| format!("make the mount source {}", mount.host_path))?;

@@ -124,7 +124,7 @@ pub(crate) fn user_request(
     let user = match &security.run_as_user {
         Some(user) => number(user.value)?.to_string(),
         None if !security.run_as_username.is_empty() => security.run_as_username.clone(),
-        // With a group of the pod's own the image's group is dropped, its user kept.
+        // If the pod sets a group, the image's group is dropped and its user is kept.
         None if group.is_some() => image.user.split(':').next().unwrap_or_default().to_owned(),
         None => image.user.clone(),
     };

@@ -1,4 +1,4 @@
-//! What the embedded runtime does not do and must not pretend to.
+//! What the embedded runtime does not support and therefore refuses.
 
 use k3s_cri::v1::{
     ContainerConfig, PodSandboxConfig, SeLinuxOption, SecurityProfile, UserNamespace,

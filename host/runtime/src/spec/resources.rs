@@ -31,7 +31,7 @@ pub(crate) fn limits(resources: &LinuxContainerResources) -> Limits {
     }
 }
 
-/// What a change leaves: fields that are given replace, the others stay.
+/// The resources after an update: given fields replace, the others stay.
 pub(crate) fn merge(
     old: &LinuxContainerResources,
     new: &LinuxContainerResources,

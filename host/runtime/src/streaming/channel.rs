@@ -34,7 +34,7 @@ pub(super) const RESIZE: u8 = 4;
 /// Followed by the number of the channel that is closed.
 pub(super) const CLOSE: u8 = 255;
 
-/// What a client's message means.
+/// A message of the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input<'a> {
     Data(&'a [u8]),

@@ -1,4 +1,4 @@
-//! The HTTP side of a session: which URL, which protocol, or why not.
+//! The HTTP side of a session: checks the URL and agrees on the protocol.
 
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};

@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, Result};
 use crate::pod::manager::Manager;
 
-/// How long a URL may wait for its user; containerd's value.
+/// How long a URL is valid; containerd's value.
 const OFFER_TTL: Duration = Duration::from_secs(60);
 /// URLs waiting at the same time; more are refused.
 const OFFER_LIMIT: usize = 1000;
@@ -62,7 +62,7 @@ struct Waiting {
     until: Duration,
 }
 
-/// URLs given out and not yet used.
+/// URLs that were issued and not yet used.
 pub(crate) struct Sessions {
     address: SocketAddr,
     clock: Clock,
@@ -120,7 +120,7 @@ impl Sessions {
         Ok(format!("http://{}/{kind}/{token}", self.address))
     }
 
-    /// Uses a URL up.
+    /// Consumes a URL, which is valid once.
     fn redeem(&self, path: &str) -> Option<Offer> {
         let (kind, token) = path.strip_prefix('/')?.split_once('/')?;
         if !KINDS.contains(&kind) {

@@ -1,4 +1,4 @@
-//! One exec or attach: octets between a client and a process in a shim.
+//! One exec or attach session: octets between a client and a process in a shim.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ fn request_of(offer: Offer) -> Result<(String, Request, Options), SessionError> 
     }
 }
 
-/// Until either side ends; the status to send when the process did.
+/// Pipes until either side ends. Returns the status to send if the process ended.
 async fn pipe(
     shim: ShimStream,
     output: &mut Output,

@@ -177,7 +177,7 @@ async fn connect(target: &Target, address: SocketAddr) -> Result<TcpStream, Dial
     }
 }
 
-/// Until the server closed its side, or the client left.
+/// Copies until the server closed its side, or the client left.
 async fn copy(connection: TcpStream, mut incoming: mpsc::Receiver<Bytes>, outgoing: &mut Writer) {
     let (mut read, mut write) = connection.into_split();
     let inward = async {
