@@ -28,7 +28,7 @@ impl<'a> Sticky<'a> {
     }
 
     /// The value that the client sent.
-    pub(crate) fn sent<'s>(sticky: Option<&'s Self>) -> Option<&'s str> {
+    pub(crate) fn sent(sticky: Option<&Self>) -> Option<&str> {
         sticky.and_then(|sticky| sticky.sent.as_deref())
     }
 
