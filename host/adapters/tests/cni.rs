@@ -134,12 +134,8 @@ impl Lab {
                 random: Random::seeded(1),
             },
         };
-        open_cni(
-            &host,
-            bundled::find("cni", "flannel").unwrap().source(),
-            options,
-        )
-        .unwrap()
+        let flannel = bundled::find("cni", "flannel").unwrap();
+        open_cni(&host, flannel.source(), options).unwrap()
     }
 
     async fn synced(&self) -> CniNetwork {
@@ -574,14 +570,10 @@ impl<'a> SecondNode<'a> {
                 },
             };
             let host = Host::new(HostOptions::default()).unwrap();
+            let flannel = bundled::find("cni", "flannel").unwrap();
             (
                 Some(runtime),
-                open_cni(
-                    &host,
-                    bundled::find("cni", "flannel").unwrap().source(),
-                    options,
-                )
-                .unwrap(),
+                open_cni(&host, flannel.source(), options).unwrap(),
             )
         };
         let (runtime, network) = lab.outside.run(start);

@@ -1,5 +1,5 @@
 //! The bundled load balancer against an API server in memory: what is written to Services, what
-//! nodes are told, and that a plugin's failure or replacement is not seen by anybody.
+//! nodes forward, and that a plugin's failure or replacement is not seen by anybody.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,28 +26,29 @@ use serde_json::{Value, json};
 
 const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
 
-/// What nodes were told: (node, service) → addresses.
+/// What nodes forward: (node, service) → addresses.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Addresses>>);
+struct RecordedForwards(Arc<Mutex<Addresses>>);
 
 type Addresses = BTreeMap<(String, String), Vec<IpAddr>>;
 
-impl NodeForwards for Told {
+impl NodeForwards for RecordedForwards {
     fn set(&self, node: &str, service: &str, addresses: &[IpAddr]) {
         let key = (node.to_owned(), service.to_owned());
-        let mut told = self.0.lock().unwrap();
+        let mut forwards = self.0.lock().unwrap();
         if addresses.is_empty() {
-            told.remove(&key)
+            forwards.remove(&key)
         } else {
-            told.insert(key, addresses.to_vec())
+            forwards.insert(key, addresses.to_vec())
         };
     }
 }
 
-impl Told {
+impl RecordedForwards {
     fn nodes(&self, service: &str) -> Vec<String> {
-        let told = self.0.lock().unwrap();
-        told.keys()
+        let forwards = self.0.lock().unwrap();
+        forwards
+            .keys()
             .filter(|(_, s)| s == service)
             .map(|(node, _)| node.clone())
             .collect()
@@ -56,7 +57,7 @@ impl Told {
 
 struct Lab {
     api: FakeApi,
-    told: Told,
+    forwards: RecordedForwards,
     host: Host,
     balancer: Arc<LoadBalancer>,
     tasks: Tasks,
@@ -85,7 +86,7 @@ impl Lab {
         .unwrap();
         let lab = Self {
             api,
-            told: Told::default(),
+            forwards: RecordedForwards::default(),
             host,
             balancer: Arc::new(balancer),
             tasks: Tasks::root("lab"),
@@ -100,7 +101,7 @@ impl Lab {
                 &lab.tasks,
             ),
             client,
-            forwards: Arc::new(lab.told.clone()),
+            forwards: Arc::new(lab.forwards.clone()),
             clock: Clock::system(),
             random: Random::seeded(3),
         };
@@ -173,7 +174,7 @@ async fn a_service_gets_the_addresses_of_nodes_and_gives_them_back() {
     let web = lab.get("web");
     assert!(has_finalizer(&web));
     assert_eq!(web["status"]["loadBalancer"]["ingress"][0]["ipMode"], "VIP");
-    assert_eq!(lab.told.nodes("default/web"), ["n1", "n2"]);
+    assert_eq!(lab.forwards.nodes("default/web"), ["n1", "n2"]);
 
     // Nothing more is written, whatever nodes say about themselves.
     assert!(lab.api.settles(Duration::from_millis(100)).await);
@@ -188,7 +189,7 @@ async fn a_service_gets_the_addresses_of_nodes_and_gives_them_back() {
         node["status"]["conditions"][0]["status"] = "Unknown".into()
     });
     lab.shows("web", &["192.0.2.1"]).await;
-    assert_eq!(lab.told.nodes("default/web"), ["n1"]);
+    assert_eq!(lab.forwards.nodes("default/web"), ["n1"]);
 
     // Somebody else's write is put right.
     lab.api.change(&SERVICES, "default", "web", |web| {
@@ -205,7 +206,7 @@ async fn a_service_gets_the_addresses_of_nodes_and_gives_them_back() {
             .eventually(|_| !has_finalizer(&lab.get("web")))
             .await
     );
-    assert!(lab.told.nodes("default/web").is_empty());
+    assert!(lab.forwards.nodes("default/web").is_empty());
     lab.stop().await;
 }
 
@@ -232,7 +233,7 @@ async fn deletion_waits_for_the_cleanup() {
     );
     assert!(
         lab.api
-            .eventually(|_| lab.told.nodes("default/web").is_empty())
+            .eventually(|_| lab.forwards.nodes("default/web").is_empty())
             .await
     );
     lab.stop().await;
@@ -266,7 +267,9 @@ async fn conflicts_are_told_and_solved_by_deletion() {
         message("bold").unwrap(),
         "port 6443/TCP is used by the API server on node n1"
     );
-    assert!(shown(&lab.get("second")).is_empty() && lab.told.nodes("default/second").is_empty());
+    assert!(
+        shown(&lab.get("second")).is_empty() && lab.forwards.nodes("default/second").is_empty()
+    );
     let reasons = |api: &FakeApi| {
         api.all(&EVENTS)
             .iter()

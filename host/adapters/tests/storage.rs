@@ -372,7 +372,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     let volume = lab.volume_of(&lab.claim("still", &json!({}))).await;
     assert!(
         !path_of(&volume).starts_with(lab.root.join("fast")),
-        "the one before serves on"
+        "the active one continues to serve"
     );
     lab.provisioner
         .swap(&lab.host, good().source(), settings(&lab.root.join("fast")))

@@ -85,7 +85,10 @@ async fn run(follow: FollowNodes) {
     let informer = follow.informers.all(&resources::NODES);
     let mut events = informer.subscribe();
     let mut observer = Observer::open()
-        .inspect_err(|error| tracing::warn!(%error, "changes of the node's network go unnoticed"))
+        .inspect_err(|error| {
+            let error = chain(error);
+            tracing::warn!(error, "changes of the node's network go unnoticed");
+        })
         .ok();
     informer.has_synced().await;
     let mut known: BTreeMap<String, Node> = BTreeMap::new();

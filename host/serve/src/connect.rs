@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -41,7 +42,7 @@ pub async fn send(
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io)).await?;
     tasks.spawn_until_stopped("outbound connection", async move {
         if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "outbound connection ended");
+            tracing::debug!(error = %chain(&error), "outbound connection ended");
         }
     });
     Ok(sender.send_request(request).await?)

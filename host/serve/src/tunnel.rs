@@ -54,7 +54,7 @@ pub async fn proxy<B>(
         match (client.socket().await, server.await) {
             (Ok(client), Ok(server)) => copy(client, TokioIo::new(server), &group).await,
             (Err(error), _) => tracing::debug!(error = %chain(&error), "the tunnel failed"),
-            (_, Err(error)) => tracing::debug!(%error, "the tunnel failed"),
+            (_, Err(error)) => tracing::debug!(error = %chain(&error), "the tunnel failed"),
         }
     });
     Ok(accepted)

@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 
 use crate::body::{self, Body};
@@ -51,7 +52,9 @@ pub async fn proxy<B>(
             (Ok(client), Ok(server)) => {
                 pipe::run(TokioIo::new(client), TokioIo::new(server), &group).await;
             }
-            (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "the upgrade failed"),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::debug!(error = %chain(&error), "the upgrade failed");
+            }
         }
     });
     Ok(answer.map(|_| body::empty()))

@@ -277,7 +277,7 @@ fn a_bad_replacement_never_takes_over() -> Result<()> {
         rig.told("NotReplaced", said)?;
         rig.serves("flannel")?;
     }
-    // A pod made now has the network that serves on.
+    // A pod made now is on the network that is still active.
     rig.cluster.apply(&shell("later"))?;
     wait_for_pod(&rig.cluster, "later")?;
     answered_by(&rig.cluster, "later", "http://web", 2)?;

@@ -48,11 +48,13 @@ impl Writer {
                 match self.write(&occurrence, &decision).await {
                     Ok(()) => break,
                     Err(error) if error.is_unreachable() => {
-                        debug!(%error, attempt, "cannot write an event yet");
+                        let error = error.chain();
+                        debug!(error, attempt, "cannot write an event yet");
                         tokio::time::sleep(RETRY.delay(attempt)).await;
                     }
                     Err(error) => {
-                        debug!(%error, reason = %occurrence.reason, "the server does not take an event");
+                        let (error, reason) = (error.chain(), &occurrence.reason);
+                        debug!(error, %reason, "the server refuses an event");
                         break;
                     }
                 }

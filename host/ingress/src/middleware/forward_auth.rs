@@ -3,6 +3,7 @@
 use http::header::CONTENT_LENGTH;
 use http::uri::Uri;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use k3s_base::error::chain;
 use regex::Regex;
 
 use super::{Answer, Exchange, Layer, Next, answer};
@@ -142,7 +143,8 @@ impl Layer for ForwardAuth {
             let response = match self.client.send(&self.endpoint, host, question).await {
                 Ok(response) => response,
                 Err(error) => {
-                    tracing::debug!(%error, address = %self.address, "no answer from the authentication server");
+                    let (error, address) = (chain(&error), &self.address);
+                    tracing::debug!(error, %address, "the authentication server gave no answer");
                     return answer(StatusCode::INTERNAL_SERVER_ERROR, "");
                 }
             };

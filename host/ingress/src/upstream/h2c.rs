@@ -7,6 +7,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -73,7 +74,8 @@ impl H2cPool {
         self.tasks
             .spawn_until_stopped("h2c connection", async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(%error, "an upstream connection ended");
+                    let error = chain(&error);
+                    tracing::debug!(error, "an upstream connection ended");
                 }
             });
         self.connections
