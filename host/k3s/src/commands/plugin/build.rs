@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use k3s_meta::tree;
 use k3s_plugin_host::{Digest, componentize};
 use serde_json::Value;
 
@@ -98,14 +99,10 @@ fn cargo(dir: &Path) -> Result<PathBuf> {
 /// The module that one of cargo's messages names.
 fn module_of(line: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
-    let is_cdylib = message["target"]["crate_types"]
-        .as_array()?
-        .iter()
-        .any(|t| t == "cdylib");
-    let files = message.get("filenames").filter(|_| is_cdylib)?.as_array()?;
-    files
-        .iter()
-        .filter_map(Value::as_str)
-        .find(|f| f.ends_with(".wasm"))
-        .map(PathBuf::from)
+    if !tree::texts(&message, "target.crate_types").contains(&"cdylib") {
+        return None;
+    }
+    let files = tree::texts(&message, "filenames").into_iter();
+    let mut modules = files.filter(|file| file.ends_with(".wasm"));
+    modules.next().map(PathBuf::from)
 }
