@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
+use k3s_base::error::chain;
 use k3s_sys::net::{Mac, NeighbourTable, link};
 use k3s_wit_bindings::net::k3s::net::net as wit;
 
@@ -288,5 +289,5 @@ fn mac(text: &str) -> Result<Mac, PlanError> {
 }
 
 fn check_link_name(name: &str) -> Result<(), PlanError> {
-    link::check_name(name).map_err(|e| PlanError::Invalid(e.to_string()))
+    link::check_name(name).map_err(|error| PlanError::Invalid(chain(&error)))
 }

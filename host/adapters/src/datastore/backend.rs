@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use k3s_base::error::chain;
 use k3s_battery::Component;
 use k3s_plugin_host::{CallError, PluginState, PluginStatus};
 use k3s_store::backend::{
@@ -165,7 +166,7 @@ impl Backend for WasmBackend {
             let path = path.clone();
             // Only now is it known that the database is ours to change.
             blocking(move || {
-                sqlite::use_wal(&path).map_err(|e| BackendError::Unavailable(e.to_string()))
+                sqlite::use_wal(&path).map_err(|error| BackendError::Unavailable(chain(&error)))
             })
             .await?;
         }

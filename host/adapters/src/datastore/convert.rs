@@ -1,5 +1,6 @@
 //! Between the port's types and the contract's.
 
+use k3s_base::error::chain;
 use k3s_plugin_host::CallError;
 use k3s_store::backend::{AfterBatch, Append, Change, Opened, Outcome, RangeBatch, Record};
 use k3s_store::{BackendError, EventKind, Revision};
@@ -98,8 +99,8 @@ pub(super) fn error(error: wit::Error) -> BackendError {
 /// The plugin gave no answer. If it was entered it may have committed before it failed.
 pub(super) fn failed_call(error: &CallError) -> BackendError {
     if error.was_not_called() {
-        BackendError::Unavailable(error.to_string())
+        BackendError::Unavailable(chain(error))
     } else {
-        BackendError::OutcomeUnknown(error.to_string())
+        BackendError::OutcomeUnknown(chain(error))
     }
 }

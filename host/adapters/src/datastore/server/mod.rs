@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use k3s_base::BackoffPolicy;
+use k3s_base::error::chain;
 use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Failure, Flavour, Limits, Outcome, Rows, Value};
 use sqlx::Row;
 use tokio::runtime::Handle;
@@ -435,16 +436,17 @@ fn fault_of_client(error: &sqlx::Error) -> Fault {
             )))
         }
         E::Io(cause) => Fault::lost(format!("cannot reach the database: {cause}")),
-        E::Protocol(what) => {
-            Fault::lost(format!("the database says what is not understood: {what}"))
-        }
+        E::Protocol(what) => Fault::lost(format!(
+            "the database sent a message that is not understood: {what}"
+        )),
         E::WorkerCrashed => Fault::lost("the connection ended"),
         // Trying again would not help.
         E::Tls(cause) => Fault::new(Error::Unavailable(format!(
-            "TLS to the database failed: {cause}"
+            "TLS to the database failed: {}",
+            chain(&**cause)
         ))),
-        E::Configuration(cause) => Fault::new(Error::Unavailable(cause.to_string())),
-        other => Fault::new(Error::Other(other.to_string())),
+        E::Configuration(cause) => Fault::new(Error::Unavailable(chain(&**cause))),
+        other => Fault::new(Error::Other(chain(other))),
     }
 }
 
