@@ -11,7 +11,7 @@ use crate::authz::rbac::escalation::Grantor;
 use crate::core::Core;
 use crate::request::{Accept, Query, RequestInfo};
 
-/// A request that was let in, and the server's parts that answer it.
+/// An admitted request, and the server's parts that answer it.
 pub(crate) struct Context {
     pub(crate) core: Arc<Core>,
     pub(crate) info: RequestInfo,

@@ -44,7 +44,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// A check that counts for every probe. It is given up after two seconds.
+    /// A check that counts for every probe. It fails after two seconds.
     pub fn new<F>(name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), BoxError>> + Send + 'static,
@@ -64,7 +64,7 @@ impl HealthCheck {
         self
     }
 
-    /// The datastore answers. Under the names that upstream uses for whatever storage it has.
+    /// The datastore answers. It has the names that upstream uses for its storage.
     pub(crate) fn datastore(store: &Store) -> [Self; 2] {
         let check = |name: &str| {
             let store = store.clone();

@@ -18,7 +18,7 @@ const READING: usize = 400;
 const MUTATING: usize = 1024;
 /// Requests that may wait; each holds a few kilobytes.
 const WAITING: usize = 10_000;
-/// Clients have given up by then.
+/// Clients have timed out by then.
 const WAIT: Duration = Duration::from_secs(15);
 
 pub(crate) struct Inflight {

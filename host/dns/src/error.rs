@@ -1,4 +1,4 @@
-//! Why the DNS server does not start. Once it runs, what goes wrong is an answer to a client or a line in
+//! Why the DNS server does not start. Once it runs, a failure is an answer to a client or a line in
 //! the log.
 
 use std::io;

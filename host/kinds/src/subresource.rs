@@ -11,7 +11,7 @@ use crate::context::Context;
 pub struct Subresource {
     /// The name in the URL.
     pub name: &'static str,
-    /// Puts back whatever the subresource does not own (`PrepareForUpdate`): new, old.
+    /// Restores all that the subresource does not own (`PrepareForUpdate`): new, old.
     pub prepare: fn(&mut Value, &Value, &Context<'_>),
     /// Errors of the step from old to new, metadata included (`ValidateUpdate`): new, old. `None` for
     /// the rules of an update of the parent.

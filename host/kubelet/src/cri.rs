@@ -14,7 +14,7 @@ use crate::pod::model::{ContainerRecord, Observed, SandboxRecord, State};
 const CALL: Duration = Duration::from_secs(120);
 /// A stop call lasts the grace period plus this.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
-/// A pull without any answer for this long is given up.
+/// A pull fails when the runtime does not answer for this long.
 const PULL: Duration = Duration::from_secs(3600);
 
 /// A failed call: the runtime's own words.

@@ -65,10 +65,6 @@ const DISALLOWED: &[Disallowed] = &[
                 "tokio's clock, which a test can pause",
             ),
             (
-                "host/kubectl/src/commands/rollout/mod.rs",
-                "a command of one run",
-            ),
-            (
                 "host/kubectl/src/commands/wait.rs",
                 "tokio's clock, which a test can pause",
             ),

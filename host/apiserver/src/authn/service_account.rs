@@ -128,7 +128,7 @@ fn find_live(
         let resource = registry.resource("", "v1", plural)?;
         registry.get(resource, namespace, name)?.to_value()
     };
-    // Without the object the token is refused, whatever the reason.
+    // Without the object the token is refused, for any reason.
     let found = read()
         .inspect_err(|error| tracing::debug!(%error, plural, name, "bearer token refused"))
         .ok()?;

@@ -1,4 +1,4 @@
-//! SelfSubjectRulesReview: what RBAC lets the asker do in a namespace (`kubectl auth can-i --list`).
+//! SelfSubjectRulesReview: what RBAC allows the caller in a namespace (`kubectl auth can-i --list`).
 
 use k3s_meta::{Status, tree};
 use k3s_registry::Result;

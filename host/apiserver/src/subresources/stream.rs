@@ -1,6 +1,6 @@
 //! `exec`, `attach` and `portforward`: the upgrade is passed on to the kubelet and bytes are copied
-//! both ways, whatever protocol (WebSocket or SPDY) runs in it. A port forward that comes in a
-//! WebSocket goes on as SPDY, the only protocol that runtimes speak for it.
+//! both ways, whatever protocol (WebSocket or SPDY) runs in it. A port forward that arrives in a
+//! WebSocket is sent on as SPDY, the only protocol that runtimes speak for it.
 
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response};
@@ -119,7 +119,7 @@ async fn admit(context: &Context) -> Result<()> {
         .await
 }
 
-/// The client's request as it goes to the server behind: its credential stays here, the connection
+/// The client's request as it is sent to the server behind: its credential stays here, the connection
 /// itself proves who asks.
 pub(super) fn outbound(
     headers: &HeaderMap,

@@ -19,7 +19,7 @@ pub(crate) async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>, tasks
         let (length, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
-                // Errors of earlier sends show up here (a client that is gone); the socket lives on.
+                // Errors of earlier sends are reported here (an unreachable client); the socket stays usable.
                 tracing::debug!(%error, "receive");
                 continue;
             }

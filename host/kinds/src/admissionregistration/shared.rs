@@ -225,7 +225,7 @@ pub(super) fn validate_configuration(configuration: &Value) -> ErrorList {
     errors
 }
 
-/// Validates what an admission policy has whatever it does: failure policy and match constraints.
+/// Validates what all admission policies have: failure policy and match constraints.
 pub(super) fn validate_policy(policy: &Value, rules: &str) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");

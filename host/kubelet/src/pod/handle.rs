@@ -21,7 +21,7 @@ pub(crate) enum Source {
 }
 
 /// What upstream gives a pod on a hard eviction (`immediateEvictionGracePeriodSeconds`), and what
-/// is left to a pod whose object is gone already.
+/// is left to a pod whose object was already deleted.
 const SHORTEST_GRACE: Duration = Duration::from_secs(1);
 
 /// What the node wants of the pod.
@@ -29,16 +29,16 @@ const SHORTEST_GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Desired {
     pub(crate) source: Source,
     pub(crate) pod: Arc<Pod>,
-    /// The object or file is gone: stop at once, there is no object to write a status to.
+    /// The object or file was removed: stop at once, since there is no object to write a status to.
     pub(crate) removed: bool,
     /// Refused at admission.
     pub(crate) rejection: Option<Arc<Rejection>>,
-    /// The node needs the pod gone.
+    /// The node evicts the pod.
     pub(crate) eviction: Option<Arc<Rejection>>,
 }
 
 impl Desired {
-    /// Deletion was asked for, or the pod is gone from its source.
+    /// Deletion was asked for, or its source has removed the pod.
     pub(crate) fn is_deleting(&self) -> bool {
         self.removed || self.pod.metadata.deletion_timestamp.is_some()
     }
@@ -131,7 +131,7 @@ impl PodHandle {
         self.desired.send_modify(|desired| desired.pod = pod);
     }
 
-    /// The object or file is gone.
+    /// The object or file was removed.
     pub(crate) fn remove(&self) {
         self.desired.send_modify(|desired| desired.removed = true);
     }

@@ -75,7 +75,7 @@ impl LifecycleEvents {
             }
             return;
         }
-        // An event without a pod: whoever has the container or sandbox.
+        // An event that names no pod belongs to the one that has the container or sandbox.
         let handles = self.pods.list();
         for handle in handles.iter().filter(|h| has(h, &event.container_id)) {
             handle.relist();

@@ -25,7 +25,7 @@ const LOG_LIMIT_LINES: usize = 80;
 pub(crate) struct TerminationMessages(HashMap<String, String>);
 
 impl TerminationMessages {
-    /// Adds the messages to the records of ended containers, and forgets containers that are gone.
+    /// Adds the messages to the records of ended containers, and drops containers that no longer exist.
     pub(crate) fn fill(&mut self, config: &KubeletConfig, pod: &Pod, observed: &mut Observed) {
         let records = &observed.containers;
         self.0.retain(|id, _| records.iter().any(|c| &c.id == id));

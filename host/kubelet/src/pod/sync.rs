@@ -520,7 +520,7 @@ fn grace(desired: &Desired) -> Grace {
 /// Resolves once the pod is to be deleted.
 async fn deleted(mut desired: watch::Receiver<Desired>) {
     if desired.wait_for(Desired::is_deleting).await.is_err() {
-        // The handle is gone with the process: only the worker's own stop ends it.
+        // The handle is dropped with the process, so only the worker's own stop ends it.
         std::future::pending().await
     }
 }

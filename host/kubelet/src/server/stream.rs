@@ -13,7 +13,7 @@ use super::{Server, text};
 use crate::cri::CriError;
 use crate::pod::model::{Observed, State};
 
-/// What a stream goes to, besides the pod.
+/// The target of a stream, besides the pod.
 pub(super) enum Target<'a> {
     Exec { container: &'a str },
     Attach { container: &'a str },

@@ -148,7 +148,7 @@ impl PolicyIndex {
     }
 
     /// Shows every rule that applies to the user in the namespace until one satisfies. Roles that
-    /// bindings name in vain are noted.
+    /// bindings name without effect are recorded.
     pub(super) fn visit(
         &self,
         user: &UserInfo,

@@ -40,7 +40,7 @@ pub(super) const ROLES: &[Role] = &[
         "local-path-provisioner-role",
         &[
             Resources("", "configmaps,nodes,persistentvolumeclaims", READ),
-            // A claim that cannot be served on its node goes back to the scheduler; one that grew
+            // A claim that cannot be served on its node is returned to the scheduler; one that grew
             // says so in its status.
             Resources(
                 "",
@@ -101,7 +101,7 @@ pub(super) fn bindings() -> Vec<Binding> {
                 Subject::User("system:apiserver"),
             ],
         },
-        // Applies whatever the administrator puts into the manifests directory, roles included. Who can
+        // Applies all that the administrator puts into the manifests directory, roles included. Who can
         // write there owns the machine already.
         Binding {
             name: "system:k3s-deploy",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::delete::DeletePolicy;
 
-/// Holds a definition until its objects are gone.
+/// Holds a definition until its objects are deleted.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 pub(super) const POLICY: DeletePolicy = DeletePolicy {

@@ -1,4 +1,4 @@
-//! The cron format, as far as telling right from wrong goes (`robfig/cron`'s `ParseStandard`).
+//! Validation of the cron format (`robfig/cron`'s `ParseStandard`).
 
 use k3s_base::error::Sentence;
 

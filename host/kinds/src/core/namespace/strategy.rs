@@ -1,4 +1,4 @@
-//! The life of a namespace: it is held by finalizers in its spec until its content is gone
+//! The life of a namespace: it is held by finalizers in its spec until its content is deleted
 //! (`pkg/registry/core/namespace`).
 
 use k3s_meta::field::{self, ErrorList, Path};

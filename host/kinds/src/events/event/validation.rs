@@ -49,7 +49,7 @@ pub(super) fn validate(event: &Value) -> ErrorList {
     errors
 }
 
-/// Only the series of an event goes on.
+/// Only the series of an event may change.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     for name in [

@@ -51,7 +51,7 @@ pub(super) fn validate(node: &Value) -> ErrorList {
     errors
 }
 
-/// A driver comes and goes as a whole; its own data does not change.
+/// A driver is added and removed as a whole; its own data does not change.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
     for before in tree::list(old, "spec.drivers") {

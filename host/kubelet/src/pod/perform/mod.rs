@@ -46,7 +46,7 @@ impl Grace {
         }
     }
 
-    /// The grace of a pod that is gone from its source: no time is added.
+    /// The grace of a pod that its source has removed: no time is added.
     pub(crate) fn strict(period: Duration) -> Self {
         Self {
             period,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::settings::{family_of, nth, static_band, usable};
 use super::{Allocation, families, needs_address};
 
-/// Random tries before the range is gone through in order.
+/// Random tries before the range is searched in order.
 const RANDOM_TRIES: usize = 32;
 
 /// The addresses a service holds.

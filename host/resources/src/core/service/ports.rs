@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Allocation;
 
-/// Random tries before the range is gone through in order.
+/// Random tries before the range is searched in order.
 const RANDOM_TRIES: usize = 32;
 
 /// The node ports a service holds.
