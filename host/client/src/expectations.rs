@@ -50,44 +50,20 @@ impl Expectations {
         })
     }
 
-    /// Before creating `count` objects. Replaces what was expected before.
-    pub fn expect_creations(&self, key: &Arc<str>, count: usize) {
-        self.set(
-            key,
-            i64::try_from(count).unwrap_or(i64::MAX),
-            HashSet::new(),
-        );
-    }
-
-    /// Before deleting the objects with these UIDs. Replaces what was expected before.
-    pub fn expect_deletions(&self, key: &Arc<str>, uids: impl IntoIterator<Item = String>) {
-        self.set(key, 0, uids.into_iter().collect());
-    }
-
-    /// Before doing both at once. Replaces what was expected before.
+    /// To be called before the objects are created, and those with these UIDs are deleted. Replaces
+    /// what was expected before.
     pub fn expect(
         &self,
         key: &Arc<str>,
         creations: usize,
         deletions: impl IntoIterator<Item = String>,
     ) {
-        self.set(
-            key,
-            i64::try_from(creations).unwrap_or(i64::MAX),
-            deletions.into_iter().collect(),
-        );
-    }
-
-    fn set(&self, key: &Arc<str>, creations: i64, deletions: HashSet<String>) {
-        let since = self.clock.elapsed();
-        self.by_key.lock().insert(
-            key.clone(),
-            Expected {
-                creations,
-                deletions,
-                since,
-            },
-        );
+        let expected = Expected {
+            creations: i64::try_from(creations).unwrap_or(i64::MAX),
+            deletions: deletions.into_iter().collect(),
+            since: self.clock.elapsed(),
+        };
+        self.by_key.lock().insert(key.clone(), expected);
     }
 
     /// An object was created, or creating it failed.
@@ -127,7 +103,7 @@ mod tests {
         expectations.deletion_observed(&key, "u");
         expectations.deletion_observed(&key, "u");
         assert!(expectations.satisfied(&key));
-        expectations.expect_creations(&key, 1);
+        expectations.expect(&key, 1, []);
         clock.advance(Duration::from_secs(299));
         assert!(!expectations.satisfied(&key));
         clock.advance(Duration::from_secs(1));

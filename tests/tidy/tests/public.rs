@@ -18,6 +18,10 @@ const KEPT: &[(&str, &str)] = &[
         "tests make a node of a network namespace",
     ),
     ("with_comment", "tests compare with what nft prints"),
+    (
+        "two_way_strategic",
+        "the inverse of a strategic merge, which tests are checked with",
+    ),
 ];
 
 #[test]
