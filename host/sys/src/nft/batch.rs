@@ -369,10 +369,7 @@ fn write_chain(m: &mut Builder, table: &TableId, chain: &Chain) {
 
 fn check_set(set: &Set) -> Result<(), NftError> {
     if set.interval && set.key.len() < 2 {
-        return Err(NftError::Unsupported(format!(
-            "set {}: ranges need a key of two parts or more",
-            set.name
-        )));
+        return Err(NftError::Ranges(set.name.clone()));
     }
     Ok(())
 }

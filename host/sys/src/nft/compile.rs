@@ -88,7 +88,7 @@ impl Compiler<'_> {
     }
 
     fn load(&mut self, load: &Load) -> Result<u32, NftError> {
-        let dest = self.take(load)?;
+        let dest = self.allocate(load)?;
         let address_at = |v4, v6| match self.family {
             Family::Ipv4 => (v4, 4),
             Family::Ipv6 => (v6, 16),
@@ -133,13 +133,12 @@ impl Compiler<'_> {
         bytes.div_ceil(4)
     }
 
-    fn take(&mut self, load: &Load) -> Result<u32, NftError> {
+    /// The first of the registers that a load is put into.
+    fn allocate(&mut self, load: &Load) -> Result<u32, NftError> {
         let first = self.next;
         self.next += self.registers_of(load);
         if self.next > REG32_COUNT {
-            return Err(NftError::Unsupported(
-                "a rule statement needs more than 16 registers".into(),
-            ));
+            return Err(NftError::Registers);
         }
         Ok(register(first))
     }

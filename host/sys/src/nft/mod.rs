@@ -49,9 +49,15 @@ pub enum NftError {
     /// A table name without the prefix.
     #[error("table {0:?} is not ours: its name does not start with \"k3s-\"")]
     NotOurs(String),
-    /// A rule that the register file cannot hold, or a set that nothing here can express.
-    #[error("{0}")]
-    Unsupported(String),
+    /// A rule that the register file cannot hold.
+    #[error("a rule statement needs more than 16 registers")]
+    Registers,
+    /// An interval set whose key has one part, which this encoding cannot express.
+    #[error("set {0}: ranges need a key of two parts or more")]
+    Ranges(String),
+    /// The thread that the transaction ran on ended before it was done.
+    #[error("the transaction was cut off")]
+    Interrupted,
 }
 
 /// A command that the kernel refused.
