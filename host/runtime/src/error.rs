@@ -1,12 +1,14 @@
 //! What can go wrong, and which gRPC status a CRI client gets for it.
 
 use std::io;
+use std::path::PathBuf;
 
 use k3s_cri::{Code, Status};
 
 use crate::image::pull::PullError;
 use crate::network::NetworkError;
 use crate::shim::protocol::{ProtocolError, RemoteError};
+use crate::spec::seccomp::ProfileError;
 
 /// An error of a CRI call.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,13 @@ pub(crate) enum Error {
     /// Another object has the name.
     #[error("{0}")]
     Exists(String),
+    /// The seccomp profile that the pod names is not one.
+    #[error("seccomp profile {}", .path.display())]
+    Profile {
+        path: PathBuf,
+        #[source]
+        source: ProfileError,
+    },
     #[error("{context}")]
     Io {
         context: String,
@@ -70,7 +79,7 @@ pub(crate) enum ShimFailure {
     NoStates,
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn not_found(kind: &'static str, id: &str) -> Self {
@@ -99,7 +108,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::NotFound { .. } => Code::NotFound,
-            Error::Invalid(_) => Code::InvalidArgument,
+            Error::Invalid(_) | Error::Profile { .. } => Code::InvalidArgument,
             Error::Unsupported(_) => Code::Unimplemented,
             Error::Precondition(_) => Code::FailedPrecondition,
             Error::Exists(_) => Code::AlreadyExists,

@@ -88,10 +88,11 @@ impl Manager {
         let document = spec::build(&inputs)?;
         let create = self.create_request(&inputs, &record, &image)?;
         make_dirs(&bundle, &self.rootfs(id))?;
-        let bytes =
-            serde_json::to_vec(&document).map_err(|error| Error::Invalid(error.to_string()))?;
-        k3s_sys::fs::write_replace(&bundle.join("config.json"), &bytes, 0o600)
-            .context(|| "write the OCI specification".into())?;
+        let write = || "write the OCI specification".to_owned();
+        let bytes = serde_json::to_vec(&document)
+            .map_err(std::io::Error::other)
+            .context(write)?;
+        k3s_sys::fs::write_replace(&bundle.join("config.json"), &bytes, 0o600).context(write)?;
         self.save_container(&record)?;
         self.insert_container(record);
         self.shim(&sandbox_record.id)

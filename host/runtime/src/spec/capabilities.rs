@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k3s_cri::v1::LinuxContainerSecurityContext;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// The default set of Docker and containerd.
 const DEFAULT: [&str; 14] = [
@@ -75,10 +75,11 @@ fn full_name(name: &str) -> Result<String> {
     Ok(full)
 }
 
-/// What the runtime itself may hand on: nothing more can be given to a container.
+/// The runtime's own bounding set: a container cannot have more.
 fn held() -> Result<BTreeSet<String>> {
     let bounding = caps::read(None, caps::CapSet::Bounding)
-        .map_err(|error| Error::Invalid(format!("read the bounding set: {error}")))?;
+        .map_err(std::io::Error::other)
+        .context(|| "read the bounding set of capabilities".into())?;
     Ok(bounding.iter().map(ToString::to_string).collect())
 }
 

@@ -11,7 +11,7 @@ mod mounts;
 mod process;
 pub(crate) mod refuse;
 pub(crate) mod resources;
-mod seccomp;
+pub(crate) mod seccomp;
 mod syscalls;
 
 use std::path::Path;

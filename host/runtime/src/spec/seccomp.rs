@@ -99,25 +99,38 @@ fn architectures() -> &'static [&'static str] {
     }
 }
 
+/// What is wrong with the file of a profile.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProfileError {
+    #[error("larger than {PROFILE_LIMIT_BYTES} bytes")]
+    TooLarge,
+    #[error("malformed")]
+    Malformed(#[from] serde_json::Error),
+    #[error("no defaultAction")]
+    NoDefaultAction,
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, ProfileError> {
+    let profile: Value = serde_json::from_slice(bytes)?;
+    if profile.get("defaultAction").is_none() {
+        return Err(ProfileError::NoDefaultAction);
+    }
+    Ok(profile)
+}
+
 /// A `Localhost` profile: the file the kubelet names.
 fn load(path: &Path) -> Result<Value> {
-    let metadata =
-        std::fs::metadata(path).context(|| format!("seccomp profile {}", path.display()))?;
-    if metadata.len() > PROFILE_LIMIT_BYTES {
-        return Err(Error::Invalid(format!(
-            "seccomp profile {} is larger than {PROFILE_LIMIT_BYTES} bytes",
-            path.display()
-        )));
-    }
-    let bytes = std::fs::read(path).context(|| format!("seccomp profile {}", path.display()))?;
-    let mut profile: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::Invalid(format!("seccomp profile {}: {error}", path.display())))?;
-    if profile.get("defaultAction").is_none() {
-        return Err(Error::Invalid(format!(
-            "seccomp profile {} has no defaultAction",
-            path.display()
-        )));
-    }
+    let read = || format!("read seccomp profile {}", path.display());
+    let bytes = if std::fs::metadata(path).context(read)?.len() > PROFILE_LIMIT_BYTES {
+        Err(ProfileError::TooLarge)
+    } else {
+        Ok(std::fs::read(path).context(read)?)
+    };
+    let parsed = bytes.and_then(|bytes| parse(&bytes));
+    let mut profile = parsed.map_err(|source| Error::Profile {
+        path: path.to_path_buf(),
+        source,
+    })?;
     for rule in profile
         .get_mut("syscalls")
         .and_then(Value::as_array_mut)
