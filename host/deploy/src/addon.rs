@@ -1,4 +1,4 @@
-//! AddOn objects: what the server remembers of each file, and what its events are about.
+//! AddOn objects: the server's record of each file, and the subject of its events.
 
 use k3s_client::{Client, Error as ApiError, Obj, Object, Patch, Resource};
 use k3s_meta::{object, tree};
@@ -52,7 +52,7 @@ fn definition() -> Value {
     })
 }
 
-/// Makes sure that the kind is served. A definition that is there, such as K3s' own, is left alone.
+/// Ensures that the kind is served. An existing definition, such as K3s' own, is left alone.
 pub(crate) async fn define(client: &Client) -> Result<(), ApiError> {
     match client.create(&DEFINITIONS, None, &definition()).await {
         Err(error) if !error.is_already_exists() => return Err(error),
@@ -61,7 +61,7 @@ pub(crate) async fn define(client: &Client) -> Result<(), ApiError> {
     wait_established(client, "addons.k3s.cattle.io").await
 }
 
-/// The AddOn of a name, made where it is missing.
+/// The AddOn of a name; it is created if it is missing.
 pub(crate) async fn ensure(client: &Client, name: &str, source: &str) -> Result<Object, ApiError> {
     match client.get(&ADDONS, Some(NAMESPACE), name).await {
         Err(error) if error.is_not_found() => {}
@@ -93,8 +93,8 @@ pub(crate) fn gvks(addon: &Obj) -> Vec<String> {
         .collect()
 }
 
-/// Writes what was learned of a file, where it differs.
-pub(crate) async fn note(
+/// Records what was applied of a file, where it differs.
+pub(crate) async fn record_applied(
     client: &Client,
     addon: &Obj,
     source: &str,

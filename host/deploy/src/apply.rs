@@ -1,6 +1,7 @@
-//! Applies the objects of one file, and deletes from the cluster what has left the file.
+//! Applies the objects of one file, and deletes those that are no longer in it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use k3s_client::{
     Client, DeleteParams, Error as ApiError, ListParams, Obj, Patch, Resource, uid_is,
@@ -14,12 +15,31 @@ use crate::lookup::{Lookup, wait_established};
 use crate::{objectset, plan};
 
 /// A conflict means that another client wrote in between; the next patch starts from what it wrote.
-const TRIES: usize = 5;
-/// Where objects go that name no namespace.
+const ATTEMPTS: usize = 5;
+/// The namespace of objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// One object of a set, where it is.
-type Place = (String, String, String);
+/// The identity of an object of a set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ObjectRef {
+    /// `deployments.apps`
+    resource: String,
+    /// Empty for objects of the cluster.
+    namespace: String,
+    name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    /// `deployments.apps kube-system/coredns`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        write!(
+            f,
+            "{} {}{slash}{}",
+            self.resource, self.namespace, self.name
+        )
+    }
+}
 
 /// Applies all objects, then deletes those of the set that are not among them. `before` are the kinds
 /// that were applied last time.
@@ -34,7 +54,7 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     let mut lookup = Lookup::new(client);
     let mut kinds: BTreeSet<String> = plan::gvks(&objects);
-    let mut kept: BTreeSet<Place> = BTreeSet::new();
+    let mut kept: BTreeSet<ObjectRef> = BTreeSet::new();
     for wanted in plan::in_order(objects) {
         kept.insert(apply_one(client, &mut lookup, addon, wanted).await?);
     }
@@ -51,23 +71,17 @@ pub(crate) async fn remove(
     addon: &str,
     kinds: &BTreeSet<String>,
 ) -> Result<(), Error> {
-    prune(
-        client,
-        &mut Lookup::new(client),
-        addon,
-        kinds,
-        &BTreeSet::new(),
-    )
-    .await
+    let mut lookup = Lookup::new(client);
+    prune(client, &mut lookup, addon, kinds, &BTreeSet::new()).await
 }
 
-/// Applies one object as a member of the set, and says where it is.
+/// Applies one object as a member of the set.
 async fn apply_one(
     client: &Client,
     lookup: &mut Lookup<'_>,
     addon: &str,
     mut wanted: Value,
-) -> Result<Place, Error> {
+) -> Result<ObjectRef, Error> {
     let resource = lookup
         .find(object::api_version(&wanted), object::kind(&wanted))
         .await?;
@@ -77,57 +91,53 @@ async fn apply_one(
         tree::set(&mut wanted, "metadata.namespace", DEFAULT_NAMESPACE);
     }
     let wanted = objectset::marked(wanted, addon);
-    let place = (
-        resource.to_string(),
-        object::namespace(&wanted).to_owned(),
-        object::name(&wanted).to_owned(),
-    );
-    put(client, &resource, &wanted)
-        .await
-        .map_err(|error| about_object(&place, error))?;
-    if place.0 == "customresourcedefinitions.apiextensions.k8s.io" {
-        wait_established(client, &place.2).await?;
+    let applied = ObjectRef {
+        resource: resource.to_string(),
+        namespace: object::namespace(&wanted).to_owned(),
+        name: object::name(&wanted).to_owned(),
+    };
+    let written = put(client, &resource, &wanted).await;
+    written.map_err(|error| about_object(&applied, error))?;
+    if applied.resource == "customresourcedefinitions.apiextensions.k8s.io" {
+        wait_established(client, &applied.name).await?;
         lookup.forget();
     }
-    Ok(place)
+    Ok(applied)
 }
 
 /// Names the object in an error of the API.
-fn about_object((resource, namespace, name): &Place, error: Error) -> Error {
+fn about_object(object: &ObjectRef, error: Error) -> Error {
     match error {
-        Error::Api(source) => {
-            let slash = if namespace.is_empty() { "" } else { "/" };
-            Error::Object {
-                object: format!("{resource} {namespace}{slash}{name}"),
-                source,
-            }
-        }
+        Error::Api(source) => Error::Object {
+            object: object.to_string(),
+            source,
+        },
         other => other,
     }
 }
 
 /// Creates the object, or changes the live one where it differs.
 async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), Error> {
-    let mut tries_left = TRIES;
+    let mut attempts_left = ATTEMPTS;
     loop {
-        tries_left -= 1;
-        match try_put(client, resource, wanted).await {
-            Err(Attempt::Conflict(_)) if tries_left > 0 => {}
-            Err(Attempt::Conflict(error)) => return Err(error.into()),
-            Err(Attempt::Failed(error)) => return Err(error),
+        attempts_left -= 1;
+        match put_once(client, resource, wanted).await {
+            Err(AttemptError::Conflict(_)) if attempts_left > 0 => {}
+            Err(AttemptError::Conflict(error)) => return Err(error.into()),
+            Err(AttemptError::Failed(error)) => return Err(error),
             Ok(()) => return Ok(()),
         }
     }
 }
 
 /// Why one attempt to write an object did not succeed.
-enum Attempt {
+enum AttemptError {
     /// Another client wrote in between.
     Conflict(ApiError),
     Failed(Error),
 }
 
-impl From<ApiError> for Attempt {
+impl From<ApiError> for AttemptError {
     fn from(error: ApiError) -> Self {
         if error.is_conflict() || error.is_already_exists() {
             Self::Conflict(error)
@@ -137,7 +147,11 @@ impl From<ApiError> for Attempt {
     }
 }
 
-async fn try_put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), Attempt> {
+async fn put_once(
+    client: &Client,
+    resource: &Resource,
+    wanted: &Value,
+) -> Result<(), AttemptError> {
     let namespace = Some(object::namespace(wanted)).filter(|namespace| !namespace.is_empty());
     let name = object::name(wanted);
     let live = match client.get(resource, namespace, name).await {
@@ -146,17 +160,17 @@ async fn try_put(client: &Client, resource: &Resource, wanted: &Value) -> Result
             let Err(error) = client.create(resource, namespace, wanted).await else {
                 return Ok(());
             };
-            // A Service that another client created first has the address that this one asks for, which
-            // is refused with another error than a conflict.
+            // If another client created a Service first, it has the address that this one wants, and the
+            // refusal is another error than a conflict.
             return match client.get(resource, namespace, name).await {
-                Ok(_) => Err(Attempt::Conflict(error)),
+                Ok(_) => Err(AttemptError::Conflict(error)),
                 Err(_) => Err(error.into()),
             };
         }
         Err(error) => return Err(error.into()),
     };
     let wanted = objectset::keep_choices(live.value(), wanted.clone());
-    if let Some(patch) = difference(resource, &live, &wanted).map_err(Attempt::Failed)? {
+    if let Some(patch) = difference(resource, &live, &wanted).map_err(AttemptError::Failed)? {
         client.patch(resource, namespace, name, &patch).await?;
     }
     Ok(())
@@ -186,12 +200,13 @@ fn difference(resource: &Resource, live: &Obj, wanted: &Value) -> Result<Option<
     Ok((!is_empty).then_some(patch))
 }
 
+/// Deletes the objects of the set, of these kinds, that are not in `kept`.
 async fn prune(
     client: &Client,
     lookup: &mut Lookup<'_>,
     addon: &str,
     kinds: &BTreeSet<String>,
-    kept: &BTreeSet<Place>,
+    kept: &BTreeSet<ObjectRef>,
 ) -> Result<(), Error> {
     let selector = format!("{}={}", objectset::HASH, objectset::hash(addon));
     let of_set = ListParams::default().labels(&selector);
@@ -202,20 +217,16 @@ async fn prune(
             Err(Error::UnknownKind { .. }) => continue,
             Err(error) => return Err(error),
         };
-        for found in client
-            .list_all_metadata(&resource, None, &of_set)
-            .await?
-            .items
-        {
-            let place = (
-                resource.to_string(),
-                found.namespace().to_owned(),
-                found.name().to_owned(),
-            );
-            if !kept.contains(&place) {
-                delete(client, &resource, &found)
-                    .await
-                    .map_err(|error| about_object(&place, error.into()))?;
+        let list = client.list_all_metadata(&resource, None, &of_set).await?;
+        for found in list.items {
+            let object = ObjectRef {
+                resource: resource.to_string(),
+                namespace: found.namespace().to_owned(),
+                name: found.name().to_owned(),
+            };
+            if !kept.contains(&object) {
+                let deleted = delete(client, &resource, &found).await;
+                deleted.map_err(|error| about_object(&object, error.into()))?;
             }
         }
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, info, warn};
 
 use crate::error::Error;
-use crate::plan::Seen;
+use crate::plan::FileState;
 use crate::scan::{Found, MAX_FILE_BYTES};
 use crate::watch::Watch;
 use crate::{ManifestsConfig, addon, apply, packaged, parse, plan, scan};
@@ -28,7 +28,7 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 pub(crate) struct Driver {
     config: ManifestsConfig,
     events: EventRecorder,
-    seen: HashMap<PathBuf, Seen>,
+    seen: HashMap<PathBuf, FileState>,
     backoffs: HashMap<PathBuf, Backoff>,
 }
 
@@ -164,7 +164,7 @@ impl Driver {
                 Some(self.config.clock.elapsed() + delay)
             }
         };
-        let seen = Seen { checksum, retry_at };
+        let seen = FileState { checksum, retry_at };
         self.seen.insert(path.to_owned(), seen);
     }
 
@@ -190,7 +190,7 @@ impl Driver {
             let message = format!("Applying manifest at {source:?} failed: {}", chain(error));
             self.record(&addon, EventType::Warning, "ApplyManifestFailed", message);
         })?;
-        addon::note(client, &addon, &source, checksum, &gvks.join(";")).await?;
+        addon::record_applied(client, &addon, &source, checksum, &gvks.join(";")).await?;
         let message = format!("Applied manifest at {source:?}");
         self.record(&addon, EventType::Normal, "AppliedManifest", message);
         info!(path = source, "applied manifest");
@@ -200,7 +200,7 @@ impl Driver {
     /// Deletes the objects of a disabled file, then its AddOn, then the file itself.
     async fn disable_file(&mut self, path: &Path) {
         let now = self.config.clock.elapsed();
-        let is_due = |seen: &Seen| seen.retry_at.is_some_and(|at| at <= now);
+        let is_due = |seen: &FileState| seen.retry_at.is_some_and(|at| at <= now);
         if self.seen.get(path).is_some_and(|seen| !is_due(seen)) {
             return;
         }

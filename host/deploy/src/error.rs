@@ -38,7 +38,7 @@ pub enum Error {
     Name(String),
     /// Another file has the same name.
     #[error("{} has the same name up to its first dot, and a name belongs to one file", first.display())]
-    Taken {
+    NameInUse {
         /// The file that has it.
         first: PathBuf,
     },
@@ -76,7 +76,7 @@ impl Error {
                 | Self::Patch(_)
                 | Self::TooLarge { .. }
                 | Self::Name(_)
-                | Self::Taken { .. }
+                | Self::NameInUse { .. }
         )
     }
 }

@@ -1,16 +1,16 @@
 //! The manifests directory: files in `server/manifests` are applied at start and whenever they change, by
 //! K3s' rules.
 //!
-//! Each file is an AddOn (`addons.k3s.cattle.io`) that remembers its checksum and carries the events. The
-//! objects of a file are labelled as a set, so that an object that leaves the file is deleted; removing the
-//! file deletes nothing. A file with `NAME.skip` beside it is left alone; `--disable NAME` deletes the
+//! Each file is an AddOn (`addons.k3s.cattle.io`) that records its checksum and carries the events. The
+//! objects of a file are labelled as a set, so that an object that is no longer in the file is deleted;
+//! removing the file deletes nothing. A file with `NAME.skip` beside it is left alone; `--disable NAME` deletes the
 //! objects of the file and the file itself. A file that cannot be read or applied affects no other. The
 //! choice of a default class stays as users changed it, until the file itself changes it.
 //!
 //! Everything acts through the API as `system:k3s-deploy`, and nothing polls: changes come from inotify,
-//! and only files that failed are tried again by the clock.
+//! and only files that failed are retried after a delay.
 //!
-//! Tasks owned: one that follows the folder. Bounds: [`scan::MAX_FILES`] files of
+//! Tasks owned: one that watches the folder. Bounds: [`scan::MAX_FILES`] files of
 //! [`scan::MAX_FILE_BYTES`], [`scan::MAX_DEPTH`] levels of folders.
 #![cfg_attr(
     test,
@@ -46,7 +46,7 @@ pub use packaged::Packaged;
 /// The user as which manifests are applied.
 pub const USER: &str = "system:k3s-deploy";
 
-/// What the composition hands in.
+/// Configuration and dependencies.
 #[derive(Clone, Debug)]
 pub struct ManifestsConfig {
     /// The folder, `server/manifests` of the data directory.
@@ -55,7 +55,7 @@ pub struct ManifestsConfig {
     pub client: Client,
     /// `--disable`: base names of files and names of folders.
     pub disabled: Vec<String>,
-    /// What the server itself brings; written to the folder at each start.
+    /// The server's own manifests; written to the folder at each start.
     pub packaged: Vec<Packaged>,
     /// Elapsed time, for retries.
     pub clock: Clock,
@@ -63,7 +63,7 @@ pub struct ManifestsConfig {
     pub random: Random,
 }
 
-/// The folder while it is followed. Cheap to clone.
+/// The folder while it is watched. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     dir: PathBuf,
@@ -71,7 +71,7 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Puts another version of what the server brings into the folder, from where it is applied. A
+    /// Writes another version of a component's manifests to the folder, from where they are applied. A
     /// component that is disabled or skipped is left alone. Blocks on the disk.
     pub fn replace(&self, packaged: &Packaged) {
         packaged::write(&self.dir, std::slice::from_ref(packaged), &self.disabled);

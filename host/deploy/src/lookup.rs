@@ -1,4 +1,4 @@
-//! Which resource the objects of a kind are, asked of the API and remembered for one file.
+//! The resource of each kind, from the API's discovery, cached for one file.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// A definition is served at once or has a reason not to be.
+/// A valid definition is served at once.
 const ESTABLISH_SECONDS: u32 = 10;
 
-/// Resources by group and version, as far as they were asked for.
+/// Resources by group and version, as far as they were requested.
 pub(crate) struct Lookup<'a> {
     client: &'a Client,
     known: HashMap<String, Vec<Served>>,
@@ -50,14 +50,14 @@ impl<'a> Lookup<'a> {
         })
     }
 
-    /// A new kind may be served from now on.
+    /// Clears the cache: a new kind may be served from now on.
     pub(crate) fn forget(&mut self) {
         self.known.clear();
     }
 }
 
-/// Waits until a definition is served. One that is not within [`ESTABLISH_SECONDS`] says why in its conditions;
-/// what needs it will fail and say so.
+/// Waits until a definition is served, for at most [`ESTABLISH_SECONDS`]. The conditions of one that is not
+/// have the reason, and objects of the kind fail with an error of their own.
 pub(crate) async fn wait_established(client: &Client, name: &str) -> Result<(), ApiError> {
     let params = WatchParams::default()
         .fields(&format!("metadata.name={name}"))

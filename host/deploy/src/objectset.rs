@@ -1,4 +1,4 @@
-//! The marks by which the objects of a file are known as a set: those of rancher's wrangler
+//! The label and annotations by which the objects of a file form a set: those of rancher's wrangler
 //! (`pkg/apply`), so that a K3s cluster's objects are recognised.
 
 use std::fmt::Write as _;
@@ -21,12 +21,12 @@ const ID: &str = "objectset.rio.cattle.io/id";
 const OWNER_GVK: &str = "objectset.rio.cattle.io/owner-gvk";
 const OWNER_NAME: &str = "objectset.rio.cattle.io/owner-name";
 const OWNER_NAMESPACE: &str = "objectset.rio.cattle.io/owner-namespace";
-/// Choices that people make on objects that a file brings: which class is the default.
+/// Choices that users make on objects of a file: which class is the default.
 const CHOICES: &[&str] = &[
     "storageclass.kubernetes.io/is-default-class",
     "ingressclass.kubernetes.io/is-default-class",
 ];
-/// The largest text that an annotation is unpacked to.
+/// The largest text that an annotation is decompressed to.
 const MAX_APPLIED_BYTES: u64 = 16 << 20;
 
 /// The label value of all objects of an AddOn.
@@ -46,7 +46,7 @@ pub(crate) fn hash(addon: &str) -> String {
         })
 }
 
-/// The object as it is to be written: with the set's marks, and itself packed in an annotation.
+/// The object to write: with the set's label and annotations, one of which has the compressed object.
 pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
     let marks = [
         (ID, ""),
@@ -65,15 +65,15 @@ pub(crate) fn marked(mut wanted: Value, addon: &str) -> Value {
     wanted
 }
 
-/// What was applied to a live object last; null when nothing is known of it.
+/// The object that was applied last, from a live object; null when there is none.
 pub(crate) fn applied(live: &Value) -> Value {
     object::annotation(live, APPLIED)
         .and_then(unpack)
         .unwrap_or_default()
 }
 
-/// What is wanted of a live object, with the choices that people made on it since its file said so. K3s
-/// turns them back at each start, so that users cannot choose another default class.
+/// The wanted object with the choices that users made on the live one since the file was applied. K3s
+/// reverts them at each start, so that users cannot choose another default class.
 pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
     let before = applied(live);
     for name in CHOICES {

@@ -1,5 +1,5 @@
-//! Manifests that the server itself brings: written to the folder at each start, so that users see,
-//! skip and disable them like their own.
+//! The server's own manifests: written to the folder at each start, so that users can read, skip and
+//! disable them like theirs.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::scan;
 
-/// Owner alone: manifests can hold secrets.
+/// For the owner alone: manifests can contain secrets.
 const FILE_MODE: u32 = 0o600;
 
 /// One component's manifests.
@@ -20,7 +20,7 @@ pub struct Packaged {
 }
 
 impl Packaged {
-    /// A component by the name that `--disable` knows it by: `coredns`, `local-storage`, `traefik`.
+    /// A component by its name in `--disable`: `coredns`, `local-storage`, `traefik`.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {

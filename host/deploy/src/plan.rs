@@ -1,4 +1,4 @@
-//! Pure: which files need work, and which kinds a file's objects are of.
+//! Pure decisions: which files need work, and which kinds a file's objects are of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,41 +10,41 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::scan;
 
-/// What is remembered of a file between two scans.
+/// The state of a file after a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Of its text.
+pub(crate) struct FileState {
+    /// The checksum of its text.
     pub(crate) checksum: String,
-    /// When a failed one is tried again.
+    /// When to retry, if it failed; on the monotonic clock.
     pub(crate) retry_at: Option<Duration>,
 }
 
 /// Whether a file with this checksum needs work.
-pub(crate) fn needs_work(seen: Option<&Seen>, checksum: &str, now: Duration) -> bool {
+pub(crate) fn needs_work(seen: Option<&FileState>, checksum: &str, now: Duration) -> bool {
     seen.is_none_or(|seen| seen.checksum != checksum || seen.retry_at.is_some_and(|at| at <= now))
 }
 
 /// The AddOn of each file. A name belongs to the first file that has it.
 pub(crate) fn names(files: &[PathBuf]) -> Vec<(&Path, Result<String, Error>)> {
-    let mut taken: BTreeMap<String, &Path> = BTreeMap::new();
+    let mut owners: BTreeMap<String, &Path> = BTreeMap::new();
     files
         .iter()
         .map(|path| {
-            let name = scan::addon_name(path).and_then(|name| match taken.get(&name) {
-                Some(first) => Err(Error::Taken {
+            let name = scan::addon_name(path).and_then(|name| match owners.get(&name) {
+                Some(first) => Err(Error::NameInUse {
                     first: (*first).to_owned(),
                 }),
                 None => Ok(name),
             });
             if let Ok(name) = &name {
-                taken.insert(name.clone(), path);
+                owners.insert(name.clone(), path);
             }
             (path.as_path(), name)
         })
         .collect()
 }
 
-/// `apps/v1, Kind=Deployment` of every object, as K3s notes it at the AddOn.
+/// `apps/v1, Kind=Deployment` of every object, as K3s records it in the AddOn.
 pub(crate) fn gvks(objects: &[Value]) -> BTreeSet<String> {
     objects
         .iter()
@@ -63,7 +63,7 @@ pub(crate) fn parse_gvk(text: &str) -> Option<(&str, &str)> {
     Some((api_version.trim_start_matches('/'), kind))
 }
 
-/// Definitions and namespaces first: what follows in a file may need them.
+/// Definitions and namespaces first: other objects of the file may need them.
 pub(crate) fn in_order(mut objects: Vec<Value>) -> Vec<Value> {
     objects.sort_by_key(|o| match object::kind(o) {
         "CustomResourceDefinition" => 0,
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_file_is_worked_on_when_it_changed_or_failed() {
         let now = Duration::from_secs(10);
-        let seen = |retry_at| Seen {
+        let seen = |retry_at| FileState {
             checksum: "a".to_owned(),
             retry_at,
         };
@@ -103,7 +103,7 @@ mod tests {
         let names = names(&files);
         assert_eq!(names[0].1.as_ref().unwrap(), "a");
         assert!(
-            matches!(&names[1].1, Err(Error::Taken { first }) if first == Path::new("/m/a.yaml"))
+            matches!(&names[1].1, Err(Error::NameInUse { first }) if first == Path::new("/m/a.yaml"))
         );
         assert!(matches!(&names[2].1, Err(Error::Name(_))));
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Files that are applied; the rest is left out.
+/// Most files that are applied; the rest is left out.
 pub(crate) const MAX_FILES: usize = 10_000;
-/// Levels of folders below the folder itself.
+/// Most levels of folders below the folder itself.
 pub(crate) const MAX_DEPTH: usize = 16;
 /// The largest manifest: several times the largest bundle of definitions in use.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -17,7 +17,7 @@ pub(crate) const MAX_FILE_BYTES: u64 = 16 << 20;
 pub(crate) struct Found {
     /// Manifests, sorted by path.
     pub(crate) files: Vec<PathBuf>,
-    /// Manifests whose name is disabled: what they made is to be deleted, and the file.
+    /// Manifests whose name is disabled: their objects are to be deleted, and the file.
     pub(crate) disabled: Vec<PathBuf>,
     /// Every folder, to be watched.
     pub(crate) dirs: Vec<PathBuf>,
@@ -49,11 +49,11 @@ fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Found) -> std::io::Re
         if name(&path).starts_with('.') {
             continue;
         }
-        // Links to folders are followed at the top alone, so there are no circles.
+        // Links to folders are followed at the top only, so there are no cycles.
         let is_link = path.is_symlink();
         if path.is_dir() {
             if depth < MAX_DEPTH && (!is_link || dir == root) {
-                // A folder that vanished meanwhile is none.
+                // A folder that vanished meanwhile has no files.
                 walk(root, &path, depth + 1, found).or_else(|error| match error.kind() {
                     std::io::ErrorKind::NotFound => Ok(()),
                     _ => Err(error),

@@ -1,4 +1,4 @@
-//! Notices changes in the folder.
+//! Notifications of changes in the folder.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask, Watches};
 use k3s_base::error::chain;
 use tracing::warn;
 
-/// Writers rarely write once: how long it has to be quiet before the folder is scanned.
+/// How long the folder has to be quiet before it is scanned, since writers rarely write only once.
 const QUIET: Duration = Duration::from_millis(200);
 /// A folder that is never quiet is scanned after this long.
 const LONGEST: Duration = Duration::from_secs(2);
