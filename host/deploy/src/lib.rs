@@ -78,7 +78,7 @@ impl Manifests {
     }
 }
 
-/// Starts following the folder. It is made where it is missing.
+/// Starts watching the folder, which is created if it is missing.
 pub fn start(config: ManifestsConfig, tasks: &Tasks) -> Manifests {
     let tasks = tasks.child("manifests");
     let manifests = Manifests {

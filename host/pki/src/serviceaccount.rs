@@ -122,7 +122,7 @@ impl ServiceAccountKeys {
     /// claims. Audiences and bound objects are the caller's to check.
     ///
     /// # Errors
-    /// [`TokenError::Unknown`] when it is no token of this issuer.
+    /// [`TokenError::Unknown`] when it is not a token of this issuer.
     pub fn verify(&self, token: &str, now_s: i64) -> Result<Value, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Unknown)?;
         let mut rules = Validation::new(Algorithm::ES256);

@@ -200,7 +200,7 @@ pub enum BackendError {
     /// The history asked for is gone.
     #[error("compacted up to revision {0}")]
     Compacted(Revision),
-    /// The data are not ours or cannot be served faithfully. Nothing was written.
+    /// The data are of another program or cannot be served faithfully. Nothing was written.
     #[error("{0}")]
     Refused(String),
     /// The data are damaged.

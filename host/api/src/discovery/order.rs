@@ -68,7 +68,7 @@ fn arrange_versions<'a>(versions: BTreeMap<&'a str, Vec<Row<'a>>>) -> Vec<(&'a s
     versions
 }
 
-/// `v2` before `v1` before `v1beta2` before `v1alpha1` before names that are no versions.
+/// `v2` before `v1` before `v1beta2` before `v1alpha1` before names that are not versions.
 pub(super) fn by_version_priority(a: &str, b: &str) -> Ordering {
     match (parts(a), parts(b)) {
         (Some(a), Some(b)) => b.cmp(&a),

@@ -39,7 +39,7 @@ use crate::plugin::{self, PluginRef};
 pub use cluster::{ClusterSettings, FlannelBackend};
 pub use node::NodeSettings;
 
-/// Sentences for the operator that are no errors.
+/// Sentences for the operator that are not errors.
 pub type Warnings = Vec<String>;
 
 /// Libraries whose traces drown everything else.

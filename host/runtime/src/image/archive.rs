@@ -161,7 +161,7 @@ fn import_descriptor(
     Ok(Some(image))
 }
 
-/// None for a manifest that is no image, such as an attestation.
+/// None for a manifest that is not of an image, such as an attestation.
 fn import_manifest(
     store: &ImageStore,
     extracted: &Extracted,

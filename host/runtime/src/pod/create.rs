@@ -188,7 +188,7 @@ impl Manager {
                 let (owner, pid) = target.with(|record| (record.sandbox.clone(), record.state.pid));
                 if owner != sandbox.id || target.phase() != Phase::Running {
                     return Err(Error::Precondition(format!(
-                        "container {:?} is no running container of this pod",
+                        "container {:?} is not a running container of this pod",
                         options.target_id
                     )));
                 }

@@ -116,7 +116,7 @@ fn requested(device: &Device) -> Result<Vec<(String, Node)>> {
     }
     let node = node(&host)
         .context(|| format!("device {}", device.host_path))?
-        .ok_or_else(|| Error::Invalid(format!("{} is no device", device.host_path)))?;
+        .ok_or_else(|| Error::Invalid(format!("{} is not a device", device.host_path)))?;
     Ok(vec![(inside.clone(), node)])
 }
 

@@ -65,7 +65,7 @@ pub enum NetError {
     #[error("no link named {0:?}")]
     NoLink(String),
     /// A link name that the kernel would not accept.
-    #[error("{0:?} is no link name: 1 to 15 characters without '/' or white space")]
+    #[error("{0:?} is not a link name: 1 to 15 characters without '/' or white space")]
     BadLinkName(String),
     /// The node has no default route, so that its own address is unknown.
     #[error("no IPv4 default route; set the node's address and interface explicitly")]

@@ -47,7 +47,7 @@ pub enum NftError {
         source: NetlinkError,
     },
     /// A table name without the prefix.
-    #[error("table {0:?} is not ours: its name does not start with \"k3s-\"")]
+    #[error("table {0:?} is of another program: its name does not start with \"k3s-\"")]
     NotOurs(String),
     /// A rule that the register file cannot hold.
     #[error("a rule statement needs more than 16 registers")]

@@ -114,7 +114,7 @@ async fn receive(
         // What comes on a channel for errors has no meaning.
         let input = (channel % 2 == 0).then(|| inputs.get(channel / 2));
         if let Some(input) = input.flatten() {
-            // A connection that has ended takes no more; the others go on.
+            // A connection that has ended accepts nothing more; the others continue.
             let _ended = input.send(data.slice(1..)).await;
         }
     }
