@@ -3,7 +3,12 @@
 
 use super::model::{Family, Verdict};
 use super::statement::{Comparison, Load, Rejection, Statement, Update};
-use super::uapi::*;
+use super::uapi::{
+    CT_STATE, CT_STATUS, DATA_VALUE, EXPR_DATA, EXPR_NAME, FIB_DADDR, FIB_RESULT_ADDRTYPE,
+    FIB_SADDR, ICMP_PORT_UNREACHABLE, ICMP6_PORT_UNREACHABLE, LIST_ELEM, META_IIFNAME,
+    META_L4PROTO, META_MARK, META_OIFNAME, NAT_DNAT, NAT_RANDOM_FULLY, PAYLOAD_NETWORK,
+    PAYLOAD_TRANSPORT, REG_VERDICT, REG32_COUNT, REG32_FIRST, REJECT_ICMP, REJECT_TCP_RESET,
+};
 use super::{NftError, batch::write_verdict};
 use crate::netlink::Builder;
 

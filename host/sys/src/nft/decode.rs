@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::model::{Data, Element, Family, TableId, Verdict};
-use super::uapi::*;
+use super::uapi::{
+    DATA_VALUE, DATA_VERDICT, ELEM_DATA, ELEM_EXPIRATION, ELEM_KEY, ELEM_KEY_END,
+    ELEM_LIST_ELEMENTS, ELEM_USERDATA, NFGEN_LEN, SET_NAME, TABLE_NAME, TABLE_USERDATA,
+    UDATA_COMMENT, VERDICT_ACCEPT, VERDICT_CHAIN, VERDICT_CODE, VERDICT_DROP, VERDICT_GOTO,
+    VERDICT_JUMP, VERDICT_RETURN,
+};
 use crate::netlink::Attributes;
 use crate::netlink::wire::{array, string};
 

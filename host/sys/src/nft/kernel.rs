@@ -3,7 +3,10 @@
 use super::batch::{self, nfgen};
 use super::decode;
 use super::model::{Element, Family, TableId};
-use super::uapi::*;
+use super::uapi::{
+    ELEM_LIST_SET, ELEM_LIST_TABLE, GET_ELEMENT, GET_RULE, GET_SET, GET_TABLE, NEW_ELEMENT,
+    NEW_RULE, NEW_SET, NEW_TABLE, RULE_TABLE, SET_TABLE,
+};
 use super::{Batch, Failure, Nft, NftError};
 use crate::net::{NetError, netns};
 use crate::netlink::{Builder, NetlinkError, Protocol, Socket};
