@@ -6,7 +6,7 @@ mod logging;
 mod metrics;
 mod timeline;
 
-pub use logging::{LogOptions, init_logging};
+pub use logging::{LogError, LogOptions, init_logging};
 pub use metrics::Metrics;
 pub use prometheus_client;
 pub use timeline::Timeline;

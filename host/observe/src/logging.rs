@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Which log lines are written, and where.
@@ -19,29 +20,52 @@ pub struct LogOptions {
     pub also_stderr: bool,
 }
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The flags' filter is malformed.
+    #[error("malformed log filter")]
+    Filter(#[from] ParseError),
+    /// The file cannot be opened.
+    #[error("cannot open the log file {}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The process has a subscriber already.
+    #[error("cannot install the log subscriber")]
+    Install(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Installs the process-wide subscriber.
 ///
 /// # Errors
 /// When the file cannot be opened, the filter is malformed, or a subscriber is already there.
-pub fn init_logging(options: &LogOptions) -> io::Result<()> {
-    let other = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
+pub fn init_logging(options: &LogOptions) -> Result<(), LogError> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(&options.filter).map_err(|e| other(&e))?,
+        Err(_) => EnvFilter::try_new(&options.filter)?,
     };
-    let file = options
-        .file
-        .as_ref()
-        .map(|path| OpenOptions::new().append(true).create(true).open(path))
-        .transpose()?
-        .map(|file| Arc::new(Mutex::new(file)));
+    let file = options.file.as_deref().map(open).transpose()?;
+    let file = file.map(|file| Arc::new(Mutex::new(file)));
     let stderr = file.is_none() || options.also_stderr;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(file.is_none() && io::stderr().is_terminal())
         .with_writer(Sinks { file, stderr })
         .try_init()
-        .map_err(|e| other(&e))
+        .map_err(LogError::Install)
+}
+
+fn open(path: &Path) -> Result<File, LogError> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    file.map_err(|source| LogError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[derive(Clone, Debug)]
