@@ -84,8 +84,8 @@ pub struct Function {
     pub tokens: usize,
     /// Lines of the body, braces included, that hold code.
     pub lines: usize,
-    /// Tokens of its longest statement that contains no block of its own. What stands in braces (the
-    /// fields of a literal, a macro's table) is read line by line and does not count.
+    /// Tokens of its longest statement that contains no block of its own. What stands in braces or
+    /// brackets (the fields of a literal, a list, a macro's table) is read line by line and does not count.
     pub longest_statement: usize,
     /// Whether it returns a `Result` of any form.
     pub is_fallible: bool,
@@ -224,9 +224,7 @@ fn longest_statement(block: &syn::Block) -> usize {
             let mut blocks = Blocks(false);
             blocks.visit_stmt(statement);
             if !blocks.0 {
-                self.0 = self
-                    .0
-                    .max(count_outside_braces(statement.to_token_stream()));
+                self.0 = self.0.max(count_outside_lists(statement.to_token_stream()));
             }
             syn::visit::visit_stmt(self, statement);
         }
@@ -257,12 +255,12 @@ fn count(stream: TokenStream) -> usize {
         .sum()
 }
 
-fn count_outside_braces(stream: TokenStream) -> usize {
+fn count_outside_lists(stream: TokenStream) -> usize {
     stream
         .into_iter()
         .map(|token| match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => 2,
-            TokenTree::Group(group) => 2 + count_outside_braces(group.stream()),
+            TokenTree::Group(group) if group.delimiter() != Delimiter::Parenthesis => 2,
+            TokenTree::Group(group) => 2 + count_outside_lists(group.stream()),
             TokenTree::Punct(punct) if punct.spacing() == Spacing::Joint => 0,
             _ => 1,
         })

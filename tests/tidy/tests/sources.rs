@@ -9,7 +9,7 @@
 use k3s_tidy::{files, root};
 
 /// Hard stop for a hand-written file, in lines of 100 columns. Generated files stand in `gen/` folders.
-const LONGEST_FILE: usize = 720;
+const LONGEST_FILE: usize = 700;
 
 fn sources() -> Vec<std::path::PathBuf> {
     let by_hand = |p: &std::path::PathBuf| !p.components().any(|c| c.as_os_str() == "gen");

@@ -67,15 +67,13 @@ impl Chain {
         tasks: &Tasks,
     ) -> Result<Self> {
         let listers = Arc::new(Listers::start(registry, tasks)?);
-        let mut steps: Vec<Box<dyn Step>> = vec![
+        let steps: Vec<Box<dyn Step>> = vec![
             Box::new(namespace_lifecycle::NamespaceLifecycle::new(&listers)),
             Box::new(limit_ranger::LimitRanger::new(&listers)),
             Box::new(service_account::ServiceAccountStep::new(registry, &listers)),
             Box::new(node_restriction::NodeRestriction::new(registry, authorizer)),
             Box::new(priority::Priority::new(&listers)),
             Box::new(default_tolerations::DefaultTolerationSeconds),
-        ];
-        let storage_and_policy: [Box<dyn Step>; 6] = [
             Box::new(default_class::DefaultStorageClass::new(&listers)),
             Box::new(storage_protection::StorageObjectInUseProtection),
             Box::new(claim_resize::PersistentVolumeClaimResize::new(&listers)),
@@ -84,7 +82,6 @@ impl Chain {
             // The last: what is charged should also be stored.
             Box::new(resource_quota::QuotaStep::new(registry, &listers)),
         ];
-        steps.extend(storage_and_policy);
         Ok(Self(steps))
     }
 }
