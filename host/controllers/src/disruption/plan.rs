@@ -44,7 +44,7 @@ pub(super) fn status(
         (healthy - desired).max(0)
     };
     let new = match &sizes {
-        Err(why) => Condition::new("DisruptionAllowed", "False", "SyncFailed", &why.to_string()),
+        Err(why) => Condition::new("DisruptionAllowed", "False", "SyncFailed", why.to_string()),
         Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
         Ok(_) => Condition::new("DisruptionAllowed", "False", "InsufficientPods", ""),
     };
