@@ -2,11 +2,11 @@
 //! Services, as a plugin decides.
 //!
 //! A [`Compiler`] (a component in its adapter) turns objects into routes; this crate serves them. Objects
-//! reach the plugin through [`driver`], masked to the fields it asked for; Secrets never do. Routes become
-//! a table ([`table`]) that is swapped as a whole: requests under way keep theirs, so no change of routes,
-//! certificates or endpoints costs a request. Connections ([`listen`]) speak TLS ([`tls`]) and HTTP/1.1 or
-//! HTTP/2; a request ([`proxy`]) passes the layers of its route ([`middleware`]) and goes to a server of
-//! its target ([`upstream`]). Bodies stream in both directions with back-pressure.
+//! reach the plugin through `driver`, masked to the fields it asked for; Secrets never do. Routes become
+//! a table (`table`) that is swapped as a whole: requests under way keep theirs, so no change of routes,
+//! certificates or endpoints costs a request. Connections (`listen`) speak TLS (`tls`) and HTTP/1.1 or
+//! HTTP/2; a request (`proxy`) passes the layers of its route (`middleware`) and goes to a server of
+//! its target (`upstream`). Bodies stream in both directions with back-pressure.
 //!
 //! A broken object disables only its own routes, and an Event tells its author. While no plugin answers,
 //! the data plane serves the last table.

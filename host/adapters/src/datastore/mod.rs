@@ -3,7 +3,7 @@
 //! The plugin owns schema and queries, this module the connections: one that writes and a few that
 //! read, each with a component instance of its own, called on blocking threads. Durability is set
 //! here and out of the guest's reach: WAL, `synchronous=FULL`, immediate write transactions in a file
-//! ([`sqlite`]); the write lock, time limits and isolation on a server ([`server`]).
+//! (`sqlite`); the write lock, time limits and isolation on a server (`server`).
 //!
 //! Tasks: none. Bounds: [`READERS`] instances read at a time, one writes; others wait.
 
