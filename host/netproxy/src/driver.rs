@@ -283,7 +283,7 @@ impl Driver {
     async fn commit(&self, batch: Batch) -> Result<(), NftError> {
         let nft = self.nft.clone();
         let result = tokio::task::spawn_blocking(move || nft.commit(&batch)).await;
-        let result = result.unwrap_or_else(|_| Err(NftError::Interrupted));
+        let result = result.unwrap_or(Err(NftError::Interrupted));
         if result.is_ok() {
             self.metrics.transactions.inc()
         } else {
