@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, DeleteParams, Error, ListParams, Patch, Resource, resources};
 use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
@@ -40,7 +41,11 @@ impl Publisher {
             let mut backoff = RETRY.start();
             while let Err(error) = self.publish().await {
                 let delay = backoff.next_delay(&self.random);
-                tracing::warn!(%error, ?delay, "the kube-dns Service is not published");
+                tracing::warn!(
+                    error = chain(&error),
+                    ?delay,
+                    "the kube-dns Service is not published"
+                );
                 tokio::time::sleep(delay).await;
             }
             announce();

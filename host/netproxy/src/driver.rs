@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use k3s_base::error::chain;
 use k3s_base::{Backoff, BackoffPolicy, Random};
 use k3s_client::{Informer, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
@@ -120,7 +121,10 @@ struct Driver {
 impl Driver {
     async fn run(mut self, announce: watch::Sender<bool>) {
         if let Err(error) = allow_localhost() {
-            tracing::warn!(%error, "node ports will not answer on 127.0.0.1");
+            tracing::warn!(
+                error = chain(&error),
+                "node ports will not answer on 127.0.0.1"
+            );
         }
         let mut services = self.services.subscribe();
         let mut slices = self.slices.subscribe();
@@ -198,7 +202,10 @@ impl Driver {
                 VERIFY
             }
             Err(error) => {
-                tracing::warn!(%error, "the packet filter refused a change; writing the whole table");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the packet filter refused a change; writing the whole table"
+                );
                 self.rewrite = true;
                 Duration::ZERO
             }
@@ -263,7 +270,11 @@ impl Driver {
             }
             Err(error) => {
                 let delay = self.retry.next_delay(&self.random);
-                tracing::error!(%error, ?delay, "services cannot be written to the packet filter");
+                tracing::error!(
+                    error = chain(&error),
+                    ?delay,
+                    "services cannot be written to the packet filter"
+                );
                 delay
             }
         }
@@ -300,7 +311,10 @@ impl Driver {
         let work = move || conntrack.forget(|flow| stale.is_stale(flow));
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(count)) => drop(self.metrics.flows_forgotten.inc_by(count as u64)),
-            Ok(Err(error)) => tracing::warn!(%error, "stale UDP flows stay until they time out"),
+            Ok(Err(error)) => tracing::warn!(
+                error = chain(&error),
+                "stale UDP flows stay until they time out"
+            ),
             // Cut off by the stop.
             Err(_) => {}
         }

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::{CancellationToken, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -122,7 +123,7 @@ impl Health {
         let listener = match listen(wanted.port) {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::warn!(%service, port = wanted.port, %error, "the health check port cannot be opened");
+                tracing::warn!(%service, port = wanted.port, error = chain(&error), "the health check port cannot be opened");
                 self.failed.insert(service.clone(), wanted);
                 return;
             }

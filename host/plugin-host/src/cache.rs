@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use k3s_base::error::chain;
 use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -50,7 +51,7 @@ impl Cache {
             return None;
         }
         precompiled::from_cache(engine, &file)
-            .inspect_err(|error| debug!(file = %file.display(), %error, "compiled code is not for this engine"))
+            .inspect_err(|error| debug!(file = %file.display(), error = format!("{error:#}"), "compiled code is not for this engine"))
             .ok()
     }
 
@@ -64,7 +65,7 @@ impl Cache {
             write_once(&file, &code)
         };
         if let Err(error) = keep() {
-            warn!(file = %file.display(), %error, "compiled code could not be kept");
+            warn!(file = %file.display(), error = chain(&error), "compiled code could not be kept");
         }
     }
 

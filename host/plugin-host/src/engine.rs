@@ -224,9 +224,13 @@ impl Host {
         let engine = &self.inner.engine;
         let built_in = source.compiled.and_then(|code| {
             precompiled::from_executable(engine, code)
-                .inspect_err(
-                    |error| debug!(plugin = source.name, %error, "the built-in code does not fit"),
-                )
+                .inspect_err(|error| {
+                    debug!(
+                        plugin = source.name,
+                        error = format!("{error:#}"),
+                        "the built-in code does not fit"
+                    )
+                })
                 .ok()
         });
         built_in.or_else(|| self.inner.cache.as_ref()?.get(engine, digest))

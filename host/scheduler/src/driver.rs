@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_base::{Clock, Random};
 use k3s_client::{Client, EventRecorder, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
@@ -306,7 +307,7 @@ impl Driver {
 /// Reads an object; one that does not decode is logged and left alone.
 fn read<T>(object: &Obj, how: fn(&Obj) -> Result<T, k3s_client::Error>) -> Option<T> {
     how(object)
-        .map_err(|e| error!(key = %object.key(), error = %e, "cannot read an object"))
+        .map_err(|e| error!(key = %object.key(), error = chain(&e), "cannot read an object"))
         .ok()
 }
 

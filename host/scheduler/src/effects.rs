@@ -53,7 +53,7 @@ impl Effects {
             }
             Err(e) if e.is_not_found() || e.is_conflict() => Bound::Moot,
             Err(e) => {
-                warn!(pod = %pod.key, node, error = %e, "cannot bind");
+                warn!(pod = %pod.key, node, error = chain(&e), "cannot bind");
                 self.events.warning(
                     reference(pod),
                     "FailedScheduling",
@@ -99,7 +99,7 @@ impl Effects {
             && !e.is_not_found()
             && !e.is_conflict()
         {
-            warn!(pod = %pod.key, error = %e, "cannot write the PodScheduled condition");
+            warn!(pod = %pod.key, error = chain(&e), "cannot write the PodScheduled condition");
         }
         if reason == "Unschedulable" {
             self.events

@@ -102,7 +102,7 @@ async fn accept(
     match listener.accept().await {
         Ok((stream, remote)) => Some((stream, remote, permit)),
         Err(error) => {
-            warn!(%error, "accept failed");
+            warn!(error = chain(&error), "accept failed");
             None
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 
@@ -28,7 +29,7 @@ pub async fn run(a: impl Io, b: impl Io, tasks: &Tasks) -> (u64, u64) {
         result = async {
             tokio::try_join!(copy(&mut a_reader, &mut b_writer, &mut up), copy(&mut b_reader, &mut a_writer, &mut down))
         } => if let Err(error) = result {
-            tracing::debug!(%error, "pipe broke");
+            tracing::debug!(error = chain(&error), "pipe broke");
         },
         () = async { stopping.cancelled().await; tokio::time::sleep(STOP_GRACE).await } => {}
     }
@@ -56,7 +57,7 @@ async fn copy(
             flush(to, data).await
         };
         if let Err(error) = &passed_on {
-            tracing::debug!(%error, "a side of a pipe takes no more");
+            tracing::debug!(error = chain(error), "a side of a pipe takes no more");
         }
         if count == 0 || passed_on.is_err() {
             return Ok(());

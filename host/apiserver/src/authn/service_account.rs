@@ -2,6 +2,7 @@
 //! bound object against the present state, so that deleting a pod ends its tokens.
 
 use jiff::Timestamp;
+use k3s_base::error::chain;
 use k3s_meta::{UserInfo, object, tree};
 use k3s_pki::ServiceAccountKeys;
 use k3s_registry::Registry;
@@ -28,7 +29,7 @@ pub(super) fn user(
     let claims = keys
         .verify(token, registry.clock().now().as_second())
         .map_err(|error| {
-            tracing::debug!(%error, "bearer token refused");
+            tracing::debug!(error = chain(&error), "bearer token refused");
         });
     let claims = claims.ok()?;
     let granted = granted_audiences(&claims, audiences);
@@ -130,7 +131,9 @@ fn find_live(
     };
     // Without the object the token is refused, for any reason.
     let found = read()
-        .inspect_err(|error| tracing::debug!(%error, plural, name, "bearer token refused"))
+        .inspect_err(|error| {
+            tracing::debug!(error = chain(error), plural, name, "bearer token refused")
+        })
         .ok()?;
     let is_same = uid.is_empty() || object::uid(&found) == uid;
     (is_same && !is_long_deleted(&found, registry.clock().now())).then_some(found)

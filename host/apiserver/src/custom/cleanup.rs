@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::BackoffPolicy;
+use k3s_base::error::chain;
 use k3s_meta::{Status, object, tree};
 use k3s_registry::mirror::{Reflector, Update};
 use k3s_registry::{Call, DeleteOptions, NoAdmission, Registry, Resource, Result, Scope, Warnings};
@@ -35,7 +36,11 @@ pub(super) fn is_due(definition: &Value) -> bool {
 pub(super) async fn run(registry: Registry, name: String) {
     let mut backoff = RETRY.start();
     while let Err(error) = clean_up(&registry, &name).await {
-        tracing::warn!(%error, definition = name, "cannot delete the objects of a definition yet");
+        tracing::warn!(
+            error = chain(&error),
+            definition = name,
+            "cannot delete the objects of a definition yet"
+        );
         tokio::time::sleep(backoff.next_delay(registry.random())).await;
     }
 }

@@ -11,6 +11,7 @@ mod names;
 
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_kinds::definition_schema_errors;
 use k3s_lifecycle::Tasks;
 use k3s_meta::{Path, UserInfo, field, object, tree};
@@ -111,7 +112,7 @@ impl DefinitionController {
         match self.resource.decode(entry) {
             Ok(definition) => Some(definition),
             Err(error) => {
-                tracing::error!(%error, key = %entry.key, "a stored definition cannot be decoded; it is not served");
+                tracing::error!(error = chain(&error), key = %entry.key, "a stored definition cannot be decoded; it is not served");
                 None
             }
         }
@@ -130,7 +131,11 @@ impl DefinitionController {
         }
         let name = object::name(&definition);
         if let Err(error) = self.write_status(&definition).await {
-            tracing::warn!(%error, definition = name, "cannot write the status of a definition");
+            tracing::warn!(
+                error = chain(&error),
+                definition = name,
+                "cannot write the status of a definition"
+            );
         }
         if cleanup::is_due(&definition) && self.known.begin_cleanup(&definition) {
             let cleanup = cleanup::run(self.registry.clone(), name.to_owned());
@@ -164,7 +169,11 @@ impl DefinitionController {
         match self.known.put(definition, &status, revision) {
             Ok(changed) => changed,
             Err(error) => {
-                tracing::error!(%error, definition = object::name(definition), "a definition cannot be served");
+                tracing::error!(
+                    error = chain(&error),
+                    definition = object::name(definition),
+                    "a definition cannot be served"
+                );
                 // The status says so too.
                 self.known.check(
                     definition,

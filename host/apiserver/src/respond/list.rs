@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Response, StatusCode};
+use k3s_base::error::chain;
 use k3s_registry::{ListResult, Object, Resource, Result};
 use k3s_serve::{Body, BoxError, body};
 use k3s_store::Entry;
@@ -132,7 +133,7 @@ impl Iterator for Writer {
             Err(error) => {
                 // The status line was sent already: only breaking off shows the client that it failed.
                 self.done = true;
-                tracing::error!(%error, "a list broke off");
+                tracing::error!(error = chain(&error), "a list broke off");
                 Some(Err(error.into()))
             }
         }

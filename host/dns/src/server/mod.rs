@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Record};
+use k3s_base::error::chain;
 use parking_lot::RwLock;
 
 use crate::answer::{Answer, Domain, answer};
@@ -176,7 +177,7 @@ impl Server {
             Ok(response) => response,
             Err(error) => {
                 self.metrics.failed.inc();
-                tracing::debug!(%error, question = ?request.queries.first().map(ToString::to_string), "not resolved");
+                tracing::debug!(error = chain(&error), question = ?request.queries.first().map(ToString::to_string), "not resolved");
                 refusal(&request, ResponseCode::ServFail)
             }
         }
@@ -194,7 +195,7 @@ impl Server {
         match self.upstream.lookup(name, kind).await {
             Ok(found) => drop(response.add_answers(found.answers)),
             // The alias alone is still true; the client can follow it.
-            Err(error) => tracing::debug!(%error, %name, "alias not followed"),
+            Err(error) => tracing::debug!(error = chain(&error), %name, "alias not followed"),
         }
         response
     }
@@ -216,7 +217,7 @@ fn encode(mut response: Message, edns: Option<&Edns>, limit: u16) -> Option<Vec<
     });
     let bytes = response
         .to_vec()
-        .inspect_err(|error| tracing::warn!(%error, "response not encoded"))
+        .inspect_err(|error| tracing::warn!(error = chain(error), "response not encoded"))
         .ok()?;
     if bytes.len() <= usize::from(limit) {
         return Some(bytes);

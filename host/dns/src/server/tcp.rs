@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,12 +34,12 @@ pub(crate) async fn serve_tcp(server: Arc<Server>, listener: TcpListener, tasks:
                 tasks.spawn_until_stopped("dns connection", async move {
                     let _place = place;
                     if let Err(error) = serve(&server, stream, from.ip()).await {
-                        tracing::debug!(%error, %from, "connection");
+                        tracing::debug!(error = chain(&error), %from, "connection");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "accept");
+                tracing::warn!(error = chain(&error), "accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use tokio::net::UdpSocket;
 
@@ -20,7 +21,7 @@ pub(crate) async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>, tasks
             Ok(received) => received,
             Err(error) => {
                 // Errors of earlier sends are reported here (an unreachable client); the socket stays usable.
-                tracing::debug!(%error, "receive");
+                tracing::debug!(error = chain(&error), "receive");
                 continue;
             }
         };
@@ -31,7 +32,7 @@ pub(crate) async fn serve_udp(server: Arc<Server>, socket: Arc<UdpSocket>, tasks
         ) {
             Ok(Some(response)) => {
                 if let Err(error) = socket.send_to(&response, from).await {
-                    tracing::debug!(%error, %from, "send");
+                    tracing::debug!(error = chain(&error), %from, "send");
                 }
             }
             Ok(None) => {}

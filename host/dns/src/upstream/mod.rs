@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
+use k3s_base::error::chain;
 use k3s_base::{Clock, Random};
 use tokio::sync::Semaphore;
 
@@ -148,7 +149,7 @@ impl Upstream {
         let exchange = exchange::exchange(server, &question, transport);
         let answer = tokio::time::timeout(TRY_TIMEOUT, exchange).await.ok()?;
         answer
-            .inspect_err(|error| tracing::debug!(%server, %error, "name server"))
+            .inspect_err(|error| tracing::debug!(%server, error = chain(error), "name server"))
             .ok()
     }
 

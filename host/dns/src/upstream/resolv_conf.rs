@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use k3s_base::Clock;
+use k3s_base::error::chain;
 use parking_lot::Mutex;
 
 const DNS_PORT: u16 = 53;
@@ -65,7 +66,7 @@ impl ResolvConf {
                 Ok(text) => state.servers = parse(&text, &self.own, self.own_port).into(),
                 // The servers known so far are better than none.
                 Err(error) => {
-                    tracing::warn!(file = %self.path.display(), %error, "name servers cannot be read")
+                    tracing::warn!(file = %self.path.display(), error = chain(&error), "name servers cannot be read")
                 }
             }
             state.date = date;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{EventRecorder, EventType, ObjectReference};
 use k3s_lifecycle::Tasks;
@@ -69,7 +70,7 @@ impl Port {
             let (stream, client) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::debug!(%error, "cannot accept");
+                    tracing::debug!(error = chain(&error), "cannot accept");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
@@ -82,7 +83,7 @@ impl Port {
                 let ended = serve(&port, stream, client).await;
                 open.dec();
                 if let Err(error) = ended {
-                    tracing::debug!(%client, %error, "a connection ended");
+                    tracing::debug!(%client, error = chain(&error), "a connection ended");
                 }
             });
         }

@@ -4,6 +4,7 @@ use http::Response;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
 
@@ -16,14 +17,14 @@ pub(crate) fn join(client: OnUpgrade, response: &mut Response<Incoming>, tunnels
     tunnels.spawn_until_stopped("ingress tunnel", async move {
         let (client, server) = match tokio::try_join!(client, server) {
             Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "an upgrade failed"),
+            Err(error) => return tracing::debug!(error = chain(&error), "an upgrade failed"),
         };
         let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
         let copied =
             copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER_BYTES, BUFFER_BYTES)
                 .await;
         if let Err(error) = copied {
-            tracing::debug!(%error, "a tunnel ended");
+            tracing::debug!(error = chain(&error), "a tunnel ended");
         }
         // A shutdown of a connection that the peer has closed fails, and that is fine.
         let (_client, _server) = (client.shutdown().await, server.shutdown().await);

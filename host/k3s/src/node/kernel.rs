@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use k3s_base::error::chain;
 use tracing::{debug, warn};
 
 /// Modules that pods, services and the pod network need; built-in ones load without effect.
@@ -52,7 +53,7 @@ pub(crate) fn prepare() {
             && file.exists()
             && let Err(error) = std::fs::write(&file, value)
         {
-            warn!(setting = path, %error, "cannot set");
+            warn!(setting = path, error = chain(&error), "cannot set");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::Clock;
+use k3s_base::error::chain;
 use k3s_client::{Client, EventRecorder, ObjectReference};
 use k3s_lifecycle::{Tasks, sleep_opt};
 use k3s_meta::tree;
@@ -106,7 +107,10 @@ async fn run(publisher: Publisher, changed: Arc<Notify>) {
             match publisher.write(&wanted).await {
                 Ok(()) => shown = Some(wanted),
                 Err(error) => {
-                    warn!(%error, "the plugins' status objects were not written");
+                    warn!(
+                        error = chain(&error),
+                        "the plugins' status objects were not written"
+                    );
                     again = Some(RETRY);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 
+use k3s_base::error::chain;
 use tracing::warn;
 
 /// Sends `READY=1` to the socket that `NOTIFY_SOCKET` names.
@@ -11,6 +12,6 @@ pub(crate) fn ready() {
     };
     let send = || UnixDatagram::unbound()?.send_to(b"READY=1\n", &path);
     if let Err(error) = send() {
-        warn!(%error, "cannot notify the service manager");
+        warn!(error = chain(&error), "cannot notify the service manager");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use k3s_store::Entry;
 use serde_json::Value;
@@ -140,5 +141,8 @@ impl<T: Decode> Index for Objects<T> {
 }
 
 fn report(error: &Error) {
-    tracing::error!(%error, "a stored object cannot be decoded; whoever needs it is refused");
+    tracing::error!(
+        error = chain(error),
+        "a stored object cannot be decoded; whoever needs it is refused"
+    );
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_meta::{object, tree};
 use k3s_registry::Resource;
 use k3s_registry::mirror::Index;
@@ -85,7 +86,7 @@ impl Index for Graph {
             Ok(pod) => self.put(&entry.key, &pod),
             // A node may read nothing because of a pod that cannot be read.
             Err(error) => {
-                tracing::error!(%error, key = %entry.key, "a stored pod cannot be decoded");
+                tracing::error!(error = chain(&error), key = %entry.key, "a stored pod cannot be decoded");
             }
         }
     }

@@ -4,6 +4,7 @@
 mod graph;
 mod rules;
 
+use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use k3s_meta::{FieldSelector, UserInfo, tree};
 use k3s_registry::mirror::Mirror;
@@ -104,7 +105,11 @@ impl NodeAuthorizer {
         match self.claim_of_volume(asked.name) {
             Ok((namespace, name)) => self.decide(node, ReferenceKind::Claim, &namespace, &name),
             Err(error) => {
-                tracing::debug!(%error, volume = asked.name, "no claim of the volume is known");
+                tracing::debug!(
+                    error = chain(&error),
+                    volume = asked.name,
+                    "no claim of the volume is known"
+                );
                 no_relationship(node)
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use k3s_base::error::chain;
 use k3s_meta::{UserInfo, object, tree};
 use k3s_registry::Resource;
 use k3s_registry::mirror::Index;
@@ -63,7 +64,7 @@ impl Index for PolicyIndex {
             Ok(object) => self.put_role(&entry.key, &object),
             // No rule is better than a guessed one.
             Err(error) => {
-                tracing::error!(%error, key = %entry.key, "a stored policy cannot be decoded");
+                tracing::error!(error = chain(&error), key = %entry.key, "a stored policy cannot be decoded");
             }
         }
     }
