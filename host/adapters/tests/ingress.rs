@@ -170,6 +170,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     for turn in 0..3 {
         let before = done.load(Ordering::Relaxed);
         compiler
+            .battery()
             .swap(&host, component.source(), b"{}".to_vec())
             .await
             .unwrap();
@@ -189,6 +190,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
     // What cannot do the work never takes over.
     let datastore = bundled::find("datastore", "sqlite").unwrap();
     let refused = compiler
+        .battery()
         .swap(&host, datastore.source(), Vec::new())
         .await
         .unwrap_err()
@@ -198,6 +200,7 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
         "{refused}"
     );
     let refused = compiler
+        .battery()
         .swap(
             &host,
             component.source(),
@@ -212,11 +215,17 @@ async fn the_component_is_replaced_under_load_without_a_failed_request() {
         digest: None,
         compiled: None,
     };
-    assert!(compiler.swap(&host, broken, Vec::new()).await.is_err());
+    assert!(
+        compiler
+            .battery()
+            .swap(&host, broken, Vec::new())
+            .await
+            .is_err()
+    );
     ingress(&api, "last", "/last", "other");
     answers(to, "/last", "from other").await;
     stop.store(true, Ordering::Relaxed);
     load.await.unwrap();
-    assert_eq!(compiler.status().failures, 0);
+    assert_eq!(compiler.battery().status().failures, 0);
     assert!(tasks.stop(Duration::from_secs(10)).await);
 }

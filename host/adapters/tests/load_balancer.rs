@@ -331,12 +331,14 @@ async fn another_component_takes_over_with_everything_known() {
     };
     assert!(
         lab.balancer
+            .battery()
             .swap(&lab.host, nonsense, json!({}).to_string().into_bytes())
             .await
             .is_err()
     );
     let refused = lab
         .balancer
+        .battery()
         .swap(
             &lab.host,
             bundled::find("load-balancer", "klipper").unwrap().source(),
@@ -348,6 +350,7 @@ async fn another_component_takes_over_with_everything_known() {
 
     let reserved = json!({"reserved": [{"port": 81, "by": "the operator"}]});
     lab.balancer
+        .battery()
         .swap(
             &lab.host,
             bundled::find("load-balancer", "klipper").unwrap().source(),

@@ -348,12 +348,14 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     let good = || bundled::find("storage", "local-path").unwrap();
     assert!(
         lab.provisioner
+            .battery()
             .swap(&lab.host, wrong, settings(&lab.root))
             .await
             .is_err()
     );
     assert!(
         lab.provisioner
+            .battery()
             .swap(
                 &lab.host,
                 bundled::find("cni", "flannel").unwrap().source(),
@@ -364,6 +366,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
     );
     assert!(
         lab.provisioner
+            .battery()
             .swap(&lab.host, good().source(), b"{".to_vec())
             .await
             .is_err(),
@@ -375,6 +378,7 @@ async fn another_component_takes_over_and_a_bad_one_does_not() {
         "the active one continues to serve"
     );
     lab.provisioner
+        .battery()
         .swap(&lab.host, good().source(), settings(&lab.root.join("fast")))
         .await
         .unwrap();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k3s_base::error::chain;
-use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
-use k3s_plugin_host::{Host, LoadError, PluginState, PluginStatus, Source};
+use k3s_battery::{Battery, BatteryOptions, Environment, Error};
+use k3s_plugin_host::{Host, LoadError, PluginState, Source};
 use k3s_podnetwork::{Ipam, Node, NodeNetwork, NodeSync, Outcome, SyncError};
 use k3s_runtime::{Bandwidth, NetworkError, PodIps, PodNetwork, SandboxNetwork};
 use k3s_wit_bindings::cni::Cni;
@@ -69,25 +69,6 @@ impl CniNetwork {
     #[must_use]
     pub fn battery(&self) -> &Battery<CniKind> {
         &self.battery
-    }
-
-    /// How the instance is.
-    #[must_use]
-    pub fn status(&self) -> PluginStatus {
-        self.battery.status()
-    }
-
-    /// See [`Battery::swap`].
-    ///
-    /// # Errors
-    /// Why the component did not take over.
-    pub async fn swap(
-        &self,
-        host: &Host,
-        source: Source<'_>,
-        config: Vec<u8>,
-    ) -> Result<(), SwapError> {
-        self.battery.swap(host, source, config).await
     }
 
     /// Whether a pod is still connected as `add` left it.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
+use k3s_battery::{Battery, BatteryOptions, Environment, Error};
 use k3s_ingress::model::Interest;
 use k3s_ingress::{Batch, Compiled, Compiler, CompilerError};
-use k3s_plugin_host::{Host, LoadError, PluginStatus, Source};
+use k3s_plugin_host::{Host, LoadError, Source};
 
 use super::kind::RoutingKind;
 
@@ -55,25 +55,6 @@ impl WasmCompiler {
     #[must_use]
     pub fn battery(&self) -> &Battery<RoutingKind> {
         &self.battery
-    }
-
-    /// How the instance is.
-    #[must_use]
-    pub fn status(&self) -> PluginStatus {
-        self.battery.status()
-    }
-
-    /// See [`Battery::swap`].
-    ///
-    /// # Errors
-    /// Why the component did not take over.
-    pub async fn swap(
-        &self,
-        host: &Host,
-        source: Source<'_>,
-        config: Vec<u8>,
-    ) -> Result<(), SwapError> {
-        self.battery.swap(host, source, config).await
     }
 }
 

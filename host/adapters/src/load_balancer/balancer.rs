@@ -1,8 +1,8 @@
 //! The component as the driver's port.
 
 use async_trait::async_trait;
-use k3s_battery::{Battery, BatteryOptions, Environment, SwapError};
-use k3s_plugin_host::{CallError, Host, LoadError, PluginStatus, Source};
+use k3s_battery::{Battery, BatteryOptions, Environment};
+use k3s_plugin_host::{CallError, Host, LoadError, Source};
 use k3s_servicelb::{Assignment, Balancer, BalancerError, Changes};
 
 use super::kind::BalancerKind;
@@ -60,25 +60,6 @@ impl LoadBalancer {
     #[must_use]
     pub fn battery(&self) -> &Battery<BalancerKind> {
         &self.battery
-    }
-
-    /// How the instance is.
-    #[must_use]
-    pub fn status(&self) -> PluginStatus {
-        self.battery.status()
-    }
-
-    /// See [`Battery::swap`].
-    ///
-    /// # Errors
-    /// Why the component did not take over.
-    pub async fn swap(
-        &self,
-        host: &Host,
-        source: Source<'_>,
-        config: Vec<u8>,
-    ) -> Result<(), SwapError> {
-        self.battery.swap(host, source, config).await
     }
 }
 

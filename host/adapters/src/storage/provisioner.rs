@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k3s_battery::{Battery, BatteryOptions, Environment, Error, SwapError};
-use k3s_plugin_host::{CallError, Host, LoadError, PluginState, PluginStatus, Source};
+use k3s_battery::{Battery, BatteryOptions, Environment, Error};
+use k3s_plugin_host::{CallError, Host, LoadError, PluginState, Source};
 use k3s_storage::{Class, Existing, Node, ProvisionError, Provisioner, Request, Volume};
 use k3s_wit_bindings::storage::Storage;
 use k3s_wit_bindings::storage::exports::k3s::storage::provisioner as wit;
@@ -62,25 +62,6 @@ impl StorageProvisioner {
     #[must_use]
     pub fn battery(&self) -> &Battery<StorageKind> {
         &self.battery
-    }
-
-    /// How the instance is.
-    #[must_use]
-    pub fn status(&self) -> PluginStatus {
-        self.battery.status()
-    }
-
-    /// See [`Battery::swap`].
-    ///
-    /// # Errors
-    /// Why the component did not take over.
-    pub async fn swap(
-        &self,
-        host: &Host,
-        source: Source<'_>,
-        config: Vec<u8>,
-    ) -> Result<(), SwapError> {
-        self.battery.swap(host, source, config).await
     }
 
     /// Room for new volumes of a class on a node, in bytes.
