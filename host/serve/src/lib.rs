@@ -16,6 +16,7 @@ mod io;
 mod listener;
 mod options;
 pub mod pipe;
+pub mod trust;
 pub mod tunnel;
 pub mod upgrade;
 pub mod websocket;

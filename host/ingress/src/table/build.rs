@@ -25,7 +25,7 @@ use crate::tls::options;
 use crate::upstream::balance::{Balancer, Choice};
 use crate::upstream::client::Client;
 use crate::upstream::pool::Pools;
-use crate::upstream::roots;
+use k3s_serve::trust;
 
 /// The routes and certificates of one object.
 pub(crate) struct Built {
@@ -315,7 +315,7 @@ impl ObjectBuild<'_> {
             };
             let pem = secret.get("tls.ca").or_else(|| secret.get("ca.crt"));
             let pem = pem.ok_or_else(|| SecretDataError::NoAuthorityKey.of(&name))?;
-            let found = roots::from_pem(pem.reveal());
+            let found = trust::roots_from_pem(pem.reveal());
             if found.is_empty() {
                 return Err(SecretDataError::NoAuthority.of(&name));
             }

@@ -6,4 +6,3 @@ pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod h2c;
 pub(crate) mod pool;
-pub(crate) mod roots;

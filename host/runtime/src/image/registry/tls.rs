@@ -4,19 +4,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use k3s_serve::trust::{self, AnyServerCertificate};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::image::registries::Tls;
-
-/// Where distributions keep the authorities they trust; the list of Go's crypto/x509.
-const SYSTEM_ROOTS: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// The client side of TLS as the endpoint's settings say.
 pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
@@ -27,7 +19,7 @@ pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
     let builder = if tls.insecure_skip_verify {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyServerCertificate(provider)))
     } else {
         builder.with_root_certificates(roots(tls.ca_file.as_deref())?)
     };
@@ -52,20 +44,7 @@ pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
 
 /// The system's authorities, and the configured one.
 fn roots(ca_file: Option<&Path>) -> io::Result<rustls::RootCertStore> {
-    let mut store = rustls::RootCertStore::empty();
-    if let Some(bundle) = SYSTEM_ROOTS
-        .iter()
-        .map(Path::new)
-        .find(|path| path.exists())
-    {
-        for certificate in CertificateDer::pem_file_iter(bundle)
-            .map_err(io::Error::other)?
-            .flatten()
-        {
-            // Bundles hold certificates that rustls no longer accepts; the others still count.
-            let _ = store.add(certificate);
-        }
-    }
+    let mut store = trust::system_roots();
     if let Some(path) = ca_file {
         for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
             store
@@ -74,53 +53,4 @@ fn roots(ca_file: Option<&Path>) -> io::Result<rustls::RootCertStore> {
         }
     }
     Ok(store)
-}
-
-/// `insecure_skip_verify: true`.
-#[derive(Debug)]
-struct AcceptAny(Arc<rustls::crypto::CryptoProvider>);
-
-impl rustls::client::danger::ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
