@@ -11,7 +11,7 @@
 //! Invariants: the end of this process, of whatever kind, does not affect a pod; what a shim reports is
 //! the only source of a container's state; a layer appears under its name only when it is complete
 //! and verified; a setting that the runtime cannot honour, and without which a pod would be weaker,
-//! is refused ([`spec`]'s `refuse`).
+//! is refused (`spec`'s `refuse`).
 //!
 //! Tasks: the CRI server, the streaming server, one reader per living shim, one watcher of the
 //! images folder, and one per streaming session.
