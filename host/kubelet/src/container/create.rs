@@ -34,26 +34,26 @@ pub(crate) async fn container_config(
     let environment = environment(ctx, pod, container, request.node).await?;
     let lookup = |name: &str| environment.get(name);
     let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
-        list.iter()
-            .flatten()
-            .map(|word| expand(word, lookup))
-            .collect()
+        let words = list.iter().flatten();
+        words.map(|word| expand(word, lookup)).collect()
     };
     let mounts = mounts::container_mounts(ctx, request, lookup)?;
     let envs = environment.iter().map(|(key, value)| v1::KeyValue {
         key: key.clone(),
         value: value.clone(),
     });
+    let metadata = v1::ContainerMetadata {
+        name: container.name.clone(),
+        attempt,
+    };
+    let image = v1::ImageSpec {
+        image: image.id.clone(),
+        user_specified_image: request.image_name.to_owned(),
+        ..v1::ImageSpec::default()
+    };
     Ok(v1::ContainerConfig {
-        metadata: Some(v1::ContainerMetadata {
-            name: container.name.clone(),
-            attempt,
-        }),
-        image: Some(v1::ImageSpec {
-            image: image.id.clone(),
-            user_specified_image: request.image_name.to_owned(),
-            ..v1::ImageSpec::default()
-        }),
+        metadata: Some(metadata),
+        image: Some(image),
         command: expanded(&container.command),
         args: expanded(&container.args),
         working_dir: container.working_dir.clone().unwrap_or_default(),
@@ -92,31 +92,39 @@ fn linux_config(
 }
 
 fn container_labels(pod: &Pod, container: &Container) -> HashMap<String, String> {
-    HashMap::from([
-        (labels::POD_NAME.to_owned(), model::name(pod).to_owned()),
-        (
-            labels::POD_NAMESPACE.to_owned(),
-            model::namespace(pod).to_owned(),
-        ),
-        (labels::POD_UID.to_owned(), model::uid(pod).to_owned()),
-        (labels::CONTAINER_NAME.to_owned(), container.name.clone()),
-    ])
+    let labels = [
+        (labels::POD_NAME, model::name(pod)),
+        (labels::POD_NAMESPACE, model::namespace(pod)),
+        (labels::POD_UID, model::uid(pod)),
+        (labels::CONTAINER_NAME, &container.name),
+    ];
+    labels
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn annotations(pod: &Pod, container: &Container, attempt: u32) -> HashMap<String, String> {
     let spec = pod.spec.as_ref();
-    let grace = spec.and_then(|s| s.termination_grace_period_seconds);
+    let grace = spec.and_then(|spec| spec.termination_grace_period_seconds);
+    let grace = grace.unwrap_or(30);
     let policy = container.termination_message_policy.as_deref();
-    let fixed = [
-        (labels::CONTAINER_HASH, model::container_hash(container)),
-        (labels::RESTART_COUNT, attempt.to_string()),
-        (labels::MESSAGE_PATH, message_path(container).to_owned()),
-        (labels::MESSAGE_POLICY, policy.unwrap_or("File").to_owned()),
-        (labels::GRACE_PERIOD, grace.unwrap_or(30).to_string()),
-    ];
+    let policy = policy.unwrap_or("File");
+    let hash = model::container_hash(container);
+    let message_path = message_path(container);
+    let mut annotations = HashMap::new();
+    let mut set = |key: &str, value: String| {
+        annotations.insert(key.to_owned(), value);
+    };
+    set(labels::CONTAINER_HASH, hash);
+    set(labels::RESTART_COUNT, attempt.to_string());
+    set(labels::MESSAGE_PATH, message_path.to_owned());
+    set(labels::MESSAGE_POLICY, policy.to_owned());
+    set(labels::GRACE_PERIOD, grace.to_string());
     let lifecycle = container.lifecycle.as_ref();
-    let signal = lifecycle.and_then(|l| l.stop_signal.clone());
-    let signal = signal.map(|signal| (labels::STOP_SIGNAL, signal));
-    let all = fixed.into_iter().chain(signal);
-    all.map(|(key, value)| (key.to_owned(), value)).collect()
+    let signal = lifecycle.and_then(|lifecycle| lifecycle.stop_signal.as_ref());
+    if let Some(signal) = signal {
+        set(labels::STOP_SIGNAL, signal.clone());
+    }
+    annotations
 }

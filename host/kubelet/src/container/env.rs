@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapKeySelector, Container, EnvFromSource, EnvVarSource, Pod, SecretKeySelector, Service,
-    ServicePort,
+    ConfigMapKeySelector, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, SecretKeySelector,
+    Service, ServicePort,
 };
+
+use k8s_openapi::ByteString;
 
 use super::context::ContainerContext;
 use super::error::ConfigError;
@@ -52,23 +54,23 @@ pub(crate) async fn environment(
 ) -> Result<Environment, ConfigError> {
     let namespace = model::namespace(pod);
     let spec = pod.spec.as_ref();
-    let links = spec.and_then(|s| s.enable_service_links).unwrap_or(true);
-    let mut services = service_variables(&ctx.api.services(namespace), namespace, links);
+    let links = spec.and_then(|spec| spec.enable_service_links);
+    let services = ctx.api.services(namespace);
+    let mut services = service_variables(&services, namespace, links.unwrap_or(true));
+
     let mut result = Environment::default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
-        for (key, value) in env_from(ctx, pod, source).await? {
-            result.set(&format!("{prefix}{key}"), value);
+        let variables = env_from(ctx, pod, source).await?;
+        for (key, value) in variables {
+            let name = format!("{prefix}{key}");
+            result.set(&name, value);
         }
     }
     for variable in container.env.iter().flatten() {
         let value = match &variable.value_from {
             Some(source) => value_from(ctx, pod, container, node, source).await?,
-            None => {
-                let lookup = |name: &str| result.get(name).or_else(|| services.get(name).cloned());
-                let text = variable.value.as_deref().unwrap_or_default();
-                Some(expand(text, lookup))
-            }
+            None => Some(expanded(variable, &result, &services)),
         };
         if let Some(value) = value {
             services.remove(&variable.name);
@@ -83,33 +85,55 @@ pub(crate) async fn environment(
     Ok(result)
 }
 
+/// A variable's text with the variables before it, or those of services, in place of `$(NAME)`.
+fn expanded(
+    variable: &EnvVar,
+    before: &Environment,
+    services: &BTreeMap<String, String>,
+) -> String {
+    let lookup = |name: &str| {
+        let own = before.get(name);
+        own.or_else(|| services.get(name).cloned())
+    };
+    let text = variable.value.as_deref();
+    expand(text.unwrap_or_default(), lookup)
+}
+
 async fn env_from(
     ctx: &ContainerContext,
     pod: &Pod,
     source: &EnvFromSource,
-) -> Result<Vec<(String, String)>, ConfigError> {
+) -> Result<BTreeMap<String, String>, ConfigError> {
     let namespace = model::namespace(pod);
+    let mut variables = BTreeMap::new();
     if let Some(reference) = &source.config_map_ref {
         let found = ctx.api.config_map(namespace, &reference.name).await;
         let map = unless_optional(found, reference.optional)?;
-        let data = map.and_then(|map| map.data).unwrap_or_default();
-        return Ok(data.into_iter().filter(|(key, _)| usable(key)).collect());
-    }
-    if let Some(reference) = &source.secret_ref {
+        let data = map.and_then(|map| map.data);
+        variables = data.unwrap_or_default();
+    } else if let Some(reference) = &source.secret_ref {
         let found = ctx.api.secret(namespace, &reference.name).await;
         let secret = unless_optional(found, reference.optional)?;
-        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-        let usable = data.into_iter().filter(|(key, _)| usable(key));
-        return Ok(usable
-            .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned()))
-            .collect());
+        let data = secret.and_then(|secret| secret.data);
+        for (key, value) in data.unwrap_or_default() {
+            variables.insert(key, lossy(&value));
+        }
     }
-    Ok(Vec::new())
+    variables.retain(|name, _| usable(name));
+    Ok(variables)
+}
+
+/// A secret's value as text.
+fn lossy(value: &ByteString) -> String {
+    let text = String::from_utf8_lossy(&value.0);
+    text.into_owned()
 }
 
 /// Printable ASCII without `=` may name a variable.
 fn usable(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'=')
+    let printable = |byte: u8| (0x20..0x7f).contains(&byte);
+    let allowed = |byte: u8| printable(byte) && byte != b'=';
+    !name.is_empty() && name.bytes().all(allowed)
 }
 
 async fn value_from(
@@ -121,10 +145,12 @@ async fn value_from(
 ) -> Result<Option<String>, ConfigError> {
     let namespace = model::namespace(pod);
     if let Some(field) = &source.field_ref {
-        return Ok(Some(field_value(pod, node, &field.field_path)?));
+        let value = field_value(pod, node, &field.field_path)?;
+        return Ok(Some(value));
     }
     if let Some(resource) = &source.resource_field_ref {
-        return Ok(Some(resource_value(pod, Some(container), node, resource)?));
+        let value = resource_value(pod, Some(container), node, resource)?;
+        return Ok(Some(value));
     }
     if let Some(selector) = &source.config_map_key_ref {
         return config_map_key(ctx, namespace, selector).await;
@@ -147,15 +173,17 @@ async fn config_map_key(
     let Some(map) = unless_optional(found, selector.optional)? else {
         return Ok(None);
     };
-    match map.data.and_then(|mut data| data.remove(&selector.key)) {
-        None if selector.optional != Some(true) => Err(ConfigError::MissingKey {
+    let mut data = map.data.unwrap_or_default();
+    let value = data.remove(&selector.key);
+    if value.is_none() && selector.optional != Some(true) {
+        return Err(ConfigError::MissingKey {
             kind: "ConfigMap",
             namespace: namespace.to_owned(),
             name: selector.name.clone(),
             key: selector.key.clone(),
-        }),
-        value => Ok(value),
+        });
     }
+    Ok(value)
 }
 
 async fn secret_key(
@@ -167,15 +195,17 @@ async fn secret_key(
     let Some(secret) = unless_optional(found, selector.optional)? else {
         return Ok(None);
     };
-    match secret.data.and_then(|mut data| data.remove(&selector.key)) {
-        None if selector.optional != Some(true) => Err(ConfigError::MissingKey {
+    let data = secret.data.unwrap_or_default();
+    let value = data.get(&selector.key);
+    if value.is_none() && selector.optional != Some(true) {
+        return Err(ConfigError::MissingKey {
             kind: "Secret",
             namespace: namespace.to_owned(),
             name: selector.name.clone(),
             key: selector.key.clone(),
-        }),
-        value => Ok(value.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())),
+        });
     }
+    Ok(value.map(lossy))
 }
 
 /// Service links: every service of the namespace where asked for, and always `kubernetes`.
@@ -187,9 +217,11 @@ fn service_variables(
     let mut variables = BTreeMap::new();
     let mut master = None;
     for service in services {
-        let name = service.metadata.name.as_deref().unwrap_or_default();
-        let home = service.metadata.namespace.as_deref().unwrap_or_default();
-        if home == "default" && name == "kubernetes" {
+        let meta = &service.metadata;
+        let name = meta.name.as_deref().unwrap_or_default();
+        let home = meta.namespace.as_deref().unwrap_or_default();
+        let is_master = home == "default" && name == "kubernetes";
+        if is_master {
             master = Some(service);
         } else if home == namespace && links {
             add_service(&mut variables, name, service);
@@ -208,9 +240,12 @@ fn add_service(variables: &mut BTreeMap<String, String>, name: &str, service: &S
         return;
     }
     let prefix = variable_name(name);
-    variables.insert(format!("{prefix}_SERVICE_HOST"), ip.to_owned());
-    for (index, port) in spec.ports.iter().flatten().enumerate() {
-        add_port(variables, &prefix, ip, index == 0, port);
+    let host = format!("{prefix}_SERVICE_HOST");
+    variables.insert(host, ip.to_owned());
+    let ports = spec.ports.iter().flatten();
+    for (index, port) in ports.enumerate() {
+        let is_first = index == 0;
+        add_port(variables, &prefix, ip, is_first, port);
     }
 }
 
@@ -226,27 +261,33 @@ fn add_port(
     let number = port.port.to_string();
     let protocol = port.protocol.as_deref().unwrap_or("TCP");
     let scheme = protocol.to_ascii_lowercase();
-    let host = if ip.contains(':') {
+    let is_v6 = ip.contains(':');
+    let host = if is_v6 {
         format!("[{ip}]")
     } else {
         ip.to_owned()
     };
     let url = format!("{scheme}://{host}:{number}");
     let mut set = |suffix: &str, value: &str| {
-        variables.insert(format!("{prefix}_{suffix}"), value.to_owned());
+        let name = format!("{prefix}_{suffix}");
+        variables.insert(name, value.to_owned());
     };
     if first {
         set("SERVICE_PORT", &number);
         set("PORT", &url);
     }
-    if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
-        set(&format!("SERVICE_PORT_{}", variable_name(name)), &number);
+    let port_name = port.name.as_deref().unwrap_or_default();
+    if !port_name.is_empty() {
+        let port_name = variable_name(port_name);
+        let suffix = format!("SERVICE_PORT_{port_name}");
+        set(&suffix, &number);
     }
     let link = format!("PORT_{number}_{protocol}");
     set(&link, &url);
-    set(&format!("{link}_PROTO"), &scheme);
-    set(&format!("{link}_PORT"), &number);
-    set(&format!("{link}_ADDR"), ip);
+    let parts = [("PROTO", scheme.as_str()), ("PORT", &number), ("ADDR", ip)];
+    for (part, value) in parts {
+        set(&format!("{link}_{part}"), value);
+    }
 }
 
 fn variable_name(name: &str) -> String {

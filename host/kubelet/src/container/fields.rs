@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceFieldSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::pod::model;
 use crate::pod::qos::{Amounts, limits, milli, requests, whole};
@@ -16,6 +17,9 @@ pub(crate) struct NodeContext {
     /// A limit that a container does not set is the node's.
     pub(crate) allocatable: Amounts,
 }
+
+/// CPU is counted in thousandths.
+const MILLI: i64 = 1000;
 
 /// Why a field or resource has no value.
 #[derive(Debug, thiserror::Error)]
@@ -32,31 +36,64 @@ pub(crate) enum FieldError {
 
 /// The value of `spec.nodeName`, `metadata.labels['x']` and so on.
 pub(crate) fn field_value(pod: &Pod, node: &NodeContext, path: &str) -> Result<String, FieldError> {
-    let meta = &pod.metadata;
-    let spec = pod.spec.as_ref();
     if let Some((map, key)) = subscript(path) {
-        let map = match map {
-            "metadata.labels" => meta.labels.as_ref(),
-            "metadata.annotations" => meta.annotations.as_ref(),
-            _ => return Err(FieldError::Subscript(path.to_owned())),
-        };
-        return Ok(map.and_then(|m| m.get(key)).cloned().unwrap_or_default());
+        return entry(&pod.metadata, map, key)
+            .ok_or_else(|| FieldError::Subscript(path.to_owned()));
     }
-    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-    Ok(match path {
-        "metadata.name" => text(meta.name.as_ref()),
-        "metadata.namespace" => text(meta.namespace.as_ref()),
-        "metadata.uid" => text(meta.uid.as_ref()),
-        "metadata.labels" => format_map(meta.labels.as_ref()),
-        "metadata.annotations" => format_map(meta.annotations.as_ref()),
-        "spec.nodeName" => text(spec.and_then(|s| s.node_name.as_ref())),
-        "spec.serviceAccountName" => text(spec.and_then(|s| s.service_account_name.as_ref())),
-        "status.hostIP" => text(node.node_ips.first()),
-        "status.hostIPs" => node.node_ips.join(","),
-        "status.podIP" => text(node.pod_ips.first()),
-        "status.podIPs" => node.pod_ips.join(","),
-        _ => return Err(FieldError::Field(path.to_owned())),
-    })
+    let value = match path.split_once('.') {
+        Some(("metadata", field)) => metadata_value(&pod.metadata, field),
+        Some(("spec", field)) => spec_value(pod.spec.as_ref(), field),
+        Some(("status", field)) => status_value(node, field),
+        _ => None,
+    };
+    value.ok_or_else(|| FieldError::Field(path.to_owned()))
+}
+
+/// An entry of the labels or annotations; empty where the map lacks the key.
+fn entry(meta: &ObjectMeta, map: &str, key: &str) -> Option<String> {
+    let map = match map {
+        "metadata.labels" => meta.labels.as_ref(),
+        "metadata.annotations" => meta.annotations.as_ref(),
+        _ => return None,
+    };
+    let value = map.and_then(|map| map.get(key));
+    Some(text(value))
+}
+
+fn metadata_value(meta: &ObjectMeta, field: &str) -> Option<String> {
+    let value = match field {
+        "name" => text(meta.name.as_ref()),
+        "namespace" => text(meta.namespace.as_ref()),
+        "uid" => text(meta.uid.as_ref()),
+        "labels" => format_map(meta.labels.as_ref()),
+        "annotations" => format_map(meta.annotations.as_ref()),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn spec_value(spec: Option<&PodSpec>, field: &str) -> Option<String> {
+    let value = match field {
+        "nodeName" => spec.and_then(|s| s.node_name.as_ref()),
+        "serviceAccountName" => spec.and_then(|s| s.service_account_name.as_ref()),
+        _ => return None,
+    };
+    Some(text(value))
+}
+
+fn status_value(node: &NodeContext, field: &str) -> Option<String> {
+    let value = match field {
+        "hostIP" => text(node.node_ips.first()),
+        "hostIPs" => node.node_ips.join(","),
+        "podIP" => text(node.pod_ips.first()),
+        "podIPs" => node.pod_ips.join(","),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn text(value: Option<&String>) -> String {
+    value.cloned().unwrap_or_default()
 }
 
 fn subscript(path: &str) -> Option<(&str, &str)> {
@@ -66,9 +103,14 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 
 /// `key="escaped value"` per line, sorted.
 fn format_map(map: Option<&BTreeMap<String, String>>) -> String {
-    let line = |(key, value): (&String, &String)| format!("{key}={}", quoted(value));
-    map.map(|m| m.iter().map(line).collect::<Vec<_>>().join("\n"))
-        .unwrap_or_default()
+    let Some(map) = map else {
+        return String::new();
+    };
+    let lines: Vec<String> = map
+        .iter()
+        .map(|(key, value)| format!("{key}={}", quoted(value)))
+        .collect();
+    lines.join("\n")
 }
 
 /// Go's `%q` for the characters that occur in practice.
@@ -97,39 +139,65 @@ pub(crate) fn resource_value(
     node: &NodeContext,
     selector: &ResourceFieldSelector,
 ) -> Result<String, FieldError> {
-    let named = selector.container_name.as_deref().filter(|n| !n.is_empty());
-    let spec = pod.spec.as_ref();
-    let found = match named {
-        Some(name) => spec.and_then(|s| {
-            model::all_containers(s)
-                .map(|(_, c)| c)
-                .find(|c| c.name == name)
-        }),
-        None => own,
+    let name = selector.container_name.as_deref().unwrap_or_default();
+    let found = if name.is_empty() {
+        own
+    } else {
+        named(pod, name)
     };
-    let container =
-        found.ok_or_else(|| FieldError::Container(named.unwrap_or_default().to_owned()))?;
-    let or_node = |limit: i64, node: i64| if limit == 0 { node } else { limit };
-    let allocatable = &node.allocatable;
-    let (limit, request) = (limits(container), requests(container));
-    let (amount, scale) = match selector.resource.as_str() {
-        "limits.cpu" => (or_node(limit.milli_cpu, allocatable.milli_cpu), 1000),
-        "requests.cpu" => (request.milli_cpu, 1000),
-        "limits.memory" => (or_node(limit.memory_bytes, allocatable.memory_bytes), 1),
+    let Some(container) = found else {
+        return Err(FieldError::Container(name.to_owned()));
+    };
+    let (amount, scale) = amount(container, &node.allocatable, &selector.resource)?;
+    let divisor = match &selector.divisor {
+        Some(divisor) if scale == MILLI => milli(divisor),
+        Some(divisor) => whole(divisor),
+        None => 0,
+    };
+    let divisor = if divisor == 0 { scale } else { divisor };
+    let rounded_up = (amount + divisor - 1) / divisor;
+    Ok(rounded_up.to_string())
+}
+
+fn named<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    let containers = model::all_containers(spec);
+    containers
+        .map(|(_, container)| container)
+        .find(|container| container.name == name)
+}
+
+/// A resource's amount, and how many of its units are one.
+fn amount(
+    container: &Container,
+    allocatable: &Amounts,
+    resource: &str,
+) -> Result<(i64, i64), FieldError> {
+    let limit = limits(container);
+    let request = requests(container);
+    let found = match resource {
+        "limits.cpu" => {
+            let cpu = or_node(limit.milli_cpu, allocatable.milli_cpu);
+            (cpu, MILLI)
+        }
+        "requests.cpu" => (request.milli_cpu, MILLI),
+        "limits.memory" => {
+            let memory = or_node(limit.memory_bytes, allocatable.memory_bytes);
+            (memory, 1)
+        }
         "requests.memory" => (request.memory_bytes, 1),
-        "limits.ephemeral-storage" => (
-            or_node(limit.ephemeral_bytes, allocatable.ephemeral_bytes),
-            1,
-        ),
+        "limits.ephemeral-storage" => {
+            let storage = or_node(limit.ephemeral_bytes, allocatable.ephemeral_bytes);
+            (storage, 1)
+        }
         "requests.ephemeral-storage" => (request.ephemeral_bytes, 1),
         other => return Err(FieldError::Resource(other.to_owned())),
     };
-    let divisor = selector
-        .divisor
-        .as_ref()
-        .map_or(0, |d| if scale == 1000 { milli(d) } else { whole(d) });
-    let divisor = if divisor == 0 { scale } else { divisor };
-    Ok(((amount + divisor - 1) / divisor).to_string())
+    Ok(found)
+}
+
+fn or_node(limit: i64, node: i64) -> i64 {
+    if limit == 0 { node } else { limit }
 }
 
 #[cfg(test)]

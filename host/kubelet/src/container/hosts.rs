@@ -12,30 +12,45 @@ const FQDN_LIMIT: usize = 64;
 /// `(hostname, domain)`; the domain is empty unless the pod has a subdomain.
 pub(crate) fn hostname(pod: &Pod, cluster_domain: &str) -> Result<(String, String), HostnameError> {
     let spec = pod.spec.as_ref();
-    let filled = |field: Option<&String>| field.filter(|text| !text.is_empty()).cloned();
-    if let Some(name) = filled(spec.and_then(|s| s.hostname_override.as_ref())) {
+    let name_override = spec.and_then(|spec| spec.hostname_override.as_ref());
+    if let Some(name) = filled(name_override) {
         return Ok((name, String::new()));
     }
-    let own = filled(spec.and_then(|s| s.hostname.as_ref()));
-    let host = own.unwrap_or_else(|| {
-        let name: String = model::name(pod).chars().take(HOSTNAME_LIMIT).collect();
-        name.trim_end_matches(['-', '.']).to_owned()
-    });
-    let Some(subdomain) = filled(spec.and_then(|s| s.subdomain.as_ref())) else {
+    let own = spec.and_then(|spec| spec.hostname.as_ref());
+    let host = filled(own).unwrap_or_else(|| from_name(pod));
+    let subdomain = spec.and_then(|spec| spec.subdomain.as_ref());
+    let Some(subdomain) = filled(subdomain) else {
         return Ok((host, String::new()));
     };
-    let domain = format!("{subdomain}.{}.svc.{cluster_domain}", model::namespace(pod));
-    if spec.and_then(|s| s.set_hostname_as_fqdn) == Some(true) {
-        let fqdn = format!("{host}.{domain}");
-        if fqdn.len() > FQDN_LIMIT {
-            return Err(HostnameError {
-                fqdn,
-                limit: FQDN_LIMIT,
-            });
-        }
-        return Ok((fqdn, domain));
+    let namespace = model::namespace(pod);
+    let domain = format!("{subdomain}.{namespace}.svc.{cluster_domain}");
+    let as_fqdn = spec.and_then(|spec| spec.set_hostname_as_fqdn);
+    if as_fqdn != Some(true) {
+        return Ok((host, domain));
     }
-    Ok((host, domain))
+    let fqdn = format!("{host}.{domain}");
+    if fqdn.len() > FQDN_LIMIT {
+        return Err(HostnameError {
+            fqdn,
+            limit: FQDN_LIMIT,
+        });
+    }
+    Ok((fqdn, domain))
+}
+
+fn filled(field: Option<&String>) -> Option<String> {
+    let text = field?;
+    if text.is_empty() {
+        return None;
+    }
+    Some(text.clone())
+}
+
+/// The pod's name, shortened to what a host may be called.
+fn from_name(pod: &Pod) -> String {
+    let name = model::name(pod).chars();
+    let name: String = name.take(HOSTNAME_LIMIT).collect();
+    name.trim_end_matches(['-', '.']).to_owned()
 }
 
 /// The file for a pod with its own network.
@@ -69,11 +84,10 @@ fn push_aliases(text: &mut String, aliases: &[HostAlias]) {
     }
     text.push_str("\n# Entries added by HostAliases.\n");
     for alias in aliases {
-        text.push_str(&format!(
-            "{}\t{}\n",
-            alias.ip,
-            alias.hostnames.clone().unwrap_or_default().join("\t")
-        ));
+        let names = alias.hostnames.as_deref();
+        let names = names.unwrap_or_default().join("\t");
+        let line = format!("{}\t{names}\n", alias.ip);
+        text.push_str(&line);
     }
 }
 

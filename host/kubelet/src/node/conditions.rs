@@ -98,16 +98,25 @@ struct Verdict<'a> {
 fn condition(kind: &str, verdict: Verdict<'_>, before: &[Value], now: Timestamp) -> Value {
     let status = if verdict.on { "True" } else { "False" };
     let now = k3s_base::clock::rfc3339(now);
-    let text = |condition: &Value, field: &str| {
-        let text = condition.get(field).and_then(Value::as_str);
-        text.unwrap_or_default().to_owned()
-    };
-    let old = before.iter().find(|c| text(c, "type") == kind);
-    let unchanged = old.filter(|c| text(c, "status") == status);
-    let since = unchanged.map(|c| text(c, "lastTransitionTime"));
-    let since = since.filter(|time| !time.is_empty());
-    json!({"type": kind, "status": status, "reason": verdict.reason, "message": verdict.message,
-        "lastHeartbeatTime": now, "lastTransitionTime": since.unwrap_or(now)})
+    let since = before
+        .iter()
+        .find(|condition| text(condition, "type") == kind)
+        .filter(|condition| text(condition, "status") == status)
+        .map(|condition| text(condition, "lastTransitionTime"))
+        .filter(|time| !time.is_empty());
+    json!({
+        "type": kind,
+        "status": status,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": since.unwrap_or(&now),
+    })
+}
+
+fn text<'a>(condition: &'a Value, field: &str) -> &'a str {
+    let text = condition.get(field).and_then(Value::as_str);
+    text.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -203,17 +203,23 @@ fn containers_ready(spec: &PodSpec, status: &PodStatus) -> Verdict {
 
 /// The names of containers without a status, and of those that are not ready.
 fn not_ready<'a>(spec: &'a PodSpec, status: &PodStatus) -> (Vec<&'a str>, Vec<&'a str>) {
-    let sidecars = init_containers(spec).iter().filter(|c| is_sidecar(c));
-    let sidecars = sidecars.map(|c| (c, status.init_container_statuses.as_ref()));
-    let main = spec.containers.iter();
-    let main = main.map(|c| (c, status.container_statuses.as_ref()));
-    let (mut unknown, mut unready) = (Vec::new(), Vec::new());
-    for (container, statuses) in sidecars.chain(main) {
-        match find(statuses, &container.name) {
-            None => unknown.push(container.name.as_str()),
-            Some(status) if !status.ready => unready.push(container.name.as_str()),
+    let mut unknown = Vec::new();
+    let mut unready = Vec::new();
+    let mut check = |container: &'a Container, statuses: Option<&Vec<ContainerStatus>>| {
+        let name = container.name.as_str();
+        match find(statuses, name) {
+            None => unknown.push(name),
+            Some(status) if !status.ready => unready.push(name),
             Some(_) => {}
         }
+    };
+    for container in init_containers(spec) {
+        if is_sidecar(container) {
+            check(container, status.init_container_statuses.as_ref());
+        }
+    }
+    for container in &spec.containers {
+        check(container, status.container_statuses.as_ref());
     }
     (unknown, unready)
 }

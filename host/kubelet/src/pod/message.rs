@@ -27,10 +27,13 @@ pub(crate) struct TerminationMessages(HashMap<String, String>);
 impl TerminationMessages {
     /// Adds the messages to the records of ended containers, and drops containers that no longer exist.
     pub(crate) fn fill(&mut self, config: &KubeletConfig, pod: &Pod, observed: &mut Observed) {
-        let records = &observed.containers;
-        self.0.retain(|id, _| records.iter().any(|c| &c.id == id));
-        let exited = observed.containers.iter_mut();
-        for record in exited.filter(|c| c.state == State::Exited) {
+        let records = &mut observed.containers;
+        let exists = |id: &String| records.iter().any(|record| record.id == *id);
+        self.0.retain(|id, _| exists(id));
+        for record in records {
+            if record.state != State::Exited {
+                continue;
+            }
             let known = self.0.entry(record.id.clone());
             let message = known.or_insert_with(|| termination_message(config, pod, record));
             if !message.is_empty() {
@@ -42,49 +45,37 @@ impl TerminationMessages {
 
 /// The message to show for an ended container.
 fn termination_message(config: &KubeletConfig, pod: &Pod, record: &ContainerRecord) -> String {
-    let containers = pod.spec.iter().flat_map(every_container);
-    let Some((_, container)) = containers.into_iter().find(|(_, c)| c.name == record.name) else {
+    let mut containers = pod.spec.iter().flat_map(every_container);
+    let found = containers.find(|(_, container)| container.name == record.name);
+    let Some((_, container)) = found else {
         return String::new();
     };
-    let file = message_file(config, model::uid(pod), &record.name, record.attempt);
+    let uid = model::uid(pod);
+    let file = message_file(config, uid, &record.name, record.attempt);
     let message = read_start(&file).unwrap_or_default();
-    let from_logs =
-        container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-    if message.is_empty() && from_logs && record.exit_code != 0 {
+    if !message.is_empty() {
+        return message;
+    }
+    let policy = container.termination_message_policy.as_deref();
+    let from_logs = policy == Some("FallbackToLogsOnError");
+    if from_logs && record.exit_code != 0 {
         return log_tail(Path::new(&record.log_path));
     }
-    if message.is_empty() {
-        record.message.clone()
-    } else {
-        message
-    }
+    record.message.clone()
 }
 
 /// A missing file is a container that said nothing.
 fn read_start(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .ok()?
-        .take(MESSAGE_LIMIT_BYTES)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    let file = File::open(path).ok()?;
+    let mut start = file.take(MESSAGE_LIMIT_BYTES);
+    start.read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Some(text.into_owned())
 }
 
 fn log_tail(path: &Path) -> String {
-    let read = || -> Option<String> {
-        let mut file = File::open(path).ok()?;
-        let size = file.metadata().ok()?.len();
-        // Every line carries a header; twice the limit is enough to fill it with content.
-        file.seek(SeekFrom::Start(
-            size.saturating_sub(4 * LOG_LIMIT_BYTES as u64),
-        ))
-        .ok()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_default();
+    let text = read_end(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter_map(logs::content).collect();
     let start = lines.len().saturating_sub(LOG_LIMIT_LINES);
     let mut tail = String::new();
@@ -92,9 +83,21 @@ fn log_tail(path: &Path) -> String {
         tail.push_str(line);
         tail.push('\n');
     }
-    let cut = tail.len().saturating_sub(LOG_LIMIT_BYTES);
-    let cut = (cut..tail.len())
-        .find(|at| tail.is_char_boundary(*at))
-        .unwrap_or(0);
-    tail.get(cut..).unwrap_or_default().to_owned()
+    let excess = tail.len().saturating_sub(LOG_LIMIT_BYTES);
+    let mut positions = excess..tail.len();
+    let cut = positions.find(|at| tail.is_char_boundary(*at));
+    let tail = tail.get(cut.unwrap_or(0)..);
+    tail.unwrap_or_default().to_owned()
+}
+
+/// The end of a log. Every line carries a header; twice the limit is enough to fill it with content.
+fn read_end(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    let start = size.saturating_sub(4 * LOG_LIMIT_BYTES as u64);
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Some(text.into_owned())
 }

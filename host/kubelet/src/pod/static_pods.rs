@@ -48,13 +48,14 @@ pub(crate) struct Manifests {
 impl Manifests {
     /// Opens the configured directory, making it where it is missing.
     pub(crate) fn open(config: &KubeletConfig) -> Self {
-        let events = config.pod_manifests.as_ref().and_then(|dir| match watch(dir) {
-            Ok(events) => Some(events),
-            Err(error) => {
+        let Some(dir) = &config.pod_manifests else {
+            return Self { events: None };
+        };
+        let events = watch(dir)
+            .inspect_err(|error| {
                 tracing::warn!(%error, dir = %dir.display(), "static pod directory is not watched");
-                None
-            }
-        });
+            })
+            .ok();
         Self { events }
     }
 
@@ -75,26 +76,39 @@ impl Manifests {
         let Some(dir) = &config.pod_manifests else {
             return Vec::new();
         };
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        files.retain(|path| is_manifest(path));
-        files.sort();
-        let pods = files.iter().filter_map(|path| {
-            read(config, path)
-                .inspect_err(|error| {
-                    let error = chain(error);
+        let mut pods = Vec::new();
+        for path in manifests(dir) {
+            match read(config, &path) {
+                Ok(pod) => pods.push(pod),
+                Err(error) => {
+                    let error = chain(&error);
                     tracing::warn!(error, path = %path.display(), "static pod manifest cannot be used");
-                })
-                .ok()
-        });
-        pods.collect()
+                }
+            }
+        }
+        pods
     }
+}
+
+/// The manifests of a directory, by name. A directory that cannot be read has none.
+fn manifests(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| is_manifest(path))
+        .collect();
+    files.sort();
+    files
 }
 
 /// Files whose name begins with a dot are an editor's.
 fn is_manifest(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy());
-    path.is_file() && !name.is_some_and(|name| name.starts_with('.'))
+    let Some(name) = path.file_name() else {
+        return path.is_file();
+    };
+    let is_hidden = name.to_string_lossy().starts_with('.');
+    path.is_file() && !is_hidden
 }
 
 fn watch(dir: &Path) -> io::Result<EventStream<[u8; 4096]>> {
@@ -149,15 +163,14 @@ fn set_identity(pod: &mut Pod, config: &KubeletConfig, hash: String) {
     meta.name = Some(format!("{name}-{}", config.node_name));
     meta.namespace.get_or_insert_with(|| "default".to_owned());
     meta.uid = Some(hash.clone());
-    let now = config.clock.now();
+    let seen = k3s_base::clock::rfc3339_micro(config.clock.now());
     let annotations = meta.annotations.get_or_insert_default();
-    for (key, value) in [
-        (labels::CONFIG_SOURCE, "file".to_owned()),
-        (labels::CONFIG_SEEN, k3s_base::clock::rfc3339_micro(now)),
-        (labels::CONFIG_HASH, hash),
-    ] {
+    let mut annotate = |key: &str, value: String| {
         annotations.insert(key.to_owned(), value);
-    }
+    };
+    annotate(labels::CONFIG_SOURCE, "file".to_owned());
+    annotate(labels::CONFIG_SEEN, seen);
+    annotate(labels::CONFIG_HASH, hash);
 }
 
 /// What scheduler and admission would have added.
@@ -186,7 +199,10 @@ impl MirrorPods {
     /// Makes and removes mirror pods so that each running static pod has one, and no other has.
     pub(crate) async fn sync(&self) {
         let mut statics = self.pods.list();
-        statics.retain(|handle| handle.source == Source::File && !handle.is_removed());
+        statics.retain(|handle| {
+            let is_static = handle.source == Source::File;
+            is_static && !handle.is_removed()
+        });
         for mirror in self.objects.list() {
             let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else {
                 continue;
@@ -198,7 +214,8 @@ impl MirrorPods {
         }
         for handle in statics {
             let pod = handle.pod();
-            let missing = self.objects.get(&model::pod_key(&pod)).is_none();
+            let key = model::pod_key(&pod);
+            let missing = self.objects.get(&key).is_none();
             if missing && self.create(&pod).await {
                 handle.relist();
             }
@@ -242,22 +259,36 @@ impl MirrorPods {
 /// The pod as the API shows it, owned by the node.
 fn mirror(pod: &Pod, node: Option<&Object>) -> Value {
     let mut value = serde_json::to_value(pod).unwrap_or(Value::Null);
-    if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+    let Some(object) = value.as_object_mut() else {
+        return value;
+    };
+    object.remove("status");
+    object.insert("apiVersion".to_owned(), json!("v1"));
+    object.insert("kind".to_owned(), json!("Pod"));
+    let meta = object.get_mut("metadata");
+    if let Some(meta) = meta.and_then(Value::as_object_mut) {
+        let uid = json!(model::uid(pod));
         meta.remove("uid");
-        if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.insert(labels::CONFIG_MIRROR.to_owned(), json!(model::uid(pod)));
+        let annotations = meta.get_mut("annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.insert(labels::CONFIG_MIRROR.to_owned(), uid);
         }
         if let Some(node) = node {
-            let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": node.name(), "uid": node.uid(), "controller": true}]);
-            meta.insert("ownerReferences".to_owned(), owner);
+            let owner = owner(node);
+            meta.insert("ownerReferences".to_owned(), json!([owner]));
         }
     }
-    if let Some(map) = value.as_object_mut() {
-        map.remove("status");
-        map.insert("apiVersion".to_owned(), json!("v1"));
-        map.insert("kind".to_owned(), json!("Pod"));
-    }
     value
+}
+
+fn owner(node: &Object) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "name": node.name(),
+        "uid": node.uid(),
+        "controller": true,
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! A pod's status out of what the runtime has and what the node tried: phase, container statuses,
 //! addresses. Follows `pkg/kubelet/kubelet_pods.go` (`convertStatusToAPIStatus`, `getPhase`).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, PodIP, PodSpec, PodStatus, VolumeMountStatus,
+    ContainerStateWaiting, ContainerStatus, HostIP, PodIP, PodSpec, PodStatus, VolumeMount,
+    VolumeMountStatus,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
@@ -21,40 +25,46 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     let empty = PodSpec::default();
     let spec = inputs.pod.spec.as_ref().unwrap_or(&empty);
     let containers = ContainerStatuses::of(inputs, spec);
-    let previous = inputs.before.phase.as_deref();
-    // A terminal phase never changes again, unless the node ends the pod by a verdict.
-    let phase = match (inputs.rejection, previous) {
-        (Some(_), _) => "Failed",
-        (None, Some(phase @ ("Succeeded" | "Failed"))) => phase,
-        _ => phase(spec, &containers.init, &containers.main, inputs.terminal),
-    };
+    let phase = next_phase(inputs, spec, &containers);
+    let qos_class = qos_class(inputs.pod);
     let mut status = PodStatus {
         phase: Some(phase.to_owned()),
         observed_generation: inputs.pod.metadata.generation,
-        qos_class: Some(qos_class(inputs.pod).as_str().to_owned()),
+        qos_class: Some(qos_class.as_str().to_owned()),
         start_time: Some(start_time(inputs)),
         ..PodStatus::default()
     };
     set_addresses(inputs, &mut status);
+    set_reason(inputs, &mut status);
+    if !was_refused(inputs) {
+        containers.write_to(&mut status);
+    }
+    let conditions = conditions::conditions(inputs, spec, &status);
+    status.conditions = Some(conditions);
+    status
+}
+
+/// A terminal phase never changes again, unless the node ends the pod by a verdict.
+fn next_phase<'a>(inputs: &Inputs<'a>, spec: &PodSpec, containers: &ContainerStatuses) -> &'a str {
+    if inputs.rejection.is_some() {
+        return "Failed";
+    }
+    match inputs.before.phase.as_deref() {
+        Some(phase @ ("Succeeded" | "Failed")) => phase,
+        _ => phase(spec, &containers.init, &containers.main, inputs.terminal),
+    }
+}
+
+/// The reason of a rejection, or the one that an ended pod had.
+fn set_reason(inputs: &Inputs<'_>, status: &mut PodStatus) {
+    let before = inputs.before;
     if let Some(rejection) = inputs.rejection {
         status.reason = Some(rejection.reason.clone());
         status.message = Some(rejection.message.clone());
-    } else if is_terminal(previous) {
-        status.reason.clone_from(&inputs.before.reason);
-        status.message.clone_from(&inputs.before.message);
+    } else if is_terminal(before.phase.as_deref()) {
+        status.reason.clone_from(&before.reason);
+        status.message.clone_from(&before.message);
     }
-    if !was_refused(inputs) {
-        let ContainerStatuses {
-            main,
-            init,
-            ephemeral,
-        } = containers;
-        status.container_statuses = Some(main);
-        status.init_container_statuses = (!init.is_empty()).then_some(init);
-        status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
-    }
-    status.conditions = Some(conditions::conditions(inputs, spec, &status));
-    status
 }
 
 /// The statuses of the three lists of containers.
@@ -66,21 +76,55 @@ struct ContainerStatuses {
 
 impl ContainerStatuses {
     fn of(inputs: &Inputs<'_>, spec: &PodSpec) -> Self {
-        let init = init_containers(spec);
-        let main = spec.containers.iter().enumerate();
-        let main = main.map(|(i, c)| container_status(inputs, Slot::Main(i), c, !init.is_empty()));
-        let ephemeral = ephemeral_containers(spec).iter().map(as_container);
-        let ephemeral = ephemeral.enumerate();
-        let ephemeral =
-            ephemeral.map(|(i, c)| container_status(inputs, Slot::Ephemeral(i), &c, false));
-        let init = init.iter().enumerate();
-        let init = init.map(|(i, c)| container_status(inputs, Slot::Init(i), c, true));
         Self {
-            main: main.collect(),
-            init: init.collect(),
-            ephemeral: ephemeral.collect(),
+            main: main_statuses(inputs, spec),
+            init: init_statuses(inputs, spec),
+            ephemeral: ephemeral_statuses(inputs, spec),
         }
     }
+
+    /// An empty list is left out, but for the main containers'.
+    fn write_to(self, status: &mut PodStatus) {
+        status.container_statuses = Some(self.main);
+        if !self.init.is_empty() {
+            status.init_container_statuses = Some(self.init);
+        }
+        if !self.ephemeral.is_empty() {
+            status.ephemeral_container_statuses = Some(self.ephemeral);
+        }
+    }
+}
+
+fn main_statuses(inputs: &Inputs<'_>, spec: &PodSpec) -> Vec<ContainerStatus> {
+    let has_init = !init_containers(spec).is_empty();
+    let mut statuses = Vec::new();
+    for (index, container) in spec.containers.iter().enumerate() {
+        let slot = Slot::Main(index);
+        let status = container_status(inputs, slot, container, has_init);
+        statuses.push(status);
+    }
+    statuses
+}
+
+fn init_statuses(inputs: &Inputs<'_>, spec: &PodSpec) -> Vec<ContainerStatus> {
+    let mut statuses = Vec::new();
+    for (index, container) in init_containers(spec).iter().enumerate() {
+        let slot = Slot::Init(index);
+        let status = container_status(inputs, slot, container, true);
+        statuses.push(status);
+    }
+    statuses
+}
+
+fn ephemeral_statuses(inputs: &Inputs<'_>, spec: &PodSpec) -> Vec<ContainerStatus> {
+    let mut statuses = Vec::new();
+    for (index, ephemeral) in ephemeral_containers(spec).iter().enumerate() {
+        let slot = Slot::Ephemeral(index);
+        let container = as_container(ephemeral);
+        let status = container_status(inputs, slot, &container, false);
+        statuses.push(status);
+    }
+    statuses
 }
 
 fn start_time(inputs: &Inputs<'_>) -> Time {
@@ -89,13 +133,20 @@ fn start_time(inputs: &Inputs<'_>) -> Time {
 }
 
 fn set_addresses(inputs: &Inputs<'_>, status: &mut PodStatus) {
-    let host_ips = inputs.node_ips.iter().cloned();
-    status.host_ip = inputs.node_ips.first().cloned();
-    status.host_ips = Some(host_ips.map(|ip| HostIP { ip }).collect());
+    let host_ips = inputs.node_ips;
+    status.host_ip = host_ips.first().cloned();
+    let host_ips = host_ips.iter().cloned();
+    let host_ips = host_ips.map(|ip| HostIP { ip });
+    status.host_ips = Some(host_ips.collect());
+
     let pod_ips = addresses(inputs);
-    status.pod_ip = pod_ips.first().cloned();
-    let pod_ips: Vec<PodIP> = pod_ips.into_iter().map(|ip| PodIP { ip }).collect();
-    status.pod_ips = (!pod_ips.is_empty()).then_some(pod_ips);
+    let Some(first) = pod_ips.first() else {
+        return;
+    };
+    status.pod_ip = Some(first.clone());
+    let pod_ips = pod_ips.into_iter();
+    let pod_ips = pod_ips.map(|ip| PodIP { ip });
+    status.pod_ips = Some(pod_ips.collect());
 }
 
 /// A pod that the node never admitted has no container statuses.
@@ -106,26 +157,21 @@ fn was_refused(inputs: &Inputs<'_>) -> bool {
 }
 
 fn addresses(inputs: &Inputs<'_>) -> Vec<String> {
+    let Some(sandbox) = inputs.observed.sandboxes.first() else {
+        return Vec::new();
+    };
     if host_network(inputs.pod) {
-        let started = !inputs.observed.sandboxes.is_empty();
-        return if started {
-            inputs.node_ips.to_vec()
-        } else {
-            Vec::new()
-        };
+        return inputs.node_ips.to_vec();
     }
-    match inputs.observed.sandboxes.first() {
-        Some(sandbox) if sandbox.ready => sandbox.ips.clone(),
-        // A finished pod keeps the address it had.
-        Some(_) if inputs.terminal => inputs
-            .before
-            .pod_ips
-            .iter()
-            .flatten()
-            .map(|p| p.ip.clone())
-            .collect(),
-        _ => Vec::new(),
+    if sandbox.ready {
+        return sandbox.ips.clone();
     }
+    if !inputs.terminal {
+        return Vec::new();
+    }
+    // A finished pod keeps the address it had.
+    let before = inputs.before.pod_ips.iter().flatten();
+    before.map(|address| address.ip.clone()).collect()
 }
 
 fn time(ns: i64) -> Option<Time> {
@@ -177,45 +223,59 @@ fn from_record(
         State::Exited => terminated(inputs, record),
         State::Created | State::Unknown => waiting_state("ContainerCreating", ""),
     };
+    let last_state = match previous {
+        Some(previous) => terminated(inputs, previous),
+        None => ContainerState::default(),
+    };
+    let resources = if record.state == State::Running {
+        container.resources.clone()
+    } else {
+        None
+    };
+    let restart_count = i32::try_from(record.attempt);
     ContainerStatus {
         name: container.name.clone(),
         image: record.image.clone(),
         image_id: record.image_id.clone(),
         container_id: Some(container_id(inputs, record)),
-        restart_count: i32::try_from(record.attempt).unwrap_or(i32::MAX),
+        restart_count: restart_count.unwrap_or(i32::MAX),
         state: Some(state),
-        last_state: Some(previous.map_or_else(ContainerState::default, |p| terminated(inputs, p))),
-        resources: container
-            .resources
-            .clone()
-            .filter(|_| record.state == State::Running),
-        allocated_resources: container
-            .resources
-            .as_ref()
-            .and_then(|r| r.requests.clone()),
+        last_state: Some(last_state),
+        resources,
+        allocated_resources: requests(container),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }
 }
 
+fn requests(container: &Container) -> Option<BTreeMap<String, Quantity>> {
+    let resources = container.resources.as_ref()?;
+    resources.requests.clone()
+}
+
 fn volume_mounts(container: &Container) -> Option<Vec<VolumeMountStatus>> {
-    let mounts = container
-        .volume_mounts
-        .as_ref()
-        .filter(|mounts| !mounts.is_empty())?;
-    let status = |mount: &k8s_openapi::api::core::v1::VolumeMount| VolumeMountStatus {
+    let mounts = container.volume_mounts.as_ref()?;
+    if mounts.is_empty() {
+        return None;
+    }
+    Some(mounts.iter().map(mount_status).collect())
+}
+
+fn mount_status(mount: &VolumeMount) -> VolumeMountStatus {
+    let mut status = VolumeMountStatus {
         name: mount.name.clone(),
         mount_path: mount.mount_path.clone(),
-        read_only: mount.read_only.filter(|ro| *ro),
-        recursive_read_only: mount.read_only.filter(|ro| *ro).map(|_| {
-            match mount.recursive_read_only.as_deref() {
-                Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
-                _ => "Disabled".to_owned(),
-            }
-        }),
         ..VolumeMountStatus::default()
     };
-    Some(mounts.iter().map(status).collect())
+    if mount.read_only == Some(true) {
+        let recursive = match mount.recursive_read_only.as_deref() {
+            Some("Enabled" | "IfPossible") => "Enabled",
+            _ => "Disabled",
+        };
+        status.read_only = Some(true);
+        status.recursive_read_only = Some(recursive.to_owned());
+    }
+    status
 }
 
 fn container_id(inputs: &Inputs<'_>, record: &ContainerRecord) -> String {
@@ -263,10 +323,7 @@ fn without_record(
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         last_state: Some(ContainerState::default()),
-        allocated_resources: container
-            .resources
-            .as_ref()
-            .and_then(|r| r.requests.clone()),
+        allocated_resources: requests(container),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     };
@@ -328,14 +385,19 @@ fn show_waiting(
         return;
     };
     let spec = inputs.pod.spec.as_ref();
-    let restarts = |r: &ContainerRecord| {
-        r.state != State::Running
-            && spec.is_some_and(|s| restarts_after(s, slot, container, r.exit_code))
+    let restarts = |record: &ContainerRecord| {
+        let Some(spec) = spec else {
+            return false;
+        };
+        let stopped = record.state != State::Running;
+        stopped && restarts_after(spec, slot, container, record.exit_code)
     };
-    if inputs.terminal || !record.is_none_or(restarts) {
+    let will_start = record.is_none_or(restarts);
+    if inputs.terminal || !will_start {
         return;
     }
-    if record.is_some_and(|r| r.state == State::Exited) {
+    let exited = record.is_some_and(|r| r.state == State::Exited);
+    if exited {
         status.last_state = status.state.take();
     }
     status.state = Some(waiting_state(waiting.reason, &waiting.message));
@@ -352,33 +414,43 @@ fn set_ready(
         return;
     }
     let running = record.filter(|r| r.state == State::Running);
-    let verdict = running
-        .and_then(|r| inputs.verdicts.get(&r.id))
-        .copied()
-        .unwrap_or_default();
-    let started =
-        running.is_some() && (container.startup_probe.is_none() || verdict.startup == Some(true));
+    let verdict = running.and_then(|record| inputs.verdicts.get(&record.id));
+    let verdict = verdict.copied().unwrap_or_default();
+
+    let startup_succeeded = container.startup_probe.is_none() || verdict.startup == Some(true);
+    let started = running.is_some() && startup_succeeded;
     status.started = Some(started);
+
     let plain_init = matches!(slot, Slot::Init(_)) && !is_sidecar(container);
-    status.ready = if plain_init {
-        status
-            .state
-            .as_ref()
-            .and_then(|s| s.terminated.as_ref())
-            .is_some_and(|t| t.exit_code == 0)
-    } else {
-        started && (container.readiness_probe.is_none() || verdict.readiness == Some(true))
-    };
+    if plain_init {
+        status.ready = has_succeeded(status);
+        return;
+    }
+    let readiness_succeeded =
+        container.readiness_probe.is_none() || verdict.readiness == Some(true);
+    status.ready = started && readiness_succeeded;
+}
+
+/// Whether the container ended with exit code 0.
+fn has_succeeded(status: &ContainerStatus) -> bool {
+    let state = status.state.as_ref();
+    let terminated = state.and_then(|state| state.terminated.as_ref());
+    terminated.is_some_and(|terminated| terminated.exit_code == 0)
 }
 
 /// What of a container's status decides about the phase: whether it runs, and the exit codes of its
 /// present and its last state.
 fn parts(status: &ContainerStatus) -> (bool, Option<i32>, Option<i32>) {
-    let exit_code = |state: &ContainerState| state.terminated.as_ref().map(|t| t.exit_code);
     let state = status.state.as_ref();
     let running = state.is_some_and(|state| state.running.is_some());
-    let last = status.last_state.as_ref();
-    (running, state.and_then(exit_code), last.and_then(exit_code))
+    let code = exit_code(state);
+    let last_code = exit_code(status.last_state.as_ref());
+    (running, code, last_code)
+}
+
+fn exit_code(state: Option<&ContainerState>) -> Option<i32> {
+    let terminated = state?.terminated.as_ref()?;
+    Some(terminated.exit_code)
 }
 
 #[derive(Default)]
@@ -395,34 +467,58 @@ struct Count {
 fn count(spec: &PodSpec, init: &[ContainerStatus], main: &[ContainerStatus]) -> Count {
     let mut count = Count::default();
     for (container, status) in init_containers(spec).iter().zip(init) {
-        match (is_sidecar(container), parts(status)) {
-            (true, (true, ..)) => {
-                count.running += 1;
-                count.pending_sidecar += usize::from(status.started != Some(true));
-            }
-            (true, (false, None, None)) => {
-                count.pending_sidecar += 1;
-                count.waiting += 1;
-            }
-            (true, _) => {}
-            (false, (false, Some(code), _) | (false, None, Some(code))) => {
-                count.failed_init += usize::from(code != 0)
-            }
-            (false, _) => count.pending_init += 1,
+        if is_sidecar(container) {
+            count.add_sidecar(status);
+        } else {
+            count.add_init(status);
         }
     }
     for status in main {
-        match parts(status) {
-            (true, ..) => count.running += 1,
-            (false, Some(code), _) => {
-                count.stopped += 1;
-                count.succeeded += usize::from(code == 0);
-            }
-            (false, None, Some(_)) => count.stopped += 1,
-            (false, None, None) => count.waiting += 1,
-        }
+        count.add_main(status);
     }
     count
+}
+
+impl Count {
+    fn add_sidecar(&mut self, status: &ContainerStatus) {
+        match parts(status) {
+            (true, ..) => {
+                self.running += 1;
+                if status.started != Some(true) {
+                    self.pending_sidecar += 1;
+                }
+            }
+            (false, None, None) => {
+                self.pending_sidecar += 1;
+                self.waiting += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn add_init(&mut self, status: &ContainerStatus) {
+        match parts(status) {
+            (false, Some(0), _) | (false, None, Some(0)) => {}
+            (false, Some(_), _) | (false, None, Some(_)) => {
+                self.failed_init += 1;
+            }
+            _ => self.pending_init += 1,
+        }
+    }
+
+    fn add_main(&mut self, status: &ContainerStatus) {
+        match parts(status) {
+            (true, ..) => self.running += 1,
+            (false, Some(code), _) => {
+                self.stopped += 1;
+                if code == 0 {
+                    self.succeeded += 1;
+                }
+            }
+            (false, None, Some(_)) => self.stopped += 1,
+            (false, None, None) => self.waiting += 1,
+        }
+    }
 }
 
 /// The pod's phase from its containers' statuses.

@@ -54,14 +54,13 @@ impl PodWorkers {
         let (updates, statuses) = watch::channel(Arc::default());
         let (written, versions) = watch::channel(0);
         let writer = self.writer(&end, written);
-        let (desired, relist) = (end.desired.clone(), end.relist.clone());
-        let sync = self.sync(end, updates, versions);
-        let random = self.performer.config.random.clone();
-        let worker = PodWorker::new(sync, desired, relist, random, self.tasks.clone());
-        let (table, resync) = (self.table.clone(), self.resync.clone());
+        let worker = self.worker(end, updates, versions);
+        let table = self.table.clone();
+        let resync = self.resync.clone();
         async move {
             // The writer ends once the worker has dropped its sender and the last status is written.
-            let (ended, ()) = tokio::join!(worker.run(), writer.run(statuses));
+            let writing = writer.run(statuses);
+            let (ended, ()) = tokio::join!(worker.run(), writing);
             if ended == Ended::PodRemoved {
                 writer.delete_pod().await;
                 table.remove(&handle.uid);
@@ -69,6 +68,19 @@ impl PodWorkers {
                 resync.notify_one();
             }
         }
+    }
+
+    fn worker(
+        &self,
+        end: WorkerEnd,
+        updates: watch::Sender<Arc<PodStatus>>,
+        written: watch::Receiver<u64>,
+    ) -> PodWorker {
+        let desired = end.desired.clone();
+        let relist = end.relist.clone();
+        let random = self.performer.config.random.clone();
+        let sync = self.sync(end, updates, written);
+        PodWorker::new(sync, desired, relist, random, self.tasks.clone())
     }
 
     fn writer(&self, end: &WorkerEnd, written: watch::Sender<u64>) -> StatusWriter {
@@ -97,7 +109,8 @@ impl PodWorkers {
             updates,
             written,
         };
-        let (performer, burstable) = (self.performer.clone(), self.burstable.clone());
+        let performer = self.performer.clone();
+        let burstable = self.burstable.clone();
         PodSync::new(performer, burstable, probers, publisher, end.desired)
     }
 }

@@ -154,46 +154,67 @@ pub(crate) fn text(code: StatusCode, message: impl Into<String>) -> Response<Bod
 
 fn json_answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(body::full(value.to_string()));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
+}
+
+fn failed(error: &CriError) -> Response<Body> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 async fn handle(server: &Server, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
-    let peer = request.extensions().get::<PeerCertificates>().cloned();
-    let (method, headers) = (request.method(), request.headers());
+    let peer = request.extensions().get::<PeerCertificates>();
+    let peer = peer.cloned();
+    let method = request.method();
+    let headers = request.headers();
     let allowed = server
         .authorizer
         .check(method, &path, headers, peer.as_ref())
         .await;
-    match allowed {
-        Ok(()) => route(server, request, &path).await,
-        Err(Refusal::Unauthorized) => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
-        Err(Refusal::Forbidden(message)) => text(StatusCode::FORBIDDEN, message),
-        Err(Refusal::Unavailable(message)) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
+    let refusal = match allowed {
+        Ok(()) => return route(server, request, &path).await,
+        Err(refusal) => refusal,
+    };
+    match refusal {
+        Refusal::Unauthorized => text(StatusCode::UNAUTHORIZED, "Unauthorized"),
+        Refusal::Forbidden(message) => text(StatusCode::FORBIDDEN, message),
+        Refusal::Unavailable(message) => text(StatusCode::INTERNAL_SERVER_ERROR, message),
     }
 }
 
 async fn route(server: &Server, request: Request<Incoming>, path: &str) -> Response<Body> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let query = Query::parse(request.uri().query().unwrap_or_default());
-    let (pod, target) = match parts.as_slice() {
+    let query = request.uri().query();
+    let query = Query::parse(query.unwrap_or_default());
+    if let Some((pod, target)) = stream_target(&parts) {
+        return stream::serve(server, request, pod, target, &query).await;
+    }
+    if request.method() == Method::GET {
+        return get(server, &parts, &query).await;
+    }
+    not_found()
+}
+
+/// Namespace and name of the pod, and what to connect to. The UID before the container is optional.
+fn stream_target<'a>(parts: &[&'a str]) -> Option<((&'a str, &'a str), stream::Target<'a>)> {
+    let (namespace, pod, target) = match *parts {
         ["exec", ns, pod, container] | ["exec", ns, pod, _, container] => {
-            ((*ns, *pod), stream::Target::Exec { container })
+            let target = stream::Target::Exec { container };
+            (ns, pod, target)
         }
         ["attach", ns, pod, container] | ["attach", ns, pod, _, container] => {
-            ((*ns, *pod), stream::Target::Attach { container })
+            let target = stream::Target::Attach { container };
+            (ns, pod, target)
         }
         ["portForward", ns, pod] | ["portForward", ns, pod, _] => {
-            ((*ns, *pod), stream::Target::PortForward)
+            let target = stream::Target::PortForward;
+            (ns, pod, target)
         }
-        parts if request.method() == Method::GET => return get(server, parts, &query).await,
-        _ => return not_found(),
+        _ => return None,
     };
-    stream::serve(server, request, pod, target, &query).await
+    Some(((namespace, pod), target))
 }
 
 /// The endpoints that only read.
@@ -202,17 +223,32 @@ async fn get(server: &Server, parts: &[&str], query: &Query) -> Response<Body> {
         ["containerLogs", ns, pod, container] => {
             logs::serve(server, ns, pod, container, query).await
         }
-        ["pods"] => json_answer(&stats::pod_list(&server.pods, false)),
-        ["runningpods"] => json_answer(&stats::pod_list(&server.pods, true)),
+        ["pods"] => {
+            let list = stats::pod_list(&server.pods, false);
+            json_answer(&list)
+        }
+        ["runningpods"] => {
+            let list = stats::pod_list(&server.pods, true);
+            json_answer(&list)
+        }
         ["stats", "summary"] | ["stats"] => match stats::summary(server).await {
             Ok(summary) => json_answer(&summary),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            Err(error) => failed(&error),
         },
         ["metrics"] => text(StatusCode::OK, metrics::own(server)),
-        ["metrics", "resource"] => series(metrics::resource(server).await),
-        ["metrics", "cadvisor"] => series(metrics::cadvisor(server).await),
+        ["metrics", "resource"] => {
+            let resources = metrics::resource(server).await;
+            series(resources)
+        }
+        ["metrics", "cadvisor"] => {
+            let containers = metrics::cadvisor(server).await;
+            series(containers)
+        }
         ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] => healthz(&server.node),
-        ["configz"] => json_answer(&configz(&server.config)),
+        ["configz"] => {
+            let settings = configz(&server.config);
+            json_answer(&settings)
+        }
         _ => not_found(),
     }
 }
@@ -224,7 +260,7 @@ fn not_found() -> Response<Body> {
 fn series(series: Result<String, CriError>) -> Response<Body> {
     match series {
         Ok(series) => text(StatusCode::OK, series),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => failed(&error),
     }
 }
 
@@ -241,23 +277,39 @@ fn healthz(node: &NodeState) -> Response<Body> {
 
 /// The settings in force, in the names of `KubeletConfiguration`.
 fn configz(config: &KubeletConfig) -> Value {
-    json!({"kubeletconfig": {
-        "kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "address": config.listen.ip().to_string(), "port": config.listen.port(),
-        "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}},
+    let eviction = &config.eviction;
+    let transition = eviction.transition.as_secs();
+    let dns = config.cluster_dns.iter();
+    let dns: Vec<String> = dns.map(ToString::to_string).collect();
+    let manifests = config.pod_manifests.as_ref();
+    let settings = json!({
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "address": config.listen.ip().to_string(),
+        "port": config.listen.port(),
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+        },
         "authorization": {"mode": "Webhook"},
-        "clusterDNS": config.cluster_dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "clusterDNS": dns,
         "clusterDomain": config.cluster_domain,
-        "cgroupDriver": "cgroupfs", "cgroupRoot": config.cgroup_root,
-        "maxPods": config.max_pods, "podPidsLimit": config.pod_pids_limit.unwrap_or(-1),
-        "containerLogMaxSize": config.log_max_bytes.to_string(), "containerLogMaxFiles": config.log_max_files,
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": config.cgroup_root,
+        "maxPods": config.max_pods,
+        "podPidsLimit": config.pod_pids_limit.unwrap_or(-1),
+        "containerLogMaxSize": config.log_max_bytes.to_string(),
+        "containerLogMaxFiles": config.log_max_files,
         "imageGCHighThresholdPercent": config.image_gc_high_percent,
         "imageGCLowThresholdPercent": config.image_gc_low_percent,
-        "evictionHard": config.eviction.hard_map(), "evictionMinimumReclaim": config.eviction.minimum_reclaim_map(),
-        "evictionPressureTransitionPeriod": format!("{}s", config.eviction.transition.as_secs()),
-        "maxParallelImagePulls": config.parallel_pulls, "serializeImagePulls": config.parallel_pulls == 1,
-        "staticPodPath": config.pod_manifests.as_ref().map(|p| p.to_string_lossy()),
+        "evictionHard": eviction.hard_map(),
+        "evictionMinimumReclaim": eviction.minimum_reclaim_map(),
+        "evictionPressureTransitionPeriod": format!("{transition}s"),
+        "maxParallelImagePulls": config.parallel_pulls,
+        "serializeImagePulls": config.parallel_pulls == 1,
+        "staticPodPath": manifests.map(|path| path.to_string_lossy()),
         "resolvConf": config.resolv_conf.to_string_lossy(),
         "readOnlyPort": 0,
-    }})
+    });
+    json!({"kubeletconfig": settings})
 }

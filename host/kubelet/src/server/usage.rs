@@ -16,32 +16,35 @@ pub(super) struct NodeUse {
 }
 
 pub(super) fn node_use() -> NodeUse {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields: Vec<f64> = stat
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|f| f.parse().ok())
-        .collect();
-    // user nice system idle iowait irq softirq: all but the idle ones.
-    let busy: f64 = fields
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| matches!(i, 0..=2 | 5 | 6))
-        .map(|(_, v)| v)
-        .sum();
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let (total, available) = (
-        meminfo(&memory, "MemTotal").unwrap_or(0),
-        meminfo(&memory, "MemAvailable").unwrap_or(0),
-    );
+    let stat = std::fs::read_to_string("/proc/stat");
+    let ticks = busy_ticks(&stat.unwrap_or_default());
+    let memory = std::fs::read_to_string("/proc/meminfo");
+    let memory = memory.unwrap_or_default();
+    let total = meminfo(&memory, "MemTotal").unwrap_or(0);
+    let available = meminfo(&memory, "MemAvailable").unwrap_or(0);
     NodeUse {
-        cpu_seconds: busy / TICKS,
+        cpu_seconds: ticks / TICKS,
         memory_used_bytes: total - available,
         memory_available_bytes: available,
     }
+}
+
+/// The first line of `/proc/stat`: `cpu`, user, nice, system, idle, iowait, irq, softirq. All count
+/// but the idle ones.
+fn busy_ticks(stat: &str) -> f64 {
+    let total = stat.lines().next().unwrap_or_default();
+    let fields: Vec<f64> = total
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let mut busy = 0.0;
+    for (index, ticks) in fields.iter().enumerate() {
+        if matches!(index, 0..=2 | 5 | 6) {
+            busy += ticks;
+        }
+    }
+    busy
 }
 
 pub(super) struct ContainerUse {
@@ -58,29 +61,39 @@ pub(super) struct ContainerUse {
 
 pub(super) async fn container_uses(cri: &Cri) -> Result<Vec<ContainerUse>, CriError> {
     let stats = cri.container_stats().await?;
-    let of = |stats: v1::ContainerStats| {
-        let attributes = stats.attributes.clone()?;
-        let label = |key: &str| attributes.labels.get(key).cloned().unwrap_or_default();
-        let memory = stats.memory.as_ref();
-        Some(ContainerUse {
-            pod: label(labels::POD_NAME),
-            namespace: label(labels::POD_NAMESPACE),
-            uid: label(labels::POD_UID),
-            name: label(labels::CONTAINER_NAME),
-            id: attributes.id.clone(),
-            cpu_nanos: stats
-                .cpu
-                .as_ref()
-                .and_then(|c| c.usage_core_nano_seconds)
-                .map_or(0, |v| v.value),
-            working_set: memory
-                .and_then(|m| m.working_set_bytes)
-                .map_or(0, |v| v.value),
-            rss: memory.and_then(|m| m.rss_bytes).map_or(0, |v| v.value),
-            stats,
-        })
-    };
-    let mut list: Vec<ContainerUse> = stats.into_iter().filter_map(of).collect();
-    list.sort_by(|a, b| (&a.namespace, &a.pod, &a.name).cmp(&(&b.namespace, &b.pod, &b.name)));
+    let uses = stats.into_iter().filter_map(container_use);
+    let mut list: Vec<ContainerUse> = uses.collect();
+    list.sort_by(|a, b| a.order().cmp(&b.order()));
     Ok(list)
+}
+
+impl ContainerUse {
+    fn order(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.pod, &self.name)
+    }
+}
+
+fn container_use(stats: v1::ContainerStats) -> Option<ContainerUse> {
+    let attributes = stats.attributes.clone()?;
+    let label = |key: &str| {
+        let value = attributes.labels.get(key);
+        value.cloned().unwrap_or_default()
+    };
+    let cpu = stats.cpu.unwrap_or_default();
+    let memory = stats.memory.unwrap_or_default();
+    Some(ContainerUse {
+        pod: label(labels::POD_NAME),
+        namespace: label(labels::POD_NAMESPACE),
+        uid: label(labels::POD_UID),
+        name: label(labels::CONTAINER_NAME),
+        id: attributes.id.clone(),
+        cpu_nanos: or_zero(cpu.usage_core_nano_seconds),
+        working_set: or_zero(memory.working_set_bytes),
+        rss: or_zero(memory.rss_bytes),
+        stats,
+    })
+}
+
+fn or_zero(figure: Option<v1::UInt64Value>) -> u64 {
+    figure.map_or(0, |figure| figure.value)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
-    Volume, VolumeProjection,
+    ConfigMapVolumeSource, DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource,
+    SecretVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
 use super::atomic::{File, Payload};
@@ -25,21 +25,40 @@ pub(crate) async fn payload(
     node: &NodeContext,
 ) -> Result<Option<Payload>, MountError> {
     let payload = if let Some(source) = &volume.config_map {
-        let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
-        config_map(ctx, pod, &source.name, items, source.optional, mode).await?
+        config_map_volume(ctx, pod, source).await?
     } else if let Some(source) = &volume.secret {
-        let (items, mode) = (source.items.as_deref(), default_mode(source.default_mode));
-        let name = source.secret_name.as_deref().unwrap_or_default();
-        secret(ctx, pod, name, items, source.optional, mode).await?
+        secret_volume(ctx, pod, source).await?
     } else if let Some(source) = &volume.downward_api {
-        let items = source.items.as_deref().unwrap_or_default();
-        downward_api(pod, items, node, default_mode(source.default_mode))?
+        let items = source.items.as_deref();
+        let mode = default_mode(source.default_mode);
+        downward_api(pod, items.unwrap_or_default(), node, mode)?
     } else if let Some(source) = &volume.projected {
         projected(ctx, pod, source, node).await?
     } else {
         return Ok(None);
     };
     Ok(Some(with_group(pod, payload)))
+}
+
+async fn config_map_volume(
+    ctx: &VolumeContext,
+    pod: &Pod,
+    source: &ConfigMapVolumeSource,
+) -> Result<Payload, MountError> {
+    let items = source.items.as_deref();
+    let mode = default_mode(source.default_mode);
+    config_map(ctx, pod, &source.name, items, source.optional, mode).await
+}
+
+async fn secret_volume(
+    ctx: &VolumeContext,
+    pod: &Pod,
+    source: &SecretVolumeSource,
+) -> Result<Payload, MountError> {
+    let name = source.secret_name.as_deref().unwrap_or_default();
+    let items = source.items.as_deref();
+    let mode = default_mode(source.default_mode);
+    secret(ctx, pod, name, items, source.optional, mode).await
 }
 
 /// The mode of files for which the volume states none.
@@ -85,28 +104,25 @@ fn pick(
     optional: Option<bool>,
     mode: i32,
 ) -> Result<Payload, MountError> {
-    let Some(items) = items.filter(|i| !i.is_empty()) else {
-        return Ok(data
-            .into_iter()
-            .map(|(key, content)| (key, file(content, mode)))
-            .collect());
-    };
     let mut payload = Payload::new();
+    let items = items.unwrap_or_default();
+    if items.is_empty() {
+        for (key, content) in data {
+            payload.insert(key, file(content, mode));
+        }
+        return Ok(payload);
+    }
     for item in items {
-        match data.get(&item.key) {
-            Some(content) => {
-                payload.insert(
-                    item.path.clone(),
-                    file(content.clone(), item.mode.unwrap_or(mode)),
-                );
-            }
-            None if optional == Some(true) => {}
-            None => {
-                return Err(MountError::MissingKey {
-                    kind,
-                    key: item.key.clone(),
-                });
-            }
+        let content = data.get(&item.key);
+        if let Some(content) = content {
+            let mode = item.mode.unwrap_or(mode);
+            let file = file(content.clone(), mode);
+            payload.insert(item.path.clone(), file);
+        } else if optional != Some(true) {
+            return Err(MountError::MissingKey {
+                kind,
+                key: item.key.clone(),
+            });
         }
     }
     Ok(payload)
@@ -124,12 +140,13 @@ async fn config_map(
     let Some(map) = unless_optional(found, optional)? else {
         return Ok(Payload::new());
     };
-    let text = map.data.unwrap_or_default().into_iter();
-    let binary = map.binary_data.unwrap_or_default().into_iter();
-    let data = text
-        .map(|(key, value)| (key, value.into_bytes()))
-        .chain(binary.map(|(key, value)| (key, value.0)))
-        .collect();
+    let mut data = BTreeMap::new();
+    for (key, value) in map.data.unwrap_or_default() {
+        data.insert(key, value.into_bytes());
+    }
+    for (key, value) in map.binary_data.unwrap_or_default() {
+        data.insert(key, value.0);
+    }
     pick("configmap", data, items, optional, mode)
 }
 
@@ -145,8 +162,10 @@ async fn secret(
     let Some(secret) = unless_optional(found, optional)? else {
         return Ok(Payload::new());
     };
-    let data = secret.data.unwrap_or_default().into_iter();
-    let data = data.map(|(key, value)| (key, value.0)).collect();
+    let mut data = BTreeMap::new();
+    for (key, value) in secret.data.unwrap_or_default() {
+        data.insert(key, value.0);
+    }
     pick("secret", data, items, optional, mode)
 }
 
@@ -163,10 +182,9 @@ fn downward_api(
             (_, Some(resource)) => resource_value(pod, None, node, resource)?,
             _ => return Err(MountError::NoSource(item.path.clone())),
         };
-        payload.insert(
-            item.path.clone(),
-            file(value.into_bytes(), item.mode.unwrap_or(mode)),
-        );
+        let mode = item.mode.unwrap_or(mode);
+        let file = file(value.into_bytes(), mode);
+        payload.insert(item.path.clone(), file);
     }
     Ok(payload)
 }
@@ -225,12 +243,10 @@ async fn service_account_token(
     let value = ctx.tokens.token(pod, source).await?;
     let mut file = file(value.into_bytes(), mode);
     // Readable for the one user of the pod only, where all containers agree on one.
-    if fs_group(pod).is_none()
-        && let Some(uid) = common_user(pod)
-    {
-        file.uid = Some(uid);
+    if fs_group(pod).is_some() {
         file.mode = 0o600;
-    } else if fs_group(pod).is_some() {
+    } else if let Some(uid) = common_user(pod) {
+        file.uid = Some(uid);
         file.mode = 0o600;
     }
     Ok(Payload::from([(source.path.clone(), file)]))
@@ -238,16 +254,17 @@ async fn service_account_token(
 
 fn common_user(pod: &Pod) -> Option<u32> {
     let spec = pod.spec.as_ref()?;
-    let default = spec.security_context.as_ref().and_then(|c| c.run_as_user);
-    let mut users = model::all_containers(spec).map(|(_, c)| {
-        c.security_context
-            .as_ref()
-            .and_then(|s| s.run_as_user)
-            .or(default)
+    let context = spec.security_context.as_ref();
+    let default = context.and_then(|context| context.run_as_user);
+    let mut users = model::all_containers(spec).map(|(_, container)| {
+        let own = container.security_context.as_ref();
+        let user = own.and_then(|own| own.run_as_user);
+        user.or(default)
     });
     let first = users.next().flatten()?;
-    users
-        .all(|user| user == Some(first))
-        .then_some(first)
-        .and_then(|user| u32::try_from(user).ok())
+    let all_agree = users.all(|user| user == Some(first));
+    if !all_agree {
+        return None;
+    }
+    u32::try_from(first).ok()
 }

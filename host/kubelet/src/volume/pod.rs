@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ProjectedVolumeSource};
 
 use super::context::Mounted;
 use super::error::VolumeError;
@@ -96,21 +96,37 @@ impl PodVolumes {
 /// ConfigMaps and Secrets whose change must reach the pod's files, each once.
 fn references(pod: &Pod) -> Vec<Reference> {
     let mut found = Vec::new();
-    for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
-        let config_map = volume.config_map.iter().map(|c| c.name.clone());
-        found.extend(config_map.map(Reference::ConfigMap));
-        let secret = volume.secret.iter().filter_map(|s| s.secret_name.clone());
-        found.extend(secret.map(Reference::Secret));
-        let projected = volume.projected.iter();
-        for source in projected.flat_map(|p| p.sources.iter().flatten()) {
-            let config_map = source.config_map.iter().map(|c| c.name.clone());
-            found.extend(config_map.map(Reference::ConfigMap));
-            let secret = source.secret.iter().map(|s| s.name.clone());
-            found.extend(secret.map(Reference::Secret));
+    let volumes = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten());
+    for volume in volumes {
+        if let Some(source) = &volume.config_map {
+            found.push(Reference::ConfigMap(source.name.clone()));
+        }
+        let secret = volume.secret.as_ref();
+        if let Some(name) = secret.and_then(|source| source.secret_name.as_ref()) {
+            found.push(Reference::Secret(name.clone()));
+        }
+        if let Some(projected) = &volume.projected {
+            found.extend(projected_references(projected));
         }
     }
     found.sort();
     found.dedup();
+    found
+}
+
+fn projected_references(volume: &ProjectedVolumeSource) -> Vec<Reference> {
+    let mut found = Vec::new();
+    for source in volume.sources.iter().flatten() {
+        if let Some(config_map) = &source.config_map {
+            found.push(Reference::ConfigMap(config_map.name.clone()));
+        }
+        if let Some(secret) = &source.secret {
+            found.push(Reference::Secret(secret.name.clone()));
+        }
+    }
     found
 }
 
