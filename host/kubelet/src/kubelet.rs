@@ -119,12 +119,14 @@ impl Parts {
         let runtime = runtime.map_err(|error| KubeletError::RuntimeCall(error.into()))?;
         let ips = node_ips(&config)?;
         let cgroups = Cgroups::prepare(&config).map_err(KubeletError::Cgroup)?;
-        let (clock, random) = (config.clock.clone(), config.random.clone());
+        let clock = config.clock.clone();
+        let random = config.random.clone();
         let informers = Informers::new(client.clone(), clock.clone(), random, &tasks);
         let own_pods = Scope::fields(format!("spec.nodeName={}", config.node_name));
         let objects = informers.of(&resources::PODS, own_pods);
         let api = Arc::new(ApiReader::new(client.clone(), informers));
-        let events = Events::new(client.clone(), &config.node_name, clock.clone(), &tasks);
+        let name = &config.node_name;
+        let events = Events::new(client.clone(), name, clock.clone(), &tasks);
         let images = ImageManager::new(
             cri.clone(),
             api.clone(),
@@ -132,7 +134,8 @@ impl Parts {
             clock,
             config.parallel_pulls,
         );
-        let node = NodeState::new(Machine::read(), ips, config.root_dir.clone());
+        let machine = Machine::read();
+        let node = NodeState::new(machine, ips, config.root_dir.clone());
         Ok(Self {
             config: Arc::new(config),
             client,
@@ -178,22 +181,24 @@ impl Parts {
     fn start_pods(&self) {
         let resync = Arc::new(Notify::new());
         let workers = Arc::new(self.workers(resync.clone()));
+        let mirrors = MirrorPods {
+            client: self.client.clone(),
+            node: self.node.clone(),
+            pods: self.pods.clone(),
+            objects: self.objects.clone(),
+        };
+        let housekeeper = Housekeeper {
+            config: self.config.clone(),
+            cri: self.cri.clone(),
+            cgroups: self.cgroups.clone(),
+            workers: workers.clone(),
+        };
         let manager = PodManager {
             config: self.config.clone(),
             events: self.events.clone(),
             node: self.node.clone(),
-            mirrors: MirrorPods {
-                client: self.client.clone(),
-                node: self.node.clone(),
-                pods: self.pods.clone(),
-                objects: self.objects.clone(),
-            },
-            housekeeper: Housekeeper {
-                config: self.config.clone(),
-                cri: self.cri.clone(),
-                cgroups: self.cgroups.clone(),
-                workers: workers.clone(),
-            },
+            mirrors,
+            housekeeper,
             workers,
             objects: self.objects.clone(),
             resync,
@@ -208,57 +213,70 @@ impl Parts {
     }
 
     fn workers(&self, resync: Arc<Notify>) -> PodWorkers {
-        let volumes =
-            VolumeManager::new(self.config.clone(), self.api.clone(), self.client.clone());
-        let performer = Performer {
+        let burstable = BurstableShares {
+            pods: self.pods.clone(),
+            cgroups: self.cgroups.clone(),
+        };
+        PodWorkers {
+            table: self.pods.clone(),
+            performer: Arc::new(self.performer()),
+            burstable: Arc::new(burstable),
+            probes: Arc::new(self.probes()),
+            client: self.client.clone(),
+            objects: self.objects.clone(),
+            runtime_name: self.runtime_name(),
+            resync,
+            tasks: self.tasks.clone(),
+        }
+    }
+
+    fn performer(&self) -> Performer {
+        let config = self.config.clone();
+        let volumes = VolumeManager::new(config, self.api.clone(), self.client.clone());
+        let containers = ContainerContext {
+            config: self.config.clone(),
+            api: self.api.clone(),
+            node: self.node.clone(),
+        };
+        Performer {
             config: self.config.clone(),
             cri: self.cri.clone(),
             events: self.events.clone(),
             cgroups: self.cgroups.clone(),
             images: self.images.clone(),
             volumes: Arc::new(volumes),
-            containers: ContainerContext {
-                config: self.config.clone(),
-                api: self.api.clone(),
-                node: self.node.clone(),
-            },
-        };
-        let probes = ProbeContext {
+            containers,
+        }
+    }
+
+    fn probes(&self) -> ProbeContext {
+        ProbeContext {
             cri: self.cri.clone(),
             events: self.events.clone(),
             node: self.node.clone(),
             clock: self.config.clock.clone(),
             tasks: self.tasks.clone(),
-        };
-        PodWorkers {
-            table: self.pods.clone(),
-            performer: Arc::new(performer),
-            burstable: Arc::new(BurstableShares {
-                pods: self.pods.clone(),
-                cgroups: self.cgroups.clone(),
-            }),
-            probes: Arc::new(probes),
-            client: self.client.clone(),
-            objects: self.objects.clone(),
-            runtime_name: self.runtime.runtime_name.as_str().into(),
-            resync,
-            tasks: self.tasks.clone(),
         }
+    }
+
+    fn runtime_name(&self) -> Arc<str> {
+        self.runtime.runtime_name.as_str().into()
     }
 
     /// Eviction, log rotation and image collection.
     fn start_upkeep(&self) {
+        let usage = UsageReader {
+            config: self.config.clone(),
+            cri: self.cri.clone(),
+            cgroups: self.cgroups.clone(),
+            pods: self.pods.clone(),
+        };
         let eviction = EvictionManager {
             config: self.config.clone(),
             cri: self.cri.clone(),
             events: self.events.clone(),
             node: self.node.clone(),
-            usage: UsageReader {
-                config: self.config.clone(),
-                cri: self.cri.clone(),
-                cgroups: self.cgroups.clone(),
-                pods: self.pods.clone(),
-            },
+            usage,
             images: self.images.clone(),
             pods: self.pods.clone(),
         };
@@ -270,7 +288,8 @@ impl Parts {
         };
         let rotation = rotator.run(self.tasks.clone());
         self.tasks.spawn("log rotation", rotation);
-        let collection = gc::run(self.config.clone(), self.images.clone(), self.tasks.clone());
+        let images = self.images.clone();
+        let collection = gc::run(self.config.clone(), images, self.tasks.clone());
         self.tasks.spawn("image collection", collection);
     }
 
@@ -281,7 +300,7 @@ impl Parts {
             self.cri.clone(),
             self.node.clone(),
             self.pods.clone(),
-            self.runtime.runtime_name.as_str().into(),
+            self.runtime_name(),
             self.tasks.clone(),
         )
     }
@@ -299,14 +318,14 @@ fn node_ips(config: &KubeletConfig) -> Result<Vec<IpAddr>, KubeletError> {
 /// The directories the kubelet lives in. Pods' directories are not for others to read.
 fn prepare_directories(config: &KubeletConfig) -> Result<(), KubeletError> {
     let prepare = |path: &Path, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::create_dir_all(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        std::fs::set_permissions(path, permissions)
     };
-    for (path, mode) in [
-        (config.root_dir.clone(), 0o750),
-        (config.root_dir.join("pods"), 0o750),
-        (config.pod_log_dir.clone(), 0o755),
-    ] {
+    let root = config.root_dir.clone();
+    let pods = root.join("pods");
+    let logs = config.pod_log_dir.clone();
+    for (path, mode) in [(root, 0o750), (pods, 0o750), (logs, 0o755)] {
         prepare(&path, mode).map_err(|source| KubeletError::Directory { path, source })?;
     }
     Ok(())

@@ -332,50 +332,73 @@ pub(crate) fn container_security(
     target: Option<&str>,
     seccomp_root: &std::path::Path,
 ) -> v1::LinuxContainerSecurityContext {
-    let (spec, pod_context) = (PodSpec::default(), PodSecurityContext::default());
-    let spec = pod.spec.as_ref().unwrap_or(&spec);
-    let pod_context = spec.security_context.as_ref().unwrap_or(&pod_context);
-    let own = SecurityContext::default();
-    let own = container.security_context.as_ref().unwrap_or(&own);
+    let no_spec = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&no_spec);
+    let no_pod_context = PodSecurityContext::default();
+    let pod_context = spec.security_context.as_ref();
+    let pod_context = pod_context.unwrap_or(&no_pod_context);
+    let no_context = SecurityContext::default();
+    let own = container.security_context.as_ref();
+    let own = own.unwrap_or(&no_context);
+
     let privileged = own.privileged.unwrap_or(false);
+    let namespaces = container_namespaces(spec, target);
+    let (run_as_user, run_as_username) = user(own, pod_context, image_uid, image_user);
+    let run_as_group = own.run_as_group.or(pod_context.run_as_group);
     let (supplemental_groups, supplemental_groups_policy) = groups(pod_context);
-    let run_as_user = own.run_as_user.or(pod_context.run_as_user);
-    // An image that names its user has no number that counts.
-    let image_uid = image_uid.filter(|_| image_user.is_empty());
     let (masked_paths, readonly_paths) = proc_paths(own);
     let profile = own.seccomp_profile.as_ref();
     let profile = profile.or(pod_context.seccomp_profile.as_ref());
+    // A privileged container is unconfined.
+    let profile = profile.filter(|_| !privileged);
     v1::LinuxContainerSecurityContext {
         capabilities: capabilities(own),
         privileged,
-        namespace_options: Some(container_namespaces(spec, target)),
-        run_as_user: run_as_user.or(image_uid).map(int),
-        run_as_username: if run_as_user.is_none() {
-            image_user.to_owned()
-        } else {
-            String::new()
-        },
-        run_as_group: own.run_as_group.or(pod_context.run_as_group).map(int),
+        namespace_options: Some(namespaces),
+        run_as_user: run_as_user.map(int),
+        run_as_username,
+        run_as_group: run_as_group.map(int),
         readonly_rootfs: own.read_only_root_filesystem.unwrap_or(false),
         supplemental_groups,
         supplemental_groups_policy,
         no_new_privs: no_new_privs(own),
         masked_paths,
         readonly_paths,
-        // A privileged container is unconfined.
-        seccomp: Some(seccomp(profile.filter(|_| !privileged), seccomp_root)),
+        seccomp: Some(seccomp(profile, seccomp_root)),
         ..v1::LinuxContainerSecurityContext::default()
     }
+}
+
+/// The user's number and name. The pod's settings win over the image's; an image that names its user
+/// has no number that counts.
+fn user(
+    own: &SecurityContext,
+    pod_context: &PodSecurityContext,
+    image_uid: Option<i64>,
+    image_user: &str,
+) -> (Option<i64>, String) {
+    let configured = own.run_as_user.or(pod_context.run_as_user);
+    if configured.is_some() {
+        return (configured, String::new());
+    }
+    let image_uid = image_uid.filter(|_| image_user.is_empty());
+    (image_uid, image_user.to_owned())
 }
 
 /// The paths of `/proc` and `/sys` that are masked, and those that are read-only.
 fn proc_paths(context: &SecurityContext) -> (Vec<String>, Vec<String>) {
     let unmasked = context.proc_mount.as_deref() == Some("Unmasked");
-    if unmasked || context.privileged.unwrap_or(false) {
+    let privileged = context.privileged.unwrap_or(false);
+    if unmasked || privileged {
         return (Vec::new(), Vec::new());
     }
-    let owned = |list: &[&str]| list.iter().map(|path| (*path).to_owned()).collect();
-    (owned(&MASKED), owned(&READ_ONLY))
+    let owned = |list: &[&str]| {
+        let paths = list.iter().map(|path| (*path).to_owned());
+        paths.collect()
+    };
+    let masked = owned(&MASKED);
+    let read_only = owned(&READ_ONLY);
+    (masked, read_only)
 }
 
 fn capabilities(context: &SecurityContext) -> Option<v1::Capability> {
@@ -401,22 +424,22 @@ pub(crate) fn verify_non_root(
     image_uid: Option<i64>,
     image_user: &str,
 ) -> Result<(), NonRootError> {
-    let pod_context = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
+    let spec = pod.spec.as_ref();
+    let pod_context = spec.and_then(|spec| spec.security_context.as_ref());
     let own = container.security_context.as_ref();
-    let wanted = own
-        .and_then(|c| c.run_as_non_root)
-        .or(pod_context.and_then(|c| c.run_as_non_root));
-    if wanted != Some(true) {
+    let own_wanted = own.and_then(|own| own.run_as_non_root);
+    let pod_wanted = pod_context.and_then(|context| context.run_as_non_root);
+    if own_wanted.or(pod_wanted) != Some(true) {
         return Ok(());
     }
+    let own_user = own.and_then(|own| own.run_as_user);
+    let pod_user = pod_context.and_then(|context| context.run_as_user);
+    let user = own_user.or(pod_user);
     let place = format!(
         "(pod: \"{}\", container: {})",
         model::pod_long(pod),
         container.name
     );
-    let user = own
-        .and_then(|c| c.run_as_user)
-        .or(pod_context.and_then(|c| c.run_as_user));
     match (user, image_uid) {
         (Some(0), _) => Err(NonRootError::RunAsUser { place }),
         (Some(_), _) => Ok(()),

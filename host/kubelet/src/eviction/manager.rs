@@ -59,15 +59,21 @@ impl EvictionManager {
         let observations = signals::observe(&self.config, &self.cri).await;
         let met = plan::met(settings, &observations, pressure.met());
         let now = self.config.clock.elapsed();
-        self.node
-            .set_pressure(pressure.update(&met, now, settings.transition));
+        let conditions = pressure.update(&met, now, settings.transition);
+        self.node.set_pressure(conditions);
         self.enforce_limits().await;
         let Some(worst) = plan::worst(&met) else {
             return;
         };
-        tracing::warn!(signal = worst.signal.name(), threshold = %worst.threshold, available = worst.available, "attempting to reclaim");
+        tracing::warn!(
+            signal = worst.signal.name(),
+            threshold = %worst.threshold,
+            available = worst.available,
+            "attempting to reclaim"
+        );
         if let Some(node) = self.node.object() {
-            let message = format!("Attempting to reclaim {}", worst.signal.resource());
+            let resource = worst.signal.resource();
+            let message = format!("Attempting to reclaim {resource}");
             self.events
                 .node_warning(&node, "EvictionThresholdMet", &message);
         }
@@ -114,8 +120,10 @@ impl EvictionManager {
             tracing::warn!(%error, "unused images not removed");
         }
         let observations = signals::observe(&self.config, &self.cri).await;
-        let now = plan::met(&self.config.eviction, &observations, &[met.signal]);
-        !now.iter().any(|still| still.signal == met.signal)
+        let settings = &self.config.eviction;
+        let now = plan::met(settings, &observations, &[met.signal]);
+        let still_met = now.iter().any(|still| still.signal == met.signal);
+        !still_met
     }
 
     /// Evicts the first pod in the order of eviction and waits until it has ended, so that the next
@@ -128,17 +136,25 @@ impl EvictionManager {
                 return;
             }
         };
-        let candidates = self.evictable().into_iter().map(|handle| Candidate {
-            pod: handle.pod(),
-            usage: usages.get(&handle.uid).cloned().unwrap_or_default(),
-        });
-        for candidate in plan::ranked(candidates.collect(), met.signal) {
+        let mut candidates = Vec::new();
+        for handle in self.evictable() {
+            let usage = usages.get(&handle.uid);
+            candidates.push(Candidate {
+                pod: handle.pod(),
+                usage: usage.cloned().unwrap_or_default(),
+            });
+        }
+        for candidate in plan::ranked(candidates, met.signal) {
+            let uid = model::uid(&candidate.pod);
             // It may have ended while its files were counted.
-            if let Some(handle) = self.pods.get(model::uid(&candidate.pod)) {
-                self.evict(&handle, message::low_on_resource(met, &candidate));
-                let _late = tokio::time::timeout(CLEANUP, handle.stopped()).await;
-                return;
-            }
+            let Some(handle) = self.pods.get(uid) else {
+                continue;
+            };
+            let message = message::low_on_resource(met, &candidate);
+            self.evict(&handle, message);
+            let stopped = handle.stopped();
+            let _late = tokio::time::timeout(CLEANUP, stopped).await;
+            return;
         }
         tracing::warn!(resource = met.signal.resource(), "no pod can be evicted");
     }

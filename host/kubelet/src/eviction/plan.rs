@@ -54,17 +54,16 @@ impl Pressure {
         transition: Duration,
     ) -> NodePressure {
         self.met = met.iter().map(|m| m.signal).collect();
-        let has = |wanted: &dyn Fn(Signal) -> bool| self.met.iter().any(|signal| wanted(*signal));
-        let (memory, disk, pid) = (
-            has(&|s| s == Signal::Memory),
-            has(&|s: Signal| s.is_disk()),
-            has(&|s| s == Signal::Pid),
-        );
+        let memory = self.met.contains(&Signal::Memory);
+        let disk = self.met.iter().any(|signal| signal.is_disk());
+        let pid = self.met.contains(&Signal::Pid);
         let holds = |last: &mut Option<Duration>, met: bool| {
             if met {
                 *last = Some(now);
+                return true;
             }
-            last.is_some_and(|last| now.saturating_sub(last) < transition || met)
+            let since = last.map(|last| now.saturating_sub(last));
+            since.is_some_and(|since| since < transition)
         };
         NodePressure {
             memory: holds(&mut self.memory, memory),

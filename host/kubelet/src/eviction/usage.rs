@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k3s_cri::v1;
+
 use crate::cgroup::Cgroups;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
@@ -86,23 +88,35 @@ async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
         let Some(attributes) = &stats.attributes else {
             continue;
         };
-        let label = |key: &str| attributes.labels.get(key).cloned();
-        let Some(uid) = label(labels::POD_UID) else {
+        let Some(uid) = attributes.labels.get(labels::POD_UID) else {
             continue;
         };
-        let memory = stats.memory.as_ref().and_then(|m| m.working_set_bytes);
-        let layer = stats.writable_layer.as_ref();
-        let usage = all.entry(uid).or_default();
-        let inodes = layer.and_then(|l| l.inodes_used);
-        usage.inodes += inodes.map_or(0, |v| v.value);
-        let disk = layer.and_then(|l| l.used_bytes);
+        let name = attributes.labels.get(labels::CONTAINER_NAME);
+        let memory = stats.memory.unwrap_or_default();
+        let (disk_bytes, inodes) = layer_use(&stats);
+        let usage = all.entry(uid.clone()).or_default();
+        usage.inodes += inodes;
         usage.containers.push(ContainerUse {
-            name: label(labels::CONTAINER_NAME).unwrap_or_default(),
-            memory_bytes: memory.map_or(0, |v| v.value),
-            disk_bytes: disk.map_or(0, |v| v.value),
+            name: name.cloned().unwrap_or_default(),
+            memory_bytes: or_zero(memory.working_set_bytes),
+            disk_bytes,
         });
     }
     Ok(all)
+}
+
+/// Bytes and inodes of a container's writable layer.
+fn layer_use(stats: &v1::ContainerStats) -> (u64, u64) {
+    let Some(layer) = &stats.writable_layer else {
+        return (0, 0);
+    };
+    let bytes = or_zero(layer.used_bytes);
+    let inodes = or_zero(layer.inodes_used);
+    (bytes, inodes)
+}
+
+fn or_zero(figure: Option<v1::UInt64Value>) -> u64 {
+    figure.map_or(0, |figure| figure.value)
 }
 
 /// Bytes allocated and inodes below a folder; links are not followed, nor are mounts.
@@ -114,17 +128,23 @@ pub(super) async fn tree_size(root: PathBuf) -> (u64, u64) {
 }
 
 fn walk(root: &Path) -> (u64, u64) {
-    let (mut bytes, mut inodes) = (0_u64, 0_u64);
-    let Ok(device) = root.symlink_metadata().map(|m| m.dev()) else {
+    let mut bytes = 0_u64;
+    let mut inodes = 0_u64;
+    let Ok(root_metadata) = root.symlink_metadata() else {
         return (0, 0);
     };
+    let device = root_metadata.dev();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            // Volumes in memory lie on a file system of their own.
-            let Some(metadata) = entry.metadata().ok().filter(|m| m.dev() == device) else {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else {
                 continue;
             };
+            // Volumes in memory lie on a file system of their own.
+            if metadata.dev() != device {
+                continue;
+            }
             inodes += 1;
             // `st_blocks` counts in units of 512 bytes.
             bytes = bytes.saturating_add(metadata.blocks() * 512);

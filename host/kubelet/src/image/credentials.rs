@@ -1,10 +1,13 @@
 //! Registry credentials from `imagePullSecrets` (`kubernetes.io/dockerconfigjson` and
 //! `kubernetes.io/dockercfg`); admission has copied the service account's into the pod.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_base::error::chain;
 use k3s_cri::v1::AuthConfig;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
@@ -13,32 +16,37 @@ use crate::pod::model;
 
 /// Credentials that fit the image, the most specific first.
 pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<AuthConfig> {
+    let namespace = model::namespace(pod);
+    let spec = pod.spec.as_ref();
+    let references = spec.and_then(|spec| spec.image_pull_secrets.as_deref());
     let mut found = Vec::new();
-    for reference in pod
-        .spec
-        .iter()
-        .flat_map(|s| s.image_pull_secrets.iter().flatten())
-    {
-        match api.secret(model::namespace(pod), &reference.name).await {
+    for reference in references.unwrap_or_default() {
+        match api.secret(namespace, &reference.name).await {
             Ok(secret) => {
-                let data = secret.data.unwrap_or_default();
-                let parse = |key: &str| {
-                    data.get(key)
-                        .and_then(|d| serde_json::from_slice::<Value>(&d.0).ok())
-                };
-                let auths = parse(".dockerconfigjson")
-                    .and_then(|v| v.get("auths").cloned())
-                    .or_else(|| parse(".dockercfg"));
-                found.extend(auths.iter().flat_map(|auths| matching(auths, image)));
+                let auths = auths(&secret.data.unwrap_or_default());
+                let entries = auths.iter().flat_map(|auths| matching(auths, image));
+                found.extend(entries);
             }
             // The image may need no credentials: upstream pulls without a missing secret and warns.
             Err(error) => {
-                tracing::warn!(pod = %model::pod_key(pod), error = chain(&error), "image pull secret not used")
+                let pod = model::pod_key(pod);
+                tracing::warn!(%pod, error = chain(&error), "image pull secret not used");
             }
         }
     }
     found.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
     found.into_iter().map(|(_, auth)| auth).collect()
+}
+
+/// The entries of a pull secret, by registry, in either of the two formats.
+fn auths(data: &BTreeMap<String, ByteString>) -> Option<Value> {
+    let parse = |key: &str| -> Option<Value> {
+        let text = data.get(key)?;
+        serde_json::from_slice(&text.0).ok()
+    };
+    let config = parse(".dockerconfigjson");
+    let auths = config.and_then(|config| config.get("auths").cloned());
+    auths.or_else(|| parse(".dockercfg"))
 }
 
 fn matching(auths: &Value, image: &str) -> Vec<(String, AuthConfig)> {
@@ -52,17 +60,24 @@ fn matching(auths: &Value, image: &str) -> Vec<(String, AuthConfig)> {
 /// Whether a key (`registry`, `https://registry/v1/`, `registry/path`, `*.example.com`) covers the
 /// image.
 fn fits(key: &str, image: &str) -> bool {
-    let key = key
-        .trim_start_matches("https://")
-        .trim_start_matches("http://")
-        .trim_end_matches('/');
+    let key = key.trim_start_matches("https://");
+    let key = key.trim_start_matches("http://");
+    let key = key.trim_end_matches('/');
     let key = key.trim_end_matches("/v1").trim_end_matches("/v2");
     let (key_host, key_path) = key.split_once('/').unwrap_or((key, ""));
     let (host, path) = host_and_path(image);
-    let docker = |h: &str| matches!(h, "docker.io" | "index.docker.io" | "registry-1.docker.io");
-    let host_fits = (docker(key_host) && docker(&host)) || glob(key_host, &host);
-    host_fits
-        && (key_path.is_empty() || path == key_path || path.starts_with(&format!("{key_path}/")))
+    let both_docker = is_docker(key_host) && is_docker(&host);
+    let host_fits = both_docker || glob(key_host, &host);
+    let is_below = path.starts_with(&format!("{key_path}/"));
+    let path_fits = key_path.is_empty() || path == key_path || is_below;
+    host_fits && path_fits
+}
+
+fn is_docker(host: &str) -> bool {
+    matches!(
+        host,
+        "docker.io" | "index.docker.io" | "registry-1.docker.io"
+    )
 }
 
 fn host_and_path(image: &str) -> (String, String) {
@@ -76,27 +91,27 @@ fn host_and_path(image: &str) -> (String, String) {
 
 /// Label by label, `*` within a label.
 fn glob(pattern: &str, host: &str) -> bool {
-    let (pattern, host): (Vec<_>, Vec<_>) =
-        (pattern.split('.').collect(), host.split('.').collect());
-    pattern.len() == host.len()
-        && pattern
-            .iter()
-            .zip(&host)
-            .all(|(p, h)| match p.split_once('*') {
-                Some((start, end)) => {
-                    h.len() >= start.len() + end.len() && h.starts_with(start) && h.ends_with(end)
-                }
-                None => p == h,
-            })
+    let patterns: Vec<&str> = pattern.split('.').collect();
+    let labels: Vec<&str> = host.split('.').collect();
+    if patterns.len() != labels.len() {
+        return false;
+    }
+    let mut pairs = patterns.iter().zip(labels);
+    pairs.all(|(pattern, label)| label_fits(pattern, label))
+}
+
+fn label_fits(pattern: &str, label: &str) -> bool {
+    let Some((start, end)) = pattern.split_once('*') else {
+        return pattern == label;
+    };
+    let rest = label.strip_prefix(start);
+    rest.is_some_and(|rest| rest.ends_with(end))
 }
 
 fn auth(server: &str, entry: &Value) -> AuthConfig {
     let text = |name: &str| {
-        entry
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+        let text = entry.get(name).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
     };
     let mut auth = AuthConfig {
         username: text("username"),
@@ -106,17 +121,22 @@ fn auth(server: &str, entry: &Value) -> AuthConfig {
         server_address: server.to_owned(),
         ..AuthConfig::default()
     };
-    let pair = STANDARD
-        .decode(text("auth"))
-        .ok()
-        .and_then(|raw| String::from_utf8(raw).ok());
-    if let Some((user, password)) = pair.as_deref().and_then(|p| p.split_once(':'))
-        && auth.username.is_empty()
+    if auth.username.is_empty()
+        && let Some((user, password)) = decoded_pair(&text("auth"))
     {
-        auth.username = user.to_owned();
-        auth.password = password.trim_end_matches('\0').to_owned();
+        auth.username = user;
+        auth.password = password;
     }
     auth
+}
+
+/// User and password out of `user:password` in base64.
+fn decoded_pair(text: &str) -> Option<(String, String)> {
+    let raw = STANDARD.decode(text).ok()?;
+    let pair = String::from_utf8(raw).ok()?;
+    let (user, password) = pair.split_once(':')?;
+    let password = password.trim_end_matches('\0');
+    Some((user.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]

@@ -256,33 +256,37 @@ fn pull_policy<'a>(container: &'a Container, image: &str) -> &'a str {
 
 /// The name with the `latest` tag where none is given; `None` for a text that is not a reference.
 fn normalized(image: &str) -> Option<String> {
-    let valid = !image.is_empty()
-        && image
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-/:@+".contains(&b))
-        && !image.starts_with(['/', ':', '@', '-', '.'])
-        && !image.ends_with([':', '/', '@']);
+    if !has_valid_characters(image) {
+        return None;
+    }
     let last = image.rsplit('/').next().unwrap_or(image);
     let repository = image.split('@').next().unwrap_or(image);
-    let path = repository
-        .strip_suffix(last.split('@').next().unwrap_or(last))
-        .unwrap_or(repository);
+    let last_of_repository = last.split('@').next().unwrap_or(last);
+    let path = repository.strip_suffix(last_of_repository);
+    let path = path.unwrap_or(repository);
     let name = last.split([':', '@']).next().unwrap_or(last);
     // Repository names are lower case; a registry host may have capitals.
-    let lower = !name.bytes().any(|b| b.is_ascii_uppercase())
-        && !path
-            .split('/')
-            .skip(1)
-            .any(|part| part.bytes().any(|b| b.is_ascii_uppercase()));
-    if !valid || !lower {
+    let mut folders = path.split('/').skip(1);
+    if has_capitals(name) || folders.any(has_capitals) {
         return None;
     }
     let tagged = last.contains([':', '@']);
-    Some(if tagged {
-        image.to_owned()
-    } else {
-        format!("{image}:latest")
-    })
+    if tagged {
+        return Some(image.to_owned());
+    }
+    Some(format!("{image}:latest"))
+}
+
+fn has_valid_characters(image: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@+".contains(&byte);
+    !image.is_empty()
+        && image.bytes().all(valid)
+        && !image.starts_with(['/', ':', '@', '-', '.'])
+        && !image.ends_with([':', '/', '@'])
+}
+
+fn has_capitals(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// As Go prints a duration, to the millisecond.

@@ -66,16 +66,23 @@ pub(crate) fn new_node(
     status: &Map<String, Value>,
     conditions: &[Value],
 ) -> Value {
-    let taints: Vec<Value> = config.taints.iter().filter_map(|t| taint(t)).collect();
     let mut status = status.clone();
-    status.insert("conditions".to_owned(), Value::Array(conditions.to_vec()));
-    let mut spec = json!({"providerID": provider_id(config)});
-    if let (Some(spec), false) = (spec.as_object_mut(), taints.is_empty()) {
+    status.insert("conditions".to_owned(), json!(conditions));
+    let mut spec = Map::new();
+    spec.insert("providerID".to_owned(), json!(provider_id(config)));
+    let taints = config.taints.iter();
+    let taints: Vec<Value> = taints.filter_map(|text| taint(text)).collect();
+    if !taints.is_empty() {
         spec.insert("taints".to_owned(), Value::Array(taints));
     }
     json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": config.node_name, "labels": labels(config), "annotations": annotations(config, node_ips)},
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": config.node_name,
+            "labels": labels(config),
+            "annotations": annotations(config, node_ips),
+        },
         "spec": spec,
         "status": status,
     })
@@ -92,35 +99,39 @@ pub(crate) fn reconcile(
     node_ips: &[IpAddr],
     node: &Value,
 ) -> Option<Value> {
-    let meta = node.get("metadata");
-    let differing = |field: &str, wanted: BTreeMap<String, String>| -> Map<String, Value> {
-        let present = meta.and_then(|m| m.get(field));
-        wanted
-            .into_iter()
-            .filter(|(key, value)| {
-                present.and_then(|p| p.get(key)).and_then(Value::as_str) != Some(value)
-            })
-            .map(|(key, value)| (key, Value::String(value)))
-            .collect()
-    };
-    let labels = differing("labels", labels(config));
-    let annotations = differing("annotations", annotations(config, node_ips));
-    let no_provider = node
-        .get("spec")
-        .and_then(|s| s.get("providerID"))
-        .and_then(Value::as_str)
-        .is_none_or(str::is_empty);
+    let labels = differing(node, "labels", labels(config));
+    let annotations = differing(node, "annotations", annotations(config, node_ips));
+    let provider = node.pointer("/spec/providerID");
+    let provider = provider.and_then(Value::as_str);
+    let no_provider = provider.is_none_or(str::is_empty);
     if labels.is_empty() && annotations.is_empty() && !no_provider {
         return None;
     }
-    let mut patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
-    if let (true, Some(map)) = (no_provider, patch.as_object_mut()) {
-        map.insert(
-            "spec".to_owned(),
-            json!({"providerID": provider_id(config)}),
-        );
+    let mut patch = Map::new();
+    let metadata = json!({
+        "labels": labels,
+        "annotations": annotations,
+    });
+    patch.insert("metadata".to_owned(), metadata);
+    if no_provider {
+        let spec = json!({"providerID": provider_id(config)});
+        patch.insert("spec".to_owned(), spec);
     }
-    Some(patch)
+    Some(Value::Object(patch))
+}
+
+/// The wanted entries of a map in the metadata that the node has not.
+fn differing(node: &Value, field: &str, wanted: BTreeMap<String, String>) -> Map<String, Value> {
+    let meta = node.get("metadata");
+    let present = meta.and_then(|meta| meta.get(field));
+    let mut entries = Map::new();
+    for (key, value) in wanted {
+        let old = present.and_then(|map| map.get(&key));
+        if old.and_then(Value::as_str) != Some(&value) {
+            entries.insert(key, Value::String(value));
+        }
+    }
+    entries
 }
 
 /// Sets the role label. NodeRestriction denies it to the node itself, so the server passes a client

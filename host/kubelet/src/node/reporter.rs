@@ -117,13 +117,13 @@ impl NodeReporter {
         let fields = self.status_fields().await;
         let node = self.registered(health, &fields).await?;
         self.sync_pod_cidr(&node).await;
-        let node = match self.write_status(health, &fields, &node, progress).await? {
-            Some(written) => written,
-            None => node,
-        };
+        let written = self.write_status(health, &fields, &node, progress).await?;
+        let node = written.unwrap_or(node);
         self.node.set_object(node.clone());
-        if self.config.control_plane && !progress.role_set {
-            let client = self.supervisor.as_ref().unwrap_or(&self.client);
+        let needs_role = self.config.control_plane && !progress.role_set;
+        if needs_role {
+            let supervisor = self.supervisor.as_ref();
+            let client = supervisor.unwrap_or(&self.client);
             match registration::set_role(client, &node).await {
                 Ok(()) => progress.role_set = true,
                 Err(error) => {
@@ -136,19 +136,19 @@ impl NodeReporter {
 
     async fn status_fields(&self) -> serde_json::Map<String, Value> {
         // Images are shown for information only: a runtime that cannot list them still works.
-        let images = self.cri.images().await.unwrap_or_default();
-        status::status(
-            &self.config,
-            &status::Facts {
-                machine: &self.node.machine,
-                node_ips: &self.node.ips,
-                disk_bytes: self.node.disk_bytes(),
-                runtime_version: &self.runtime_version,
-                runtime: &self.node.runtime(),
-                images: &images,
-                port: self.port,
-            },
-        )
+        let images = self.cri.images().await;
+        let images = images.unwrap_or_default();
+        let runtime = self.node.runtime();
+        let facts = status::Facts {
+            machine: &self.node.machine,
+            node_ips: &self.node.ips,
+            disk_bytes: self.node.disk_bytes(),
+            runtime_version: &self.runtime_version,
+            runtime: &runtime,
+            images: &images,
+            port: self.port,
+        };
+        status::status(&self.config, &facts)
     }
 
     /// The node's object, made where it is missing, with the configured labels and annotations.
@@ -157,25 +157,33 @@ impl NodeReporter {
         health: &Health,
         fields: &serde_json::Map<String, Value>,
     ) -> Result<Object, Error> {
-        let (config, client) = (&self.config, &self.client);
+        let config = &self.config;
+        let client = &self.client;
         let name = &config.node_name;
-        let node = match client.get(&resources::NODES, None, name).await {
-            Err(error) if error.is_not_found() => {
-                let fresh = conditions::conditions(health, &[], config.clock.now());
-                let node = registration::new_node(config, &self.node.ips, fields, &fresh);
-                let node = client.create(&resources::NODES, None, &node).await?;
-                self.events.node(&node, "Starting", "Starting kubelet.");
-                node
-            }
+        let found = client.get(&resources::NODES, None, name).await;
+        let node = match found {
+            Err(error) if error.is_not_found() => self.register(health, fields).await?,
             other => other?,
         };
-        match registration::reconcile(config, &self.node.ips, node.value()) {
-            Some(patch) => {
-                let patch = Patch::Merge(patch);
-                client.patch(&resources::NODES, None, name, &patch).await
-            }
-            None => Ok(node),
-        }
+        let patch = registration::reconcile(config, &self.node.ips, node.value());
+        let Some(patch) = patch else {
+            return Ok(node);
+        };
+        let patch = Patch::Merge(patch);
+        client.patch(&resources::NODES, None, name, &patch).await
+    }
+
+    async fn register(
+        &self,
+        health: &Health,
+        fields: &serde_json::Map<String, Value>,
+    ) -> Result<Object, Error> {
+        let now = self.config.clock.now();
+        let conditions = conditions::conditions(health, &[], now);
+        let node = registration::new_node(&self.config, &self.node.ips, fields, &conditions);
+        let created = self.client.create(&resources::NODES, None, &node).await?;
+        self.events.node(&created, "Starting", "Starting kubelet.");
+        Ok(created)
     }
 
     /// Writes the status where it differs or is due; returns the written object.
@@ -187,14 +195,16 @@ impl NodeReporter {
         progress: &mut Progress,
     ) -> Result<Option<Object>, Error> {
         let clock = &self.config.clock;
-        let before = node.value().get("status").unwrap_or(&Value::Null);
+        let before = node.value().get("status");
+        let before = before.unwrap_or(&Value::Null);
         let old = before.get("conditions").and_then(Value::as_array);
         let old = old.map(Vec::as_slice).unwrap_or_default();
         let list = conditions::conditions(health, old, clock.now());
         let elapsed = clock.elapsed();
-        let written = progress.written;
-        let due = written.is_none_or(|at| elapsed.saturating_sub(at) >= REPORT);
-        let Some(patch) = status::patch(before, fields, &list, due) else {
+        let since = progress.written.map(|at| elapsed.saturating_sub(at));
+        let due = since.is_none_or(|since| since >= REPORT);
+        let patch = status::patch(before, fields, &list, due);
+        let Some(patch) = patch else {
             return Ok(None);
         };
         let name = &self.config.node_name;

@@ -143,18 +143,26 @@ fn ports(pod: &Pod) -> Vec<HostPort> {
 }
 
 fn host_ports(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    let clash = |a: &HostPort, b: &HostPort| {
-        a.0 == b.0 && a.1 == b.1 && (a.2 == b.2 || a.2 == "0.0.0.0" || b.2 == "0.0.0.0")
+    let taken = node.others.iter().flat_map(|other| ports(other));
+    let taken: Vec<HostPort> = taken.collect();
+    let is_taken = |port: &HostPort| {
+        let mut taken = taken.iter();
+        taken.any(|other| clash(port, other))
     };
-    let wanted = ports(pod);
-    let taken: Vec<HostPort> = node.others.iter().flat_map(|other| ports(other)).collect();
-    if wanted.iter().any(|w| taken.iter().any(|t| clash(w, t))) {
-        return reject(
-            "NodePorts",
-            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
-        );
+    if !ports(pod).iter().any(is_taken) {
+        return None;
     }
-    None
+    reject(
+        "NodePorts",
+        "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+    )
+}
+
+/// The same number and protocol on the same address; `0.0.0.0` is every address.
+fn clash(a: &HostPort, b: &HostPort) -> bool {
+    let same_port = a.0 == b.0 && a.1 == b.1;
+    let any_address = a.2 == "0.0.0.0" || b.2 == "0.0.0.0";
+    same_port && (any_address || a.2 == b.2)
 }
 
 /// Whether there is room for one more pod and for what it requests.
@@ -169,21 +177,29 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     }
     let requests = node.others.iter().map(|other| qos::pod_requests(other));
     let used = requests.fold(Amounts::default(), Amounts::plus);
-    let (wanted, capacity) = (qos::pod_requests(pod), &node.allocatable);
-    let row = |name, of: fn(&Amounts) -> i64| (name, of(&wanted), of(&used), of(capacity));
+    let wanted = qos::pod_requests(pod);
+    let capacity = &node.allocatable;
+    let row = |name, of: fn(&Amounts) -> i64| {
+        let figures = [&wanted, &used, capacity];
+        let [wanted, used, capacity] = figures.map(of);
+        (name, wanted, used, capacity)
+    };
     let rows = [
         row("cpu", |amounts| amounts.milli_cpu),
         row("memory", |amounts| amounts.memory_bytes),
         row("ephemeral-storage", |amounts| amounts.ephemeral_bytes),
     ];
-    let short = rows
-        .iter()
-        .find(|(_, wanted, used, capacity)| *wanted > 0 && wanted + used > *capacity)?;
-    let (name, wanted, used, capacity) = short;
-    let message = format!(
-        "Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
-    );
-    reject(&format!("OutOf{name}"), message)
+    for (name, wanted, used, capacity) in rows {
+        let is_short = wanted > 0 && wanted + used > capacity;
+        if is_short {
+            let reason = format!("OutOf{name}");
+            let message = format!(
+                "Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
+            );
+            return reject(&reason, message);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

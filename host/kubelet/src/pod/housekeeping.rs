@@ -36,10 +36,13 @@ impl Housekeeper {
             }
         };
         let handles = self.workers.table.list();
-        let mut known: HashSet<String> = handles.iter().map(|h| h.uid.clone()).collect();
+        let uids = handles.iter().map(|handle| handle.uid.clone());
+        let mut known: HashSet<String> = uids.collect();
         for (uid, pod) in pods {
-            if known.insert(uid) {
-                tracing::info!(pod = %model::pod_key(&pod), "removing a pod that only the runtime knows");
+            let is_orphan = known.insert(uid);
+            if is_orphan {
+                let key = model::pod_key(&pod);
+                tracing::info!(pod = %key, "removing a pod that only the runtime knows");
                 self.workers.start(Source::Orphan, Arc::new(pod), None);
             }
         }
@@ -50,21 +53,26 @@ impl Housekeeper {
 
     fn remove_cgroups(&self, known: &HashSet<String>) {
         for uid in self.cgroups.pod_uids() {
-            if !known.contains(&uid)
-                && let Err(error) = self.cgroups.remove_pod(&uid)
-            {
+            if known.contains(&uid) {
+                continue;
+            }
+            if let Err(error) = self.cgroups.remove_pod(&uid) {
                 tracing::debug!(%error, uid, "orphaned cgroup not removed");
             }
         }
     }
 
     fn remove_directories(&self, known: &HashSet<String>) {
-        let entries = std::fs::read_dir(self.config.root_dir.join("pods"));
-        for entry in entries.into_iter().flatten().flatten() {
+        let pods = self.config.root_dir.join("pods");
+        let entries = std::fs::read_dir(pods).into_iter().flatten();
+        for entry in entries.flatten() {
             let path = entry.path();
-            if !known.contains(entry.file_name().to_string_lossy().as_ref())
-                && let Err(error) = remove_tree(&path)
-            {
+            let uid = entry.file_name();
+            let uid = uid.to_string_lossy();
+            if known.contains(uid.as_ref()) {
+                continue;
+            }
+            if let Err(error) = remove_tree(&path) {
                 tracing::warn!(%error, path = %path.display(), "orphaned pod directory not removed");
             }
         }
@@ -95,18 +103,22 @@ fn add_pod(
     let Some(uid) = label(labels::POD_UID) else {
         return;
     };
-    let pod = pods.entry(uid.clone()).or_insert_with(|| Pod {
-        metadata: ObjectMeta {
-            name: label(labels::POD_NAME),
-            namespace: label(labels::POD_NAMESPACE),
-            uid: Some(uid),
-            ..ObjectMeta::default()
-        },
+    let metadata = ObjectMeta {
+        name: label(labels::POD_NAME),
+        namespace: label(labels::POD_NAMESPACE),
+        uid: Some(uid.clone()),
+        ..ObjectMeta::default()
+    };
+    let pod = pods.entry(uid).or_insert_with(|| Pod {
+        metadata,
         spec: Some(PodSpec::default()),
         status: None,
     });
-    if let (Some(spec), Some(grace)) = (&mut pod.spec, grace) {
-        spec.termination_grace_period_seconds = Some(grace);
+    let Some(spec) = &mut pod.spec else {
+        return;
+    };
+    if grace.is_some() {
+        spec.termination_grace_period_seconds = grace;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keeps the set of pods equal to what the API and the manifest directory say: admits new pods,
 //! starts their workers and notifies workers of changes.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,16 +92,12 @@ impl PodManager {
     async fn reconcile(&self, manifests: &Manifests) {
         let mut objects = self.objects.list();
         objects.retain(|object| !is_mirror(object));
-        objects.sort_by(|a, b| {
-            let created = |object: &Object| object.meta().creation_timestamp.clone();
-            created(a)
-                .cmp(&created(b))
-                .then_with(|| a.key().cmp(b.key()))
-        });
+        objects.sort_by(by_age);
         let files = manifests.read(&self.config);
         self.remove_unwanted(&objects, &files);
         for pod in files {
-            if self.workers.table.get(model::uid(&pod)).is_none() {
+            let known = self.workers.table.get(model::uid(&pod));
+            if known.is_none() {
                 self.admit_and_start(Source::File, Arc::new(pod));
             }
         }
@@ -116,8 +113,9 @@ impl PodManager {
         let of_files = files.iter().map(model::uid);
         let wanted: HashSet<&str> = of_api.chain(of_files).collect();
         for handle in self.workers.table.list() {
-            let known = handle.source == Source::Orphan || wanted.contains(handle.uid.as_str());
-            if !known && !handle.is_removed() {
+            let is_orphan = handle.source == Source::Orphan;
+            let is_known = is_orphan || wanted.contains(handle.uid.as_str());
+            if !is_known && !handle.is_removed() {
                 handle.remove();
             }
         }
@@ -128,9 +126,10 @@ impl PodManager {
         match self.workers.table.get(object.uid()) {
             Some(handle) if handle.source == Source::Api => {
                 // Compared before decoding: a resync brings every pod along, and few have changed.
-                if !handle.is_version(object.resource_version())
-                    && let Some(pod) = decode(object)
-                {
+                if handle.is_version(object.resource_version()) {
+                    return;
+                }
+                if let Some(pod) = decode(object) {
                     handle.update_pod(pod);
                 }
             }
@@ -146,10 +145,12 @@ impl PodManager {
 
     /// Admits the pod and starts its worker; a refused pod gets one too, to write its status.
     fn admit_and_start(&self, source: Source, pod: Arc<Pod>) {
-        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-        let pending = phase.unwrap_or("Pending") == "Pending";
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let is_pending = phase.unwrap_or("Pending") == "Pending";
+        let is_deleting = pod.metadata.deletion_timestamp.is_some();
         // A pod that runs already was admitted by the process before.
-        let rejection = if pending && pod.metadata.deletion_timestamp.is_none() {
+        let rejection = if is_pending && !is_deleting {
             self.admit(&pod)
         } else {
             None
@@ -160,20 +161,20 @@ impl PodManager {
 
     fn admit(&self, pod: &Pod) -> Option<Rejection> {
         let others = self.active_pods(model::uid(pod));
-        let node = self.node.object();
-        let labels = node.as_ref().map(|node| &node.meta().labels);
-        let rejection = admit::admit(
-            pod,
-            &Node {
-                name: &self.config.node_name,
-                labels: labels.unwrap_or(&Default::default()),
-                allocatable: self.node.allocatable(),
-                max_pods: usize::try_from(self.config.max_pods).unwrap_or(usize::MAX),
-                features: self.node.features(),
-                pressure: self.node.pressure(),
-                others: &others,
-            },
-        )?;
+        let object = self.node.object();
+        let labels = object.as_ref().map(|object| &object.meta().labels);
+        let no_labels = Default::default();
+        let max_pods = usize::try_from(self.config.max_pods);
+        let node = Node {
+            name: &self.config.node_name,
+            labels: labels.unwrap_or(&no_labels),
+            allocatable: self.node.allocatable(),
+            max_pods: max_pods.unwrap_or(usize::MAX),
+            features: self.node.features(),
+            pressure: self.node.pressure(),
+            others: &others,
+        };
+        let rejection = admit::admit(pod, &node)?;
         let message = rejection.message.clone();
         self.events
             .pod(pod, EventType::Warning, &rejection.reason, message);
@@ -182,15 +183,21 @@ impl PodManager {
 
     /// The pods that count against the node, without the one in question.
     fn active_pods(&self, except: &str) -> Vec<Arc<Pod>> {
-        let handles = self.workers.table.list();
-        let others = handles
-            .iter()
-            .filter(|handle| handle.uid != except && handle.source != Source::Orphan);
-        others
-            .filter(|handle| handle.is_active())
-            .map(|handle| handle.pod())
-            .collect()
+        let mut handles = self.workers.table.list();
+        handles.retain(|handle| {
+            let is_other = handle.uid != except;
+            let is_orphan = handle.source == Source::Orphan;
+            is_other && !is_orphan && handle.is_active()
+        });
+        let pods = handles.iter().map(|handle| handle.pod());
+        pods.collect()
     }
+}
+
+fn by_age(a: &Object, b: &Object) -> Ordering {
+    let created = |object: &Object| object.meta().creation_timestamp.clone();
+    let by_creation = created(a).cmp(&created(b));
+    by_creation.then_with(|| a.key().cmp(b.key()))
 }
 
 fn is_mirror(object: &Object) -> bool {

@@ -81,10 +81,10 @@ impl PodSync {
         let mut observed = self.observe(&desired.pod).await?;
         self.probers.sync(&desired.pod, &observed);
         self.note_verdicts(&desired);
-        let running = self.state.work() == WorkState::SyncPod
+        let goes_on = self.state.work() == WorkState::SyncPod
             && self.state.ended().is_none()
             && !desired.is_deleting();
-        let finished = running && self.publish(&desired.pod, &observed, false);
+        let finished = goes_on && self.publish(&desired.pod, &observed, false);
         loop {
             let facts = Facts {
                 deleting: desired.is_deleting(),
@@ -123,19 +123,26 @@ impl PodSync {
             self.state.end(verdict.clone());
         }
         // A pod that has finished has kept its deadline, also when it is seen after it.
-        let finished = model::is_terminal(self.publisher.status().phase.as_deref());
+        let status = self.publisher.status();
+        let finished = model::is_terminal(status.phase.as_deref());
         let overdue = !finished && self.deadline_left() == Some(Duration::ZERO);
-        if overdue && self.state.ended().is_none() && !desired.is_deleting() {
-            let message = "Pod was active on the node longer than the specified deadline";
-            let reason = "DeadlineExceeded";
-            self.performer
-                .events
-                .pod(&desired.pod, EventType::Normal, reason, message);
-            self.state.end(Arc::new(Rejection {
-                reason: reason.to_owned(),
-                message: message.to_owned(),
-            }));
+        let ends_already = self.state.ended().is_some() || desired.is_deleting();
+        if overdue && !ends_already {
+            self.end_overdue(&desired.pod);
         }
+    }
+
+    fn end_overdue(&mut self, pod: &Pod) {
+        let message = "Pod was active on the node longer than the specified deadline";
+        let reason = "DeadlineExceeded";
+        self.performer
+            .events
+            .pod(pod, EventType::Normal, reason, message);
+        let rejection = Rejection {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        self.state.end(Arc::new(rejection));
     }
 
     /// Performs the next action of the plan.
@@ -187,13 +194,15 @@ impl PodSync {
 
     /// Whether the container does not wait for a back-off; one that enters it gets an event.
     fn may_start(&mut self, pod: &Pod, observed: &Observed, slot: Slot) -> bool {
-        let Some(container) = pod.spec.as_ref().and_then(|spec| slot.of(spec)) else {
+        let spec = pod.spec.as_ref();
+        let Some(container) = spec.and_then(|spec| slot.of(spec)) else {
             return false;
         };
         let name = &container.name;
         let now = self.performer.config.clock.elapsed();
-        let record = observed.latest(name).filter(|r| r.state == State::Exited);
-        let exited_at = record.map(|record| self.monotonic(record.finished_at_ns, now));
+        let latest = observed.latest(name);
+        let exited = latest.filter(|record| record.state == State::Exited);
+        let exited_at = exited.map(|record| self.monotonic(record.finished_at_ns, now));
         match self.state.start_gate(pod, name, exited_at, now) {
             StartGate::Open => return true,
             StartGate::Waits => {}
@@ -213,8 +222,10 @@ impl PodSync {
     fn monotonic(&self, wall_ns: i64, now: Duration) -> Duration {
         let wall_now = self.performer.config.clock.now().as_nanosecond();
         let wall_now = i64::try_from(wall_now).unwrap_or(i64::MAX);
-        let ago = u64::try_from(wall_now.saturating_sub(wall_ns)).unwrap_or(0);
-        now.saturating_sub(Duration::from_nanos(ago))
+        let ago_ns = wall_now.saturating_sub(wall_ns);
+        let ago_ns = u64::try_from(ago_ns).unwrap_or(0);
+        let ago = Duration::from_nanos(ago_ns);
+        now.saturating_sub(ago)
     }
 
     /// Stops everything because the plan says so; with `recreates` a new sandbox follows.
@@ -320,9 +331,11 @@ impl PodSync {
         observed: &Arc<Observed>,
         slot: Slot,
     ) -> Result<(), SyncError> {
-        let Some(container) = pod.spec.as_ref().and_then(|spec| slot.of(spec)) else {
+        let spec = pod.spec.as_ref();
+        let Some(container) = spec.and_then(|spec| slot.of(spec)) else {
             return Ok(());
         };
+        let attempt = next_attempt(pod, observed, slot, &container.name);
         let volumes = self.fresh_volumes(pod, observed).await?;
         let Some(sandbox) = self.sandbox(pod, observed).await? else {
             return Ok(());
@@ -332,7 +345,7 @@ impl PodSync {
             slot,
             container: &container,
             observed,
-            attempt: next_attempt(pod, observed, slot, &container.name),
+            attempt,
             sandbox: &sandbox,
             volumes: &volumes,
         };
@@ -352,13 +365,18 @@ impl PodSync {
             () = &mut deleting => return Ok(()),
         };
         let started = performer.start_container(request, &image).await;
-        if started.as_ref().err().is_none_or(StartError::has_container) {
+        let is_created = match &started {
+            Ok(_) => true,
+            Err(error) => error.has_container(),
+        };
+        if is_created {
             self.note_created(request);
         }
         let id = started?;
         self.state.note_started(&request.container.name);
         let lifecycle = request.container.lifecycle.as_ref();
-        if lifecycle.is_none_or(|l| l.post_start.is_none()) {
+        let has_hook = lifecycle.is_some_and(|lifecycle| lifecycle.post_start.is_some());
+        if !has_hook {
             return Ok(());
         }
         // The container runs while its hook does, and its status says so.
@@ -420,7 +438,8 @@ impl PodSync {
         loop {
             let (grace, period) = {
                 let desired = desired.borrow_and_update();
-                (grace(&desired), desired.grace())
+                let period = desired.grace();
+                (grace(&desired), period)
             };
             let stop = self
                 .performer
@@ -483,9 +502,11 @@ impl PodSync {
     }
 
     fn deadline_left(&self) -> Option<Duration> {
-        let started = self.publisher.status().start_time.as_ref().map(|t| t.0);
+        let status = self.publisher.status();
+        let started = status.start_time.as_ref().map(|time| time.0);
         let pod = &self.desired.borrow().pod;
-        deadline_left(pod, started, self.performer.config.clock.now())
+        let now = self.performer.config.clock.now();
+        deadline_left(pod, started, now)
     }
 
     /// How long until a sync is due although nothing changes, if one is: a back-off ends, a token
@@ -527,7 +548,8 @@ async fn deleted(mut desired: watch::Receiver<Desired>) {
 
 /// Resolves once the grace period is shorter than `period`.
 async fn shrunk(desired: &mut watch::Receiver<Desired>, period: Duration) {
-    if desired.wait_for(|d| d.grace() < period).await.is_err() {
+    let shorter = desired.wait_for(|desired| desired.grace() < period);
+    if shorter.await.is_err() {
         std::future::pending().await
     }
 }

@@ -106,21 +106,25 @@ impl StatusWriter {
         let Some(base) = self.base(desired, last.as_ref()).await? else {
             return Ok(());
         };
-        let old = base.value().get("status").unwrap_or(&Value::Null);
+        let old = base.value().get("status");
+        let old = old.unwrap_or(&Value::Null);
         let Ok(new) = serde_json::to_value(status) else {
             return Ok(());
         };
-        let Some(patch) = patch(base.uid(), old, &new) else {
+        let patch = patch(base.uid(), old, &new);
+        let Some(patch) = patch else {
             return Ok(());
         };
-        let (namespace, name) = (base.namespace(), base.name());
+        let namespace = base.namespace();
+        let name = base.name();
         let patch = Patch::Strategic(patch);
         let written = self
             .client
             .patch_status(&resources::PODS, Some(namespace), name, &patch)
             .await?;
+        let version = version(&written);
         self.written
-            .send_modify(|known| *known = version(&written).max(*known));
+            .send_modify(|known| *known = version.max(*known));
         *last = Some(written);
         Ok(())
     }
@@ -133,16 +137,20 @@ impl StatusWriter {
         last: Option<&Object>,
     ) -> Result<Option<Object>, Error> {
         let pod = &desired.pod;
-        let found = match (self.objects.get(&model::pod_key(pod)), last) {
-            (Some(cached), Some(last)) if is_newer(last, &cached) => Some(last.clone()),
-            (Some(cached), _) => Some(cached),
-            (None, _) => self.fetch(pod).await?,
+        let key = model::pod_key(pod);
+        let found = match self.objects.get(&key) {
+            Some(cached) => {
+                let newer = last.filter(|last| is_newer(last, &cached));
+                Some(newer.cloned().unwrap_or(cached))
+            }
+            None => self.fetch(pod).await?,
         };
         Ok(found.filter(|object| belongs(desired, object)))
     }
 
     async fn fetch(&self, pod: &Pod) -> Result<Option<Object>, Error> {
-        let (namespace, name) = (model::namespace(pod), model::name(pod));
+        let namespace = model::namespace(pod);
+        let name = model::name(pod);
         let found = self
             .client
             .get(&resources::PODS, Some(namespace), name)
@@ -158,10 +166,12 @@ impl StatusWriter {
     pub(crate) async fn delete_pod(&self) {
         let desired = self.desired.borrow().clone();
         let pod = &desired.pod;
-        if desired.source != Source::Api || pod.metadata.deletion_timestamp.is_none() {
+        let is_deleted = pod.metadata.deletion_timestamp.is_some();
+        if desired.source != Source::Api || !is_deleted {
             return;
         }
-        let (namespace, name) = (model::namespace(pod), model::name(pod));
+        let namespace = model::namespace(pod);
+        let name = model::name(pod);
         let params = DeleteParams::default()
             .grace_period(0)
             .preconditions(uid_is(model::uid(pod)));
@@ -209,7 +219,8 @@ fn version(object: &Object) -> u64 {
 fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
     let mut status = Map::new();
     for field in FIELDS {
-        let (before, after) = (old.get(field), new.get(field));
+        let before = old.get(field);
+        let after = new.get(field);
         if before == after {
             continue;
         }
@@ -218,10 +229,7 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
             // The API merges by address and keeps those that the patch does not name, so the list is replaced
             // when it loses one.
             ("podIPs" | "hostIPs", Some(Value::Array(list))) if loses(before, list) => {
-                [json!({"$patch": "replace"})]
-                    .into_iter()
-                    .chain(list.iter().cloned())
-                    .collect()
+                replacement(list)
             }
             (_, Some(value)) => value.clone(),
         };
@@ -229,30 +237,45 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
     }
     let conditions = changed_conditions(old, new);
     if !conditions.is_empty() {
-        status.insert("conditions".to_owned(), Value::Array(conditions));
+        let conditions = Value::Array(conditions);
+        status.insert("conditions".to_owned(), conditions);
     }
-    (!status.is_empty()).then(|| json!({"metadata": {"uid": uid}, "status": status}))
+    if status.is_empty() {
+        return None;
+    }
+    Some(json!({
+        "metadata": {"uid": uid},
+        "status": status,
+    }))
+}
+
+/// The list with the directive of a strategic merge that it replaces the old one.
+fn replacement(list: &[Value]) -> Value {
+    let mut entries = vec![json!({"$patch": "replace"})];
+    entries.extend_from_slice(list);
+    Value::Array(entries)
 }
 
 /// Whether an entry of the old list is not in the new one.
 fn loses(before: Option<&Value>, after: &[Value]) -> bool {
-    before
-        .and_then(Value::as_array)
-        .is_some_and(|old| old.iter().any(|entry| !after.contains(entry)))
+    let Some(Value::Array(old)) = before else {
+        return false;
+    };
+    old.iter().any(|entry| !after.contains(entry))
 }
 
 /// Conditions merge by type, so only the node's own are sent, and of those only what differs.
 fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
     let before = conditions(old);
-    let own = |condition: &&Value| OWN.contains(&kind(condition));
-    conditions(new)
-        .iter()
-        .filter(own)
-        .filter_map(|condition| {
-            let old = before.iter().find(|old| kind(old) == kind(condition));
-            changed_condition(old, condition)
-        })
-        .collect()
+    let mut changed = Vec::new();
+    for condition in conditions(new) {
+        let kind_of_new = kind(condition);
+        if OWN.contains(&kind_of_new) {
+            let old = before.iter().find(|old| kind(old) == kind_of_new);
+            changed.extend(changed_condition(old, condition));
+        }
+    }
+    changed
 }
 
 fn conditions(status: &Value) -> &[Value] {
@@ -261,10 +284,8 @@ fn conditions(status: &Value) -> &[Value] {
 }
 
 fn kind(condition: &Value) -> &str {
-    condition
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    let kind = condition.get("type").and_then(Value::as_str);
+    kind.unwrap_or_default()
 }
 
 /// The condition as it is sent; `None` when nothing that counts differs. `lastProbeTime` does not:
@@ -283,9 +304,12 @@ fn changed_condition(old: Option<&Value>, new: &Value) -> Option<Value> {
     }
     let mut sent = new.clone();
     for field in ["reason", "message"] {
+        let was_set = old.is_some_and(|old| old.get(field).is_some());
+        let is_set = new.get(field).is_some();
         // A merge keeps what is not named.
-        if new.get(field).is_none() && old.is_some_and(|old| old.get(field).is_some()) {
-            sent.as_object_mut()?.insert(field.to_owned(), Value::Null);
+        if was_set && !is_set {
+            let fields = sent.as_object_mut()?;
+            fields.insert(field.to_owned(), Value::Null);
         }
     }
     Some(sent)

@@ -129,11 +129,19 @@ async fn read_status(response: http::Response<Incoming>) -> Result<u8, GrpcError
     let early = response.headers().get("grpc-status").cloned();
     let collected = response.into_body().collect().await?;
     let trailers = collected.trailers();
-    let late = trailers.and_then(|t| t.get("grpc-status")).cloned();
-    match late.or(early).as_ref().and_then(|v| v.to_str().ok()) {
-        Some("0") => Ok(status(&collected.to_bytes())),
+    let late = trailers.and_then(|trailers| trailers.get("grpc-status"));
+    let code = late.cloned().or(early);
+    let code = code.as_ref().and_then(|code| code.to_str().ok());
+    match code {
+        Some("0") => {
+            let message = collected.to_bytes();
+            Ok(status(&message))
+        }
         Some("5") => Ok(SERVICE_UNKNOWN),
-        other => Err(GrpcError::Status(other.unwrap_or("missing").to_owned())),
+        other => {
+            let code = other.unwrap_or("missing");
+            Err(GrpcError::Status(code.to_owned()))
+        }
     }
 }
 

@@ -90,8 +90,9 @@ impl Streak {
 }
 
 fn seconds_or(value: Option<i32>, default: u64) -> Duration {
-    let value = value.and_then(|v| u64::try_from(v).ok());
-    Duration::from_secs(value.filter(|v| *v > 0).unwrap_or(default))
+    let value = value.and_then(|value| u64::try_from(value).ok());
+    let positive = value.filter(|value| *value > 0);
+    Duration::from_secs(positive.unwrap_or(default))
 }
 
 impl Prober {
@@ -118,22 +119,28 @@ impl Prober {
     /// Waits out `initialDelaySeconds`, counted from the container's start.
     async fn initial_delay(&self, probe: &Probe) {
         let delay = seconds_or(probe.initial_delay_seconds, 0);
-        let now = i64::try_from(self.ctx.clock.now().as_nanosecond()).unwrap_or(i64::MAX);
-        let ran = u64::try_from(now.saturating_sub(self.started_ns)).unwrap_or(0);
-        tokio::time::sleep(delay.saturating_sub(Duration::from_nanos(ran))).await;
+        let now_ns = self.ctx.clock.now().as_nanosecond();
+        let now_ns = i64::try_from(now_ns).unwrap_or(i64::MAX);
+        let ran_ns = now_ns.saturating_sub(self.started_ns);
+        let ran_ns = u64::try_from(ran_ns).unwrap_or(0);
+        let left = delay.saturating_sub(Duration::from_nanos(ran_ns));
+        tokio::time::sleep(left).await;
     }
 
     /// True once started, false when the threshold was crossed.
     async fn until_started(&self, probe: &Probe) -> bool {
         self.initial_delay(probe).await;
+        let threshold = probe.failure_threshold.unwrap_or(3);
+        let threshold = threshold.max(1);
         let mut failures = 0;
         loop {
-            if self.probe(probe, Kind::Startup).await {
+            let success = self.probe(probe, Kind::Startup).await;
+            if success {
                 self.send(Kind::Startup, true).await;
                 return true;
             }
             failures += 1;
-            if failures >= probe.failure_threshold.unwrap_or(3).max(1) {
+            if failures >= threshold {
                 self.send(Kind::Startup, false).await;
                 return false;
             }
@@ -206,23 +213,28 @@ impl Prober {
 
     async fn exec(&self, action: &ExecAction, timeout: Duration) -> Outcome {
         let command = action.command.as_deref().unwrap_or_default();
-        match self.ctx.cri.exec_sync(&self.id, command, timeout).await {
+        let ended = self.ctx.cri.exec_sync(&self.id, command, timeout).await;
+        match ended {
             Ok(answer) if answer.exit_code == 0 => Outcome::Success,
             Ok(answer) => {
                 let output = [answer.stdout, answer.stderr].concat();
-                Outcome::Failure(String::from_utf8_lossy(&output).into_owned())
+                let text = String::from_utf8_lossy(&output);
+                Outcome::Failure(text.into_owned())
             }
-            Err(error) if error.code == Code::DeadlineExceeded => Outcome::Failure(format!(
-                "command timed out: \"{}\" timed out after {}s",
-                command.join(" "),
-                timeout.as_secs()
-            )),
+            Err(error) if error.code == Code::DeadlineExceeded => {
+                let command = command.join(" ");
+                let limit = timeout.as_secs();
+                Outcome::Failure(format!(
+                    "command timed out: \"{command}\" timed out after {limit}s"
+                ))
+            }
             Err(error) => Outcome::Error(error.message),
         }
     }
 
     async fn http_get(&self, action: &HTTPGetAction, timeout: Duration) -> Outcome {
-        let target = match http::Target::new(action, &self.container, &self.pod_ip()) {
+        let ip = self.pod_ip();
+        let target = match http::Target::new(action, &self.container, &ip) {
             Ok(target) => target,
             Err(error) => return Outcome::Error(chain(&error)),
         };
@@ -237,8 +249,8 @@ impl Prober {
     }
 
     async fn tcp_socket(&self, action: &TCPSocketAction, timeout: Duration) -> Outcome {
-        let host = action.host.clone().filter(|host| !host.is_empty());
-        let host = host.unwrap_or_else(|| self.pod_ip());
+        let host = action.host.clone().unwrap_or_default();
+        let host = if host.is_empty() { self.pod_ip() } else { host };
         let port = match port_number(&action.port, &self.container) {
             Ok(port) => port,
             Err(error) => return Outcome::Error(error.to_string()),
@@ -250,13 +262,14 @@ impl Prober {
     }
 
     fn pod_ip(&self) -> String {
-        let first = |ips: &[String]| ips.first().cloned().unwrap_or_default();
         if model::host_network(&self.pod) {
-            return first(self.ctx.node.ip_texts());
+            let ip = self.ctx.node.ip_texts().first();
+            return ip.cloned().unwrap_or_default();
         }
         let published = self.published.borrow();
         let sandbox = published.observed.ready_sandbox();
-        sandbox.map(|s| first(&s.ips)).unwrap_or_default()
+        let ip = sandbox.and_then(|sandbox| sandbox.ips.first());
+        ip.cloned().unwrap_or_default()
     }
 }
 

@@ -76,20 +76,27 @@ impl Probers {
     /// the results that are in.
     pub(crate) fn sync(&mut self, pod: &Arc<Pod>, observed: &Observed) {
         let runs = |id: &str| {
-            let mut containers = observed.containers.iter();
-            containers.any(|c| c.id == id && c.state == State::Running)
+            let mut running = observed.running();
+            running.any(|record| record.id == id)
         };
-        for (_, stop) in self.running.extract_if(|id, _| !runs(id)) {
+        let gone = self.running.extract_if(|id, _| !runs(id));
+        for (_, stop) in gone {
             stop.cancel();
         }
         self.verdicts.retain(|id, _| runs(id));
         while let Ok(result) = self.results.try_recv() {
             self.apply(&result);
         }
-        let Some(spec) = &pod.spec else { return };
-        for (slot, container) in all_containers(spec).filter(|(slot, c)| is_probed(*slot, c)) {
+        let Some(spec) = &pod.spec else {
+            return;
+        };
+        for (slot, container) in all_containers(spec) {
+            if !is_probed(slot, container) {
+                continue;
+            }
             let record = observed.latest(&container.name);
-            let Some(record) = record.filter(|r| r.state == State::Running) else {
+            let running = record.filter(|record| record.state == State::Running);
+            let Some(record) = running else {
                 continue;
             };
             if !self.running.contains_key(&record.id) {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use k3s_cri::v1::ContainerState;
+use k3s_cri::v1;
 use k3s_serve::{Body, body};
-use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PodStatus};
 
 use super::query::Query;
 use super::{Server, text};
-use crate::cri::CriError;
+use crate::cri::{Cri, CriError};
 use crate::logs::read::{self, Options};
 use crate::pod::model;
 
@@ -87,11 +87,13 @@ async fn find(
     container: &str,
     query: &Query,
 ) -> Result<Log, LogError> {
-    let handle = server.pods.by_name(namespace, pod_name);
-    let handle = handle.ok_or_else(|| LogError::NoPod(pod_name.to_owned()))?;
+    let Some(handle) = server.pods.by_name(namespace, pod_name) else {
+        return Err(LogError::NoPod(pod_name.to_owned()));
+    };
     let pod = handle.pod();
     let mut containers = pod.spec.iter().flat_map(model::every_container);
-    if !containers.any(|(_, c)| c.name == container) {
+    let exists = containers.any(|(_, c)| c.name == container);
+    if !exists {
         return Err(LogError::NoContainer {
             container: container.to_owned(),
             pod: pod_name.to_owned(),
@@ -100,17 +102,18 @@ async fn find(
     let options = options(query, server.config.clock.now())?;
     let previous = query.flag("previous");
     let id = choose(&handle.status(), pod_name, container, previous)?;
-    match server.cri.container_status(&id).await? {
-        Some(status) => Ok(Log {
-            id,
-            path: PathBuf::from(status.log_path),
-            options,
-        }),
-        None => Err(LogError::Removed {
+    let status = server.cri.container_status(&id).await?;
+    let Some(status) = status else {
+        return Err(LogError::Removed {
             runtime: server.runtime_name.to_string(),
             id,
-        }),
-    }
+        });
+    };
+    Ok(Log {
+        id,
+        path: PathBuf::from(status.log_path),
+        options,
+    })
 }
 
 fn send(server: &Server, log: Log) -> Response<Body> {
@@ -118,12 +121,9 @@ fn send(server: &Server, log: Log) -> Response<Body> {
     let (sender, body) = body::channel(CHANNEL);
     let cri = server.cri.clone();
     server.tasks.spawn_until_stopped("log reader", async move {
-        let running = || async {
-            let status = cri.container_status(&id).await;
-            let state = status.ok().flatten().map(|status| status.state);
-            state == Some(ContainerState::ContainerRunning as i32)
-        };
-        if let Err(error) = read::send(path, options, sender.clone(), running).await {
+        let running = || is_running(&cri, &id);
+        let sent = read::send(path, options, sender.clone(), running).await;
+        if let Err(error) = sent {
             sender.fail(error).await;
         }
     });
@@ -131,6 +131,13 @@ fn send(server: &Server, log: Log) -> Response<Body> {
     let kind = HeaderValue::from_static("text/plain");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+async fn is_running(cri: &Cri, id: &str) -> bool {
+    let Ok(Some(status)) = cri.container_status(id).await else {
+        return false;
+    };
+    status.state == v1::ContainerState::ContainerRunning as i32
 }
 
 fn options(query: &Query, now: Timestamp) -> Result<Options, LogError> {
@@ -145,29 +152,34 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, LogError> {
 }
 
 fn number(query: &Query, name: &'static str) -> Result<Option<u64>, LogError> {
-    let invalid = |value: &str| LogError::Invalid {
-        name,
-        value: value.to_owned(),
+    let Some(value) = query.get(name) else {
+        return Ok(None);
     };
-    let value = query.get(name);
-    value
-        .map(|value| value.parse().map_err(|_| invalid(value)))
-        .transpose()
+    match value.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(LogError::Invalid {
+            name,
+            value: value.to_owned(),
+        }),
+    }
 }
 
 /// The time from which lines are wanted.
 fn since(query: &Query, now: Timestamp) -> Result<Option<Timestamp>, LogError> {
-    match (query.get("sinceTime"), number(query, "sinceSeconds")?) {
+    let time = query.get("sinceTime");
+    let seconds = number(query, "sinceSeconds")?;
+    match (time, seconds) {
         (Some(_), Some(_)) => Err(LogError::TwoTimes),
-        (Some(time), None) => {
-            let parsed = time.parse().map_err(|_| LogError::Invalid {
+        (Some(time), None) => match time.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(_) => Err(LogError::Invalid {
                 name: "sinceTime",
                 value: time.to_owned(),
-            });
-            parsed.map(Some)
-        }
-        (None, Some(secs)) => {
-            let age = SignedDuration::from_secs(i64::try_from(secs).unwrap_or(0));
+            }),
+        },
+        (None, Some(seconds)) => {
+            let seconds = i64::try_from(seconds).unwrap_or(0);
+            let age = SignedDuration::from_secs(seconds);
             Ok(now.checked_sub(age).ok())
         }
         (None, None) => Ok(None),
@@ -191,40 +203,48 @@ fn choose(
     container: &str,
     previous: bool,
 ) -> Result<String, LogError> {
-    let owned = || (container.to_owned(), pod.to_owned());
+    let pod = pod.to_owned();
+    let name = container.to_owned();
     let Some(found) = container_status(status, container) else {
-        let (container, pod) = owned();
-        return Err(LogError::Unknown { container, pod });
+        return Err(LogError::Unknown {
+            container: name,
+            pod,
+        });
     };
     let state = found.state.as_ref();
-    let last = found.last_state.as_ref();
-    let last = last.and_then(|s| s.terminated.as_ref()?.container_id.as_deref());
+    let last = ended_id(found.last_state.as_ref());
     if previous {
-        let (container, pod) = owned();
-        return last
-            .map(bare_id)
-            .ok_or(LogError::NoPrevious { container, pod });
+        return last.map(bare_id).ok_or(LogError::NoPrevious {
+            container: name,
+            pod,
+        });
     }
-    if state.is_some_and(|s| s.running.is_some()) {
+    let running = state.is_some_and(|state| state.running.is_some());
+    if running {
         let id = found.container_id.as_deref();
         return Ok(bare_id(id.unwrap_or_default()));
     }
-    let ended = state.and_then(|s| s.terminated.as_ref()?.container_id.as_deref());
-    if let Some(id) = ended.or(last) {
+    if let Some(id) = ended_id(state).or(last) {
         return Ok(bare_id(id));
     }
-    let reason = state.and_then(|s| s.waiting.as_ref()?.reason.as_deref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
     let why = match reason.unwrap_or_default() {
         "ErrImagePull" => "image can't be pulled",
         "ImagePullBackOff" => "trying and failing to pull image",
         other => other,
     };
-    let (container, pod) = owned();
     Err(LogError::Waiting {
-        container,
+        container: name,
         pod,
         why: why.to_owned(),
     })
+}
+
+/// The id of the container that ended in this state.
+fn ended_id(state: Option<&ContainerState>) -> Option<&str> {
+    let terminated = state?.terminated.as_ref()?;
+    terminated.container_id.as_deref()
 }
 
 fn container_status<'a>(status: &'a PodStatus, container: &str) -> Option<&'a ContainerStatus> {

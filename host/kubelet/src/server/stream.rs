@@ -1,7 +1,7 @@
 //! `/exec`, `/attach` and `/portForward`: the runtime gives a URL, and the upgraded connection is
 //! passed through to it byte for byte, whatever protocol the two ends speak.
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use k3s_base::error::chain;
 use k3s_cri::{Code, v1};
@@ -201,29 +201,33 @@ async fn try_forward(
     url: &str,
 ) -> Result<Response<Body>, ForwardError> {
     let url: Uri = url.parse()?;
-    let authority = url.authority().ok_or(ForwardError::NoHost)?.clone();
+    let authority = url.authority().ok_or(ForwardError::NoHost)?;
     let port = authority.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((authority.host(), port))
-        .await
-        .map_err(ForwardError::Connect)?;
-    let path = url.path_and_query().map_or("/", |p| p.as_str());
+    let stream = TcpStream::connect((authority.host(), port)).await;
+    let stream = stream.map_err(ForwardError::Connect)?;
+    let path = url.path_and_query();
+    let path = path.map_or("/", |path| path.as_str());
     let mut outbound = Request::builder()
         .method(request.method().clone())
         .uri(path);
     if let Some(headers) = outbound.headers_mut() {
-        for (name, value) in request.headers() {
-            // The client's credentials are for this server only.
-            if name != http::header::AUTHORIZATION && name != http::header::HOST {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        headers.insert(
-            http::header::HOST,
-            HeaderValue::from_str(authority.as_str()).map_err(http::Error::from)?,
-        );
+        let host = HeaderValue::from_str(authority.as_str());
+        let host = host.map_err(http::Error::from)?;
+        copy_headers(request.headers(), headers);
+        headers.insert(http::header::HOST, host);
     }
     let outbound = outbound.body(body::empty())?;
     upgrade::proxy(request, outbound, Box::new(stream), &server.tasks)
         .await
         .map_err(ForwardError::Upgrade)
+}
+
+/// Copies all headers but the host and the client's credentials, which are for this server only.
+fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from {
+        let is_own = name == http::header::AUTHORIZATION || name == http::header::HOST;
+        if !is_own {
+            to.append(name.clone(), value.clone());
+        }
+    }
 }

@@ -32,7 +32,8 @@ pub(crate) fn write(target: &Path, payload: &Payload, stamp: &str) -> io::Result
     for path in payload.keys() {
         check(path)?;
     }
-    let current = fs::read_link(target.join(DATA)).ok();
+    let data = target.join(DATA);
+    let current = fs::read_link(&data).ok();
     if let Some(current) = &current
         && same(&target.join(current), payload)?
     {
@@ -40,8 +41,9 @@ pub(crate) fn write(target: &Path, payload: &Payload, stamp: &str) -> io::Result
     }
     let fresh = format!("..{stamp}");
     write_files(&target.join(&fresh), payload)?;
-    symlink(&fresh, replace(target.join(DATA_TMP))?)?;
-    fs::rename(target.join(DATA_TMP), target.join(DATA))?;
+    let link = replace(target.join(DATA_TMP))?;
+    symlink(&fresh, &link)?;
+    fs::rename(&link, &data)?;
     link_names(target, payload)?;
     if let Some(old) = current {
         fs::remove_dir_all(target.join(old))?;
@@ -51,16 +53,14 @@ pub(crate) fn write(target: &Path, payload: &Payload, stamp: &str) -> io::Result
 
 /// Paths come through the API, which forbids these; a hostile API object must not write elsewhere.
 fn check(path: &str) -> io::Result<()> {
-    let plain = Path::new(path)
-        .components()
-        .all(|c| matches!(c, Component::Normal(_)));
-    if path.is_empty() || !plain || path.starts_with("..") {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("invalid path \"{path}\" in a volume"),
-        ));
+    let mut components = Path::new(path).components();
+    let plain = components.all(|c| matches!(c, Component::Normal(_)));
+    let is_valid = plain && !path.is_empty() && !path.starts_with("..");
+    if is_valid {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("invalid path \"{path}\" in a volume");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 fn replace(path: PathBuf) -> io::Result<PathBuf> {
@@ -77,15 +77,23 @@ fn same(dir: &Path, payload: &Payload) -> io::Result<bool> {
         return Ok(false);
     }
     for (path, file) in payload {
-        let path = dir.join(path);
-        let meta = fs::metadata(&path)?;
-        let owned = file.uid.is_none_or(|uid| meta.uid() == uid)
-            && file.gid.is_none_or(|gid| meta.gid() == gid);
-        if !owned || meta.mode() & 0o7777 != file.mode || fs::read(&path)? != file.content {
+        if !same_file(&dir.join(path), file)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn same_file(path: &Path, file: &File) -> io::Result<bool> {
+    let meta = fs::metadata(path)?;
+    let same_user = file.uid.is_none_or(|uid| meta.uid() == uid);
+    let same_group = file.gid.is_none_or(|gid| meta.gid() == gid);
+    let same_mode = meta.mode() & 0o7777 == file.mode;
+    if !same_user || !same_group || !same_mode {
+        return Ok(false);
+    }
+    let content = fs::read(path)?;
+    Ok(content == file.content)
 }
 
 fn collect(root: &Path, dir: &Path, out: &mut BTreeSet<String>) -> io::Result<()> {
@@ -107,42 +115,57 @@ fn collect(root: &Path, dir: &Path, out: &mut BTreeSet<String>) -> io::Result<()
 
 fn write_files(dir: &Path, payload: &Payload) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
+    set_mode(dir, 0o755)?;
     for (path, file) in payload {
         let path = dir.join(path);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-            // Directories between are traversable whatever the umask.
-            let mut above = parent;
-            while above != dir {
-                fs::set_permissions(above, fs::Permissions::from_mode(0o755))?;
-                let Some(next) = above.parent() else { break };
-                above = next;
-            }
+            make_parents(dir, parent)?;
         }
         fs::write(&path, &file.content)?;
-        if file.uid.is_some() || file.gid.is_some() {
+        let has_owner = file.uid.is_some() || file.gid.is_some();
+        if has_owner {
             std::os::unix::fs::chown(&path, file.uid, file.gid)?;
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))?;
+        set_mode(&path, file.mode)?;
     }
     Ok(())
 }
 
+/// Makes the directories between `dir` and a file, traversable whatever the umask.
+fn make_parents(dir: &Path, parent: &Path) -> io::Result<()> {
+    fs::create_dir_all(parent)?;
+    let between = parent.ancestors().take_while(|above| *above != dir);
+    for above in between {
+        set_mode(above, 0o755)?;
+    }
+    Ok(())
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions)
+}
+
 /// The first part of each path becomes a link through `..data`; links without a file are removed.
 fn link_names(target: &Path, payload: &Payload) -> io::Result<()> {
-    let names: BTreeSet<&str> = payload.keys().filter_map(|p| p.split('/').next()).collect();
+    let names = payload.keys().filter_map(|path| path.split('/').next());
+    let names: BTreeSet<&str> = names.collect();
     for name in &names {
         let link = target.join(name);
         let through = Path::new(DATA).join(name);
-        if fs::read_link(&link).ok().as_deref() != Some(&through) {
-            symlink(&through, replace(link)?)?;
+        let present = fs::read_link(&link).ok();
+        if present.as_ref() != Some(&through) {
+            let link = replace(link)?;
+            symlink(&through, link)?;
         }
     }
     for entry in fs::read_dir(target)? {
         let name = entry?.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if !name.starts_with("..") && !names.contains(name) {
+        let Some(name) = name.to_str() else {
+            continue;
+        };
+        let is_own = name.starts_with("..");
+        if !is_own && !names.contains(name) {
             fs::remove_file(target.join(name))?;
         }
     }

@@ -26,14 +26,14 @@ pub(crate) struct VolumeManager {
 
 impl VolumeManager {
     pub(crate) fn new(config: Arc<KubeletConfig>, api: Arc<ApiReader>, client: Client) -> Self {
-        Self {
-            context: VolumeContext {
-                tokens: Tokens::new(client.clone(), config.clock.clone()),
-                config,
-                api,
-                client,
-            },
-        }
+        let tokens = Tokens::new(client.clone(), config.clock.clone());
+        let context = VolumeContext {
+            tokens,
+            config,
+            api,
+            client,
+        };
+        Self { context }
     }
 
     /// Makes or refreshes all volumes of the pod.
@@ -43,7 +43,9 @@ impl VolumeManager {
         node: &NodeContext,
     ) -> Result<Mounted, VolumeError> {
         let mut mounted = Mounted::new();
-        for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
+        let spec = pod.spec.iter();
+        let volumes = spec.flat_map(|spec| spec.volumes.iter().flatten());
+        for volume in volumes {
             let ready = self.mount_one(pod, volume, node).await;
             let ready = ready.map_err(|source| VolumeError {
                 volume: volume.name.clone(),
@@ -60,7 +62,8 @@ impl VolumeManager {
         volume: &Volume,
         node: &NodeContext,
     ) -> Result<Ready, MountError> {
-        if let Some(payload) = payload::payload(&self.context, pod, volume, node).await? {
+        let payload = payload::payload(&self.context, pod, volume, node).await?;
+        if let Some(payload) = payload {
             return self.write_payload(pod, volume, &payload);
         }
         if let Some(source) = &volume.empty_dir {
@@ -68,20 +71,21 @@ impl VolumeManager {
         }
         if let Some(source) = &volume.host_path {
             let path = PathBuf::from(&source.path);
-            hostpath::prepare(&path, source.type_.as_deref().unwrap_or_default())?;
+            let kind = source.type_.as_deref();
+            hostpath::prepare(&path, kind.unwrap_or_default())?;
             return Ok(Ready {
                 path,
                 read_only: false,
             });
         }
-        match claim::resolve(&self.context, pod, volume).await? {
-            Some(Claimed {
-                ready,
-                takes_group: true,
-            }) => own_by_group(pod, ready).await,
-            Some(claimed) => Ok(claimed.ready),
-            None => Err(MountError::UnsupportedKind),
+        let claimed = claim::resolve(&self.context, pod, volume).await?;
+        let Some(Claimed { ready, takes_group }) = claimed else {
+            return Err(MountError::UnsupportedKind);
+        };
+        if takes_group {
+            return own_by_group(pod, ready).await;
         }
+        Ok(ready)
     }
 
     fn write_payload(
@@ -117,13 +121,15 @@ impl VolumeManager {
         match source.medium.as_deref().unwrap_or_default() {
             "" => prepare_dir(&dir, false, None, 0o777)?,
             "Memory" => {
-                let limit = limit.filter(|b| *b > 0).or_else(|| memory_limit(pod));
+                let own = limit.filter(|bytes| *bytes > 0);
+                let limit = own.or_else(|| memory_limit(pod));
                 prepare_dir(&dir, true, limit, 0o777)?;
             }
             other => return Err(MountError::UnsupportedMedium(other.to_owned())),
         }
         if fresh && let Some(group) = payload::fs_group(pod) {
-            sys::own_by_group(&dir, group, false, false).map_err(MountError::OwnByGroup)?;
+            let owned = sys::own_by_group(&dir, group, false, false);
+            owned.map_err(MountError::OwnByGroup)?;
         }
         Ok(Ready {
             path: dir,
@@ -132,8 +138,10 @@ impl VolumeManager {
     }
 
     fn directory(&self, pod: &Pod, kind: &str, name: &str) -> PathBuf {
-        let volumes = self.context.config.pod_dir(model::uid(pod)).join("volumes");
-        volumes.join(format!("kubernetes.io~{kind}")).join(name)
+        let config = &self.context.config;
+        let volumes = config.pod_dir(model::uid(pod)).join("volumes");
+        let of_kind = volumes.join(format!("kubernetes.io~{kind}"));
+        of_kind.join(name)
     }
 
     /// Forgets the pod's tokens and removes its volumes; the rest of its directory stays.
@@ -143,7 +151,9 @@ impl VolumeManager {
     pub(crate) async fn tear_down(&self, uid: &str) -> std::io::Result<()> {
         self.context.tokens.forget(uid);
         let dir = self.context.config.pod_dir(uid);
-        remove_dirs(vec![dir.join("volume-subpaths"), dir.join("volumes")]).await
+        let subpaths = dir.join("volume-subpaths");
+        let volumes = dir.join("volumes");
+        remove_dirs(vec![subpaths, volumes]).await
     }
 
     /// Removes the pod's directory with everything in it.
@@ -201,11 +211,11 @@ async fn own_by_group(pod: &Pod, ready: Ready) -> Result<Ready, MountError> {
         return Ok(ready);
     };
     let spec = pod.spec.as_ref();
-    let policy = spec
-        .and_then(|s| s.security_context.as_ref())
-        .and_then(|c| c.fs_group_change_policy.as_deref());
+    let context = spec.and_then(|spec| spec.security_context.as_ref());
+    let policy = context.and_then(|context| context.fs_group_change_policy.as_deref());
     let only_mismatch = policy == Some("OnRootMismatch");
-    let (path, read_only) = (ready.path.clone(), ready.read_only);
+    let path = ready.path.clone();
+    let read_only = ready.read_only;
     let owned = tokio::task::spawn_blocking(move || {
         sys::own_by_group(&path, group, read_only, only_mismatch)
     });
@@ -217,8 +227,12 @@ async fn own_by_group(pod: &Pod, ready: Ready) -> Result<Ready, MountError> {
 }
 
 async fn remove_dirs(dirs: Vec<PathBuf>) -> std::io::Result<()> {
-    let removed =
-        tokio::task::spawn_blocking(move || dirs.iter().try_for_each(|dir| remove_tree(dir)));
+    let removed = tokio::task::spawn_blocking(move || {
+        for dir in &dirs {
+            remove_tree(dir)?;
+        }
+        Ok(())
+    });
     removed.await.map_err(std::io::Error::other)?
 }
 
@@ -233,10 +247,8 @@ pub(crate) fn remove_tree(dir: &Path) -> std::io::Result<()> {
     }
     mount::detach_below(dir)?;
     if let Some(left) = mount::mounts_below(dir)?.first() {
-        return Err(std::io::Error::other(format!(
-            "{} is still mounted",
-            left.display()
-        )));
+        let message = format!("{} is still mounted", left.display());
+        return Err(std::io::Error::other(message));
     }
     std::fs::remove_dir_all(dir)
 }

@@ -26,20 +26,23 @@ impl Performer {
     ) -> Result<(), SyncError> {
         let clock = &self.config.clock;
         let deadline = clock.elapsed() + grace.period;
-        let (mut sidecars, others): (Vec<_>, Vec<_>) = observed
-            .running()
-            .map(|record| (slot_of(pod, record), record))
-            .partition(|(slot, _)| slot.is_some_and(|slot| is_sidecar_slot(pod, slot)));
-        let stops = others
-            .into_iter()
-            .map(|(slot, record)| self.kill_one(pod, observed, slot, record, grace, announce));
+        let mut sidecars = Vec::new();
+        let mut stops = Vec::new();
+        for record in observed.running() {
+            let slot = slot_of(pod, record);
+            let is_sidecar = slot.is_some_and(|slot| is_sidecar_slot(pod, slot));
+            if is_sidecar {
+                sidecars.push((slot, record));
+            } else {
+                let stop = self.kill_one(pod, observed, slot, record, grace, announce);
+                stops.push(stop);
+            }
+        }
         try_join_all(stops).await?;
         sidecars.sort_by_key(|(slot, _)| Reverse(*slot));
         for (slot, record) in sidecars {
-            let left = Grace {
-                period: deadline.saturating_sub(clock.elapsed()),
-                ..grace
-            };
+            let period = deadline.saturating_sub(clock.elapsed());
+            let left = Grace { period, ..grace };
             self.kill_one(pod, observed, slot, record, left, announce)
                 .await?;
         }
@@ -77,11 +80,15 @@ impl Performer {
         grace: Grace,
     ) -> Result<(), SyncError> {
         let stops = kills.iter().map(|kill| {
+            let Kill {
+                slot, id, message, ..
+            } = kill;
             let period = probe_grace(pod, kill).unwrap_or(grace.period);
             let grace = Grace { period, ..grace };
-            self.kill_container(pod, observed, kill.slot, &kill.id, &kill.message, grace)
+            self.kill_container(pod, observed, *slot, id, message, grace)
         });
-        try_join_all(stops).await.map(drop)
+        try_join_all(stops).await?;
+        Ok(())
     }
 
     /// Stops one container: event (where there is a message), `preStop` hook, signal, kill.
@@ -98,15 +105,18 @@ impl Performer {
             self.events
                 .container(pod, slot, EventType::Normal, "Killing", message);
         }
-        let began = self.config.clock.elapsed();
-        let container = pod.spec.as_ref().and_then(|spec| slot.of(spec));
+        let clock = &self.config.clock;
+        let began = clock.elapsed();
+        let spec = pod.spec.as_ref();
+        let container = spec.and_then(|spec| slot.of(spec));
         if let Some(container) = &container {
             self.pre_stop(pod, observed, slot, container, id, grace.period)
                 .await;
         }
-        let spent = self.config.clock.elapsed().saturating_sub(began);
+        let spent = clock.elapsed().saturating_sub(began);
         let left = grace.period.saturating_sub(spent);
-        self.stop_container(id, left.max(grace.minimum)).await
+        let left = left.max(grace.minimum);
+        self.stop_container(id, left).await
     }
 
     /// Runs the `preStop` hook for at most `limit`; a container is stopped also after a failed one.
@@ -125,17 +135,17 @@ impl Performer {
         };
         let ip = self.pod_ip(pod, observed);
         let hook = hook::run(&self.cri, handler, container, id, &ip);
-        match tokio::time::timeout(limit, hook).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let message = format!("PreStopHook failed: {}", chain(&error));
-                let reason = "FailedPreStopHook";
-                self.events
-                    .container(pod, slot, EventType::Warning, reason, message);
-            }
-            Err(_) => {
-                tracing::info!(pod = %model::pod_key(pod), container = container.name, "preStop hook did not end within the grace period");
-            }
+        let Ok(ended) = tokio::time::timeout(limit, hook).await else {
+            let pod = model::pod_key(pod);
+            let container = &container.name;
+            tracing::info!(%pod, container, "preStop hook did not end within the grace period");
+            return;
+        };
+        if let Err(error) = ended {
+            let message = format!("PreStopHook failed: {}", chain(&error));
+            let reason = "FailedPreStopHook";
+            self.events
+                .container(pod, slot, EventType::Warning, reason, message);
         }
     }
 
@@ -172,8 +182,10 @@ fn slot_of(pod: &Pod, record: &ContainerRecord) -> Option<Slot> {
 }
 
 fn is_sidecar_slot(pod: &Pod, slot: Slot) -> bool {
-    let container = pod.spec.as_ref().and_then(|spec| slot.of(spec));
-    matches!(slot, Slot::Init(_)) && container.is_some_and(|c| is_sidecar(&c))
+    let is_init = matches!(slot, Slot::Init(_));
+    let spec = pod.spec.as_ref();
+    let container = spec.and_then(|spec| slot.of(spec));
+    is_init && container.is_some_and(|container| is_sidecar(&container))
 }
 
 /// The grace period of the probe that failed, where it sets its own.
@@ -185,5 +197,6 @@ fn probe_grace(pod: &Pod, kill: &Kill) -> Option<Duration> {
         KillReason::Changed | KillReason::Unknown => return None,
     };
     let seconds = probe.termination_grace_period_seconds?;
-    Some(Duration::from_secs(u64::try_from(seconds).ok()?))
+    let seconds = u64::try_from(seconds).ok()?;
+    Some(Duration::from_secs(seconds))
 }

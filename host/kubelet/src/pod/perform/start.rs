@@ -52,12 +52,12 @@ impl Performer {
     ) -> Result<String, StartError> {
         let name = &request.container.name;
         let id = self.create_container(request, image).await?;
-        self.note(request, "Created", format!("Created container: {name}"));
-        self.cri
-            .start_container(&id)
-            .await
-            .map_err(StartError::Run)?;
-        self.note(request, "Started", format!("Started container {name}"));
+        let created = format!("Created container: {name}");
+        self.note(request, "Created", created);
+        let running = self.cri.start_container(&id).await;
+        running.map_err(StartError::Run)?;
+        let started = format!("Started container {name}");
+        self.note(request, "Started", started);
         logs::link(&self.config, request.pod, name, &id, request.attempt);
         self.prune_containers(request).await;
         Ok(id)
@@ -68,25 +68,28 @@ impl Performer {
         request: &StartRequest<'_>,
         image: &v1::Image,
     ) -> Result<String, StartError> {
-        let (pod, container) = (request.pod, request.container);
+        let pod = request.pod;
+        let container = request.container;
         let target = self.target(request)?;
         let node = self.containers.node_context(pod, request.observed);
+        let image_name = container.image.as_deref();
         let parts = ContainerRequest {
             pod,
             container,
             attempt: request.attempt,
             image,
-            image_name: container.image.as_deref().unwrap_or_default(),
+            image_name: image_name.unwrap_or_default(),
             volumes: request.volumes,
             node: &node,
             target: target.as_deref(),
         };
         let config = container_config(&self.containers, &parts).await?;
-        logs::prepare_container_dir(&self.config, pod, &container.name)
-            .map_err(StartError::LogDirectory)?;
+        let prepared = logs::prepare_container_dir(&self.config, pod, &container.name);
+        prepared.map_err(StartError::LogDirectory)?;
         let sandbox = request.sandbox;
+        let sandbox_config = sandbox.config.clone();
         self.cri
-            .create_container(&sandbox.id, config, sandbox.config.clone())
+            .create_container(&sandbox.id, config, sandbox_config)
             .await
             .map_err(StartError::Create)
     }
@@ -106,10 +109,11 @@ impl Performer {
             return Ok(None);
         };
         let record = request.observed.latest(name);
-        match record.filter(|record| record.state == State::Running) {
-            Some(record) => Ok(Some(record.id.clone())),
-            None => Err(StartError::NoTarget(name.to_owned())),
-        }
+        let running = record.filter(|record| record.state == State::Running);
+        let Some(running) = running else {
+            return Err(StartError::NoTarget(name.to_owned()));
+        };
+        Ok(Some(running.id.clone()))
     }
 
     /// Removes old containers: of each, the newest and the one before stay, for `lastState` and
@@ -135,27 +139,34 @@ impl Performer {
         id: &str,
         grace: Grace,
     ) -> Result<(), PostStartError> {
-        let (pod, slot, container) = (request.pod, request.slot, request.container);
+        let pod = request.pod;
+        let slot = request.slot;
+        let container = request.container;
         let lifecycle = container.lifecycle.as_ref();
-        let Some(handler) = lifecycle.and_then(|l| l.post_start.as_ref()) else {
+        let handler = lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let Some(handler) = handler else {
             return Ok(());
         };
         let ip = self.pod_ip(pod, request.observed);
-        let Err(error) = hook::run(&self.cri, handler, container, id, &ip).await else {
+        let ended = hook::run(&self.cri, handler, container, id, &ip).await;
+        let Err(error) = ended else {
             return Ok(());
         };
-        let message = format!("PostStartHook failed: {}", k3s_base::error::chain(&error));
+        let cause = k3s_base::error::chain(&error);
+        let message = format!("PostStartHook failed: {cause}");
         let reason = "FailedPostStartHook";
         self.events
             .container(pod, slot, EventType::Warning, reason, message);
-        self.kill_container(pod, request.observed, slot, id, reason, grace)
-            .await
-            .map_err(|error| PostStartError::Stop(Box::new(error)))?;
+        let killed = self
+            .kill_container(pod, request.observed, slot, id, reason, grace)
+            .await;
+        killed.map_err(|error| PostStartError::Stop(Box::new(error)))?;
         Err(error.into())
     }
 
     fn note(&self, request: &StartRequest<'_>, reason: &str, message: String) {
-        let (pod, slot) = (request.pod, request.slot);
+        let pod = request.pod;
+        let slot = request.slot;
         self.events
             .container(pod, slot, EventType::Normal, reason, message);
     }
