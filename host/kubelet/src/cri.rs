@@ -417,14 +417,19 @@ fn image_spec(image: &str, handler: &str) -> v1::ImageSpec {
 
 fn sandbox_record(status: &v1::PodSandboxStatus) -> SandboxRecord {
     let mut ips = Vec::new();
-    if let Some(network) = status.network.as_ref().filter(|n| !n.ip.is_empty()) {
+    if let Some(network) = &status.network
+        && !network.ip.is_empty()
+    {
+        let more = network.additional_ips.iter();
         ips.push(network.ip.clone());
-        ips.extend(network.additional_ips.iter().map(|ip| ip.ip.clone()));
+        ips.extend(more.map(|ip| ip.ip.clone()));
     }
+    let metadata = status.metadata.as_ref();
+    let ready = v1::PodSandboxState::SandboxReady as i32;
     SandboxRecord {
         id: status.id.clone(),
-        attempt: status.metadata.as_ref().map_or(0, |m| m.attempt),
-        ready: status.state == v1::PodSandboxState::SandboxReady as i32,
+        attempt: metadata.map_or(0, |metadata| metadata.attempt),
+        ready: status.state == ready,
         created_at_ns: status.created_at,
         ips,
     }

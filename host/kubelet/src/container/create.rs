@@ -51,12 +51,14 @@ pub(crate) async fn container_config(
         user_specified_image: request.image_name.to_owned(),
         ..v1::ImageSpec::default()
     };
+    let working_dir = container.working_dir.clone();
+    let linux = linux_config(ctx, request);
     Ok(v1::ContainerConfig {
         metadata: Some(metadata),
         image: Some(image),
         command: expanded(&container.command),
         args: expanded(&container.args),
-        working_dir: container.working_dir.clone().unwrap_or_default(),
+        working_dir: working_dir.unwrap_or_default(),
         envs: envs.collect(),
         mounts,
         labels: container_labels(pod, container),
@@ -65,7 +67,7 @@ pub(crate) async fn container_config(
         stdin: container.stdin.unwrap_or(false),
         stdin_once: container.stdin_once.unwrap_or(false),
         tty: container.tty.unwrap_or(false),
-        linux: Some(linux_config(ctx, request)),
+        linux: Some(linux),
         ..v1::ContainerConfig::default()
     })
 }
@@ -75,18 +77,21 @@ fn linux_config(
     ctx: &ContainerContext,
     request: &ContainerRequest<'_>,
 ) -> v1::LinuxContainerConfig {
-    let (pod, container) = (request.pod, request.container);
-    let memory_bytes = ctx.node.machine.memory_bytes;
+    let pod = request.pod;
+    let container = request.container;
+    let image_uid = request.image.uid.map(|uid| uid.value);
     let security = security::container_security(
         pod,
         container,
-        request.image.uid.map(|uid| uid.value),
+        image_uid,
         &request.image.username,
         request.target,
         &ctx.config.seccomp_root,
     );
+    let memory_bytes = ctx.node.machine.memory_bytes;
+    let resources = resources::container_resources(pod, container, memory_bytes);
     v1::LinuxContainerConfig {
-        resources: Some(resources::container_resources(pod, container, memory_bytes)),
+        resources: Some(resources),
         security_context: Some(security),
     }
 }

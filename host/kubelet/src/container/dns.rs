@@ -19,9 +19,18 @@ pub(crate) fn parse(text: &str) -> DnsConfig {
         let line = line.split(['#', ';']).next().unwrap_or_default();
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("nameserver") => config.servers.extend(words.next().map(str::to_owned)),
-            Some("search") => config.searches = words.map(|w| trim_dot(w).to_owned()).collect(),
-            Some("options") => config.options = words.map(str::to_owned).collect(),
+            Some("nameserver") => {
+                let server = words.next();
+                config.servers.extend(server.map(str::to_owned));
+            }
+            Some("search") => {
+                let searches = words.map(trim_dot);
+                config.searches = searches.map(str::to_owned).collect();
+            }
+            Some("options") => {
+                let options = words.map(str::to_owned);
+                config.options = options.collect();
+            }
             _ => {}
         }
     }
@@ -52,19 +61,21 @@ pub(crate) fn file(dns: &DnsConfig) -> String {
 /// The configuration for one pod; `host` is the parsed host file.
 pub(crate) fn pod_dns(config: &KubeletConfig, pod: &Pod, host: DnsConfig) -> DnsConfig {
     let spec = pod.spec.as_ref();
-    let policy = spec
-        .and_then(|s| s.dns_policy.as_deref())
-        .unwrap_or("ClusterFirst");
-    let cluster = match policy {
-        "None" => false,
+    let policy = spec.and_then(|spec| spec.dns_policy.as_deref());
+    let policy = policy.unwrap_or("ClusterFirst");
+    let wants_cluster = match policy {
         "ClusterFirstWithHostNet" => true,
         "ClusterFirst" => !model::host_network(pod),
         _ => false,
     };
-    let mut dns = match (policy, cluster && !config.cluster_dns.is_empty()) {
-        ("None", _) => DnsConfig::default(),
-        (_, true) => cluster_first(config, model::namespace(pod), host),
-        (_, false) => host,
+    let has_cluster = !config.cluster_dns.is_empty();
+    let mut dns = if policy == "None" {
+        DnsConfig::default()
+    } else if wants_cluster && has_cluster {
+        let namespace = model::namespace(pod);
+        cluster_first(config, namespace, host)
+    } else {
+        host
     };
     if let Some(own) = spec.and_then(|s| s.dns_config.as_ref()) {
         append(&mut dns.servers, own.nameservers.iter().flatten().cloned());

@@ -68,13 +68,12 @@ fn volume_mount(
     index: usize,
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Mount, ConfigError> {
-    let volume = request
-        .volumes
-        .get(&mount.name)
-        .ok_or_else(|| ConfigError::UnknownVolume {
+    let Some(volume) = request.volumes.get(&mount.name) else {
+        return Err(ConfigError::UnknownVolume {
             volume: mount.name.clone(),
             mount_path: mount.mount_path.clone(),
-        })?;
+        });
+    };
     let sub_path = match (mount.sub_path_expr.as_deref(), mount.sub_path.as_deref()) {
         (Some(expr), _) if !expr.is_empty() => expand_strict(expr, lookup)?,
         (_, Some(path)) => path.to_owned(),
@@ -90,9 +89,11 @@ fn volume_mount(
         mount.recursive_read_only.as_deref(),
         Some("Enabled" | "IfPossible")
     );
+    let is_supported = ctx.node.features().recursive_read_only;
+    let propagation = propagation(mount.mount_propagation.as_deref());
     Ok(Mount {
-        propagation: propagation(mount.mount_propagation.as_deref()) as i32,
-        recursive_read_only: read_only && recursive && ctx.node.features().recursive_read_only,
+        propagation: propagation as i32,
+        recursive_read_only: read_only && recursive && is_supported,
         ..plain(&mount.mount_path, &host_path, read_only)
     })
 }
@@ -172,9 +173,11 @@ fn hosts_file(
     let aliases = spec.and_then(|s| s.host_aliases.as_deref());
     let aliases = aliases.unwrap_or_default();
     let text = if model::host_network(request.pod) {
-        hosts::from_node(&read_file(Path::new("/etc/hosts"))?, aliases)
+        let node_file = read_file(Path::new("/etc/hosts"))?;
+        hosts::from_node(&node_file, aliases)
     } else {
-        let (host, domain) = hosts::hostname(request.pod, &ctx.config.cluster_domain)?;
+        let cluster_domain = &ctx.config.cluster_domain;
+        let (host, domain) = hosts::hostname(request.pod, cluster_domain)?;
         hosts::managed(&request.node.pod_ips, &host, &domain, aliases)
     };
     // Written in place: running containers of the pod have this very file mounted.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use k3s_cri::v1;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod, PodSpec};
 
 use super::error::ConfigError;
 use super::{dns, hosts, mounts, resources, security};
@@ -23,27 +23,27 @@ pub(crate) fn sandbox_config(
     let (hostname, _) = hosts::hostname(pod, &config.cluster_domain)?;
     let resolver = mounts::read_file(&config.resolv_conf)?;
     let log_directory = logs::pod_log_dir(&config.pod_log_dir, pod);
-    let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+    let annotations = pod.metadata.annotations.clone();
+    let annotations = annotations.unwrap_or_default();
+    let metadata = v1::PodSandboxMetadata {
+        name: model::name(pod).to_owned(),
+        uid: model::uid(pod).to_owned(),
+        namespace: model::namespace(pod).to_owned(),
+        attempt,
+    };
+    // In the node's network the pod has the node's name and its ports.
+    let (hostname, port_mappings) = if host_network {
+        (String::new(), Vec::new())
+    } else {
+        (hostname, port_mappings(spec))
+    };
+    let dns = dns::pod_dns(config, pod, dns::parse(&resolver));
     Ok(v1::PodSandboxConfig {
-        metadata: Some(v1::PodSandboxMetadata {
-            name: model::name(pod).to_owned(),
-            uid: model::uid(pod).to_owned(),
-            namespace: model::namespace(pod).to_owned(),
-            attempt,
-        }),
-        // In the node's network the pod has the node's name.
-        hostname: if host_network {
-            String::new()
-        } else {
-            hostname
-        },
+        metadata: Some(metadata),
+        hostname,
         log_directory: log_directory.to_string_lossy().into_owned(),
-        dns_config: Some(dns::pod_dns(config, pod, dns::parse(&resolver))),
-        port_mappings: if host_network {
-            Vec::new()
-        } else {
-            port_mappings(spec)
-        },
+        dns_config: Some(dns),
+        port_mappings,
         labels: pod_labels(pod),
         annotations: annotations.into_iter().collect(),
         linux: Some(linux_config(config, pod, spec)),
@@ -93,18 +93,28 @@ pub(crate) fn pod_labels(pod: &Pod) -> HashMap<String, String> {
 }
 
 fn port_mappings(spec: &PodSpec) -> Vec<v1::PortMapping> {
-    let ports = model::all_containers(spec).flat_map(|(_, c)| c.ports.iter().flatten());
-    ports
-        .filter(|p| p.host_port.is_some_and(|port| port > 0))
-        .map(|p| v1::PortMapping {
-            protocol: match p.protocol.as_deref() {
-                Some("UDP") => v1::Protocol::Udp,
-                Some("SCTP") => v1::Protocol::Sctp,
-                _ => v1::Protocol::Tcp,
-            } as i32,
-            container_port: p.container_port,
-            host_port: p.host_port.unwrap_or(0),
-            host_ip: p.host_ip.clone().unwrap_or_default(),
-        })
-        .collect()
+    let mut mappings = Vec::new();
+    for (_, container) in model::all_containers(spec) {
+        for port in container.ports.iter().flatten() {
+            let host_port = port.host_port.unwrap_or(0);
+            if host_port > 0 {
+                mappings.push(port_mapping(port, host_port));
+            }
+        }
+    }
+    mappings
+}
+
+fn port_mapping(port: &ContainerPort, host_port: i32) -> v1::PortMapping {
+    let protocol = match port.protocol.as_deref() {
+        Some("UDP") => v1::Protocol::Udp,
+        Some("SCTP") => v1::Protocol::Sctp,
+        _ => v1::Protocol::Tcp,
+    };
+    v1::PortMapping {
+        protocol: protocol as i32,
+        container_port: port.container_port,
+        host_port,
+        host_ip: port.host_ip.clone().unwrap_or_default(),
+    }
 }

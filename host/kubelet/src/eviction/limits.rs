@@ -2,7 +2,7 @@
 //! `ephemeral-storage` (`localStorageEviction` of `pkg/kubelet/eviction/eviction_manager.go`).
 
 use k3s_meta::quantity::Quantity;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 
 use super::usage::{self, PodUse};
 use crate::config::KubeletConfig;
@@ -26,14 +26,21 @@ fn storage_limit(container: &Container) -> Option<(String, u64)> {
 /// the kernel.
 fn volumes(pod: &Pod) -> impl Iterator<Item = (String, String)> + '_ {
     let all = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten());
-    all.filter_map(|volume| {
-        let dir = volume
-            .empty_dir
-            .as_ref()
-            .filter(|d| d.medium.as_deref() != Some("Memory"))?;
-        Some((volume.name.clone(), dir.size_limit.as_ref()?.0.clone()))
-    })
-    .filter(|(_, limit)| bytes(limit) > 0)
+    let limited = all.filter_map(|volume| {
+        let limit = disk_limit(volume)?;
+        Some((volume.name.clone(), limit.to_owned()))
+    });
+    limited.filter(|(_, limit)| bytes(limit) > 0)
+}
+
+fn disk_limit(volume: &Volume) -> Option<&str> {
+    let dir = volume.empty_dir.as_ref()?;
+    let in_memory = dir.medium.as_deref() == Some("Memory");
+    if in_memory {
+        return None;
+    }
+    let limit = dir.size_limit.as_ref()?;
+    Some(&limit.0)
 }
 
 /// Whether the pod has a limit of local storage.

@@ -168,21 +168,28 @@ impl EvictionSettings {
 }
 
 fn parse(text: &str, operator: char) -> Result<Vec<(Signal, Amount)>, EvictionSettingsError> {
-    let bad = |entry: &str| {
-        let signals: Vec<_> = Signal::ALL.into_iter().map(Signal::name).collect();
-        EvictionSettingsError(entry.to_owned(), operator, signals.join(", "))
-    };
-    let entries = text
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty());
-    entries
-        .map(|entry| {
-            let (signal, amount) = entry.split_once(operator).ok_or_else(|| bad(entry))?;
-            let parsed = Signal::parse(signal.trim()).zip(Amount::parse(amount.trim()));
-            parsed.ok_or_else(|| bad(entry))
-        })
-        .collect()
+    let mut parsed = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        if entry.is_empty() {
+            continue;
+        }
+        match parse_entry(entry, operator) {
+            Some(pair) => parsed.push(pair),
+            None => {
+                let signals: Vec<_> = Signal::ALL.into_iter().map(Signal::name).collect();
+                let known = signals.join(", ");
+                return Err(EvictionSettingsError(entry.to_owned(), operator, known));
+            }
+        }
+    }
+    Ok(parsed)
+}
+
+fn parse_entry(entry: &str, operator: char) -> Option<(Signal, Amount)> {
+    let (signal, amount) = entry.split_once(operator)?;
+    let signal = Signal::parse(signal.trim())?;
+    let amount = Amount::parse(amount.trim())?;
+    Some((signal, amount))
 }
 
 impl std::fmt::Display for Amount {

@@ -66,10 +66,9 @@ impl UsageReader {
         for handle in self.pods.list() {
             let pod = handle.pod();
             let volumes = self.config.pod_dir(&handle.uid).join("volumes");
-            let trees = [
-                volumes.join("kubernetes.io~empty-dir"),
-                logs::pod_log_dir(&self.config.pod_log_dir, &pod),
-            ];
+            let empty_dirs = volumes.join("kubernetes.io~empty-dir");
+            let logs = logs::pod_log_dir(&self.config.pod_log_dir, &pod);
+            let trees = [empty_dirs, logs];
             let usage = all.entry(handle.uid.clone()).or_default();
             for tree in trees {
                 let (bytes, inodes) = tree_size(tree).await;

@@ -292,9 +292,11 @@ fn has_capitals(text: &str) -> bool {
 /// As Go prints a duration, to the millisecond.
 fn go_duration(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
-        return format!("{}ms", duration.as_millis());
+        let millis = duration.as_millis();
+        return format!("{millis}ms");
     }
-    format!("{}s", duration.as_secs_f64())
+    let seconds = duration.as_secs_f64();
+    format!("{seconds}s")
 }
 
 #[cfg(test)]

@@ -71,14 +71,18 @@ pub(crate) fn link(config: &KubeletConfig, pod: &Pod, container: &str, id: &str,
 /// The log files of one attempt, rotated ones too, and its link.
 pub(crate) fn remove_container_log(config: &KubeletConfig, pod: &Pod, record: &ContainerRecord) {
     let dir = pod_log_dir(&config.pod_log_dir, pod).join(&record.name);
-    let prefix = format!("{}.log", record.attempt);
-    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name == prefix || name.starts_with(&format!("{prefix}.")) {
+    let own = format!("{}.log", record.attempt);
+    let rotated = format!("{own}.");
+    let entries = std::fs::read_dir(&dir).into_iter().flatten();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == own || name.starts_with(&rotated) {
             forget(&entry.path());
         }
     }
-    forget(&link_path(config, pod, &record.name, &record.id));
+    let link = link_path(config, pod, &record.name, &record.id);
+    forget(&link);
 }
 
 fn forget(path: &Path) {
@@ -155,11 +159,15 @@ impl<'a> Line<'a> {
         let stream = std::str::from_utf8(parts.next()?).ok()?;
         let tags = parts.next()?;
         let content = parts.next().unwrap_or_default();
-        let partial = tags.split(|b| *b == b':').next() == Some(b"P");
-        matches!(stream, "stdout" | "stderr").then_some(Self {
+        let first_tag = tags.split(|byte| *byte == b':').next();
+        let is_known = matches!(stream, "stdout" | "stderr");
+        if !is_known {
+            return None;
+        }
+        Some(Self {
             time,
             stream,
-            partial,
+            partial: first_tag == Some(b"P"),
             content,
         })
     }

@@ -11,7 +11,6 @@ use k3s_lifecycle::Tasks;
 
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
-use crate::pod::model::State;
 use crate::pod::table::PodTable;
 
 /// As upstream's `containerLogMonitorInterval`.
@@ -41,9 +40,9 @@ impl LogRotator {
         while tasks.sleep(PERIOD).await {
             for handle in self.pods.list() {
                 let observed = handle.observed();
-                let records = observed.containers.iter();
-                for record in records.filter(|c| c.state == State::Running) {
-                    self.check(Path::new(&record.log_path), &record.id).await;
+                for record in observed.running() {
+                    let path = Path::new(&record.log_path);
+                    self.check(path, &record.id).await;
                 }
             }
         }
@@ -51,8 +50,12 @@ impl LogRotator {
 
     async fn check(&self, path: &Path, id: &str) {
         let limit = self.config.log_max_bytes;
-        let large = std::fs::metadata(path).is_ok_and(|m| m.len() >= limit);
-        if large && let Err(error) = self.rotate(path, id).await {
+        let metadata = std::fs::metadata(path);
+        let is_large = metadata.is_ok_and(|metadata| metadata.len() >= limit);
+        if !is_large {
+            return;
+        }
+        if let Err(error) = self.rotate(path, id).await {
             tracing::warn!(error = chain(&error), path = %path.display(), "container log not rotated");
         }
     }
@@ -67,8 +70,10 @@ impl LogRotator {
             std::fs::rename(&rotated, path).map_err(RotateError::Rename)?;
             return Err(RotateError::Reopen(error));
         }
-        for old in surplus(siblings(path), self.config.log_max_files) {
-            std::fs::remove_file(&old).map_err(RotateError::Remove)?;
+        let rotated = siblings(path);
+        for old in surplus(rotated, self.config.log_max_files) {
+            let removed = std::fs::remove_file(&old);
+            removed.map_err(RotateError::Remove)?;
         }
         Ok(())
     }
@@ -76,20 +81,18 @@ impl LogRotator {
 
 /// Rotated files of this log.
 fn siblings(path: &Path) -> Vec<PathBuf> {
-    let prefix = format!(
-        "{}.",
-        path.file_name().unwrap_or_default().to_string_lossy()
-    );
-    let entries = path
-        .parent()
-        .and_then(|dir| std::fs::read_dir(dir).ok())
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .filter(|e| e.file_name().to_string_lossy().starts_with(&prefix))
-        .map(|e| e.path())
-        .collect()
+    let live = path.file_name().unwrap_or_default();
+    let prefix = format!("{}.", live.to_string_lossy());
+    let dir = path.parent();
+    let entries = dir.and_then(|dir| std::fs::read_dir(dir).ok());
+    let mut found = Vec::new();
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(&prefix) {
+            found.push(entry.path());
+        }
+    }
+    found
 }
 
 /// The oldest files beyond the limit; the live file counts as one.

@@ -85,28 +85,37 @@ pub(crate) fn meminfo(text: &str, field: &str) -> Option<i64> {
 }
 
 fn hugepages(dir: &Path) -> Vec<(String, i64)> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(kib) = name
-            .strip_prefix("hugepages-")
-            .and_then(|n| n.strip_suffix("kB")?.parse::<i64>().ok())
-        else {
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(kib) = page_kib(&name.to_string_lossy()) else {
             continue;
         };
-        let pages: i64 = fs::read_to_string(entry.path().join("nr_hugepages"))
-            .ok()
-            .and_then(|t| t.trim().parse().ok())
-            .unwrap_or(0);
+        let pages = page_count(&entry.path()).unwrap_or(0);
         let size = match kib {
             k if k % (1 << 20) == 0 => format!("{}Gi", k >> 20),
             k if k % (1 << 10) == 0 => format!("{}Mi", k >> 10),
             k => format!("{k}Ki"),
         };
-        found.push((format!("hugepages-{size}"), pages * kib * 1024));
+        let resource = format!("hugepages-{size}");
+        found.push((resource, pages * kib * 1024));
     }
     found.sort();
     found
+}
+
+/// The size in a folder's name: `hugepages-2048kB`.
+fn page_kib(name: &str) -> Option<i64> {
+    let size = name.strip_prefix("hugepages-")?;
+    let kib = size.strip_suffix("kB")?;
+    kib.parse().ok()
+}
+
+fn page_count(dir: &Path) -> Option<i64> {
+    let file = dir.join("nr_hugepages");
+    let text = fs::read_to_string(file).ok()?;
+    text.trim().parse().ok()
 }
 
 /// How many processes there are, and how many there may be.

@@ -26,28 +26,24 @@ pub(crate) struct Facts<'a> {
 
 /// Everything but conditions.
 pub(crate) fn status(config: &KubeletConfig, facts: &Facts<'_>) -> Map<String, Value> {
-    let machine = facts.machine;
     let capacity = capacity(config, facts);
+    let runtime = facts.runtime;
+    let handlers = runtime.runtime_handlers.iter().map(handler);
+    let handlers: Vec<Value> = handlers.collect();
+    let features = runtime.features.unwrap_or_default();
     let fields = json!({
         "addresses": addresses(config, facts.node_ips),
         "allocatable": capacity,
         "capacity": capacity,
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": facts.port}},
-        "images": images(facts.images),
-        "nodeInfo": {
-            "architecture": architecture(),
-            "bootID": machine.boot_id,
-            "containerRuntimeVersion": facts.runtime_version,
-            "kernelVersion": machine.kernel_version,
-            "kubeProxyVersion": "",
-            "kubeletVersion": config.version,
-            "machineID": machine.machine_id,
-            "operatingSystem": "linux",
-            "osImage": machine.os_image,
-            "systemUUID": machine.system_uuid,
+        "daemonEndpoints": {
+            "kubeletEndpoint": {"Port": facts.port},
         },
-        "runtimeHandlers": facts.runtime.runtime_handlers.iter().map(handler).collect::<Vec<_>>(),
-        "features": {"supplementalGroupsPolicy": facts.runtime.features.as_ref().is_some_and(|f| f.supplemental_groups_policy)},
+        "images": images(facts.images),
+        "nodeInfo": node_info(config, facts),
+        "runtimeHandlers": handlers,
+        "features": {
+            "supplementalGroupsPolicy": features.supplemental_groups_policy,
+        },
     });
     match fields {
         Value::Object(map) => map,
@@ -55,22 +51,50 @@ pub(crate) fn status(config: &KubeletConfig, facts: &Facts<'_>) -> Map<String, V
     }
 }
 
+fn node_info(config: &KubeletConfig, facts: &Facts<'_>) -> Value {
+    let machine = facts.machine;
+    json!({
+        "architecture": architecture(),
+        "bootID": machine.boot_id,
+        "containerRuntimeVersion": facts.runtime_version,
+        "kernelVersion": machine.kernel_version,
+        "kubeProxyVersion": "",
+        "kubeletVersion": config.version,
+        "machineID": machine.machine_id,
+        "operatingSystem": "linux",
+        "osImage": machine.os_image,
+        "systemUUID": machine.system_uuid,
+    })
+}
+
 fn handler(handler: &v1::RuntimeHandler) -> Value {
     let features = handler.features.unwrap_or_default();
-    json!({"name": handler.name, "features": {
-        "recursiveReadOnlyMounts": features.recursive_read_only_mounts, "userNamespaces": features.user_namespaces}})
+    json!({
+        "name": handler.name,
+        "features": {
+            "recursiveReadOnlyMounts": features.recursive_read_only_mounts,
+            "userNamespaces": features.user_namespaces,
+        },
+    })
 }
 
 fn addresses(config: &KubeletConfig, ips: &[IpAddr]) -> Vec<Value> {
-    let list = |kind: &'static str, ips: &[IpAddr]| -> Vec<Value> {
-        ips.iter()
-            .map(|ip| json!({"type": kind, "address": ip.to_string()}))
-            .collect()
-    };
-    let mut all = list("InternalIP", ips);
-    all.extend(list("ExternalIP", &config.external_ips));
-    all.push(json!({"type": "Hostname", "address": config.node_name}));
+    let mut all = Vec::new();
+    for ip in ips {
+        all.push(address("InternalIP", &ip.to_string()));
+    }
+    for ip in &config.external_ips {
+        all.push(address("ExternalIP", &ip.to_string()));
+    }
+    all.push(address("Hostname", &config.node_name));
     all
+}
+
+fn address(kind: &str, address: &str) -> Value {
+    json!({
+        "type": kind,
+        "address": address,
+    })
 }
 
 fn capacity(config: &KubeletConfig, facts: &Facts<'_>) -> Value {
@@ -93,19 +117,18 @@ fn images(images: &[v1::Image]) -> Vec<Value> {
     let mut sorted: Vec<_> = images.iter().collect();
     // A stable order, so that equal states give equal statuses.
     sorted.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.id.cmp(&b.id)));
-    sorted
-        .into_iter()
-        .take(MAX_IMAGES)
-        .map(|image| {
-            let names: Vec<_> = image
-                .repo_digests
-                .iter()
-                .chain(&image.repo_tags)
-                .take(MAX_IMAGE_NAMES)
-                .collect();
-            json!({"names": names, "sizeBytes": image.size})
-        })
-        .collect()
+    sorted.truncate(MAX_IMAGES);
+    sorted.into_iter().map(shown_image).collect()
+}
+
+fn shown_image(image: &v1::Image) -> Value {
+    let digests = image.repo_digests.iter();
+    let names = digests.chain(&image.repo_tags);
+    let names: Vec<&String> = names.take(MAX_IMAGE_NAMES).collect();
+    json!({
+        "names": names,
+        "sizeBytes": image.size,
+    })
 }
 
 /// The strategic merge patch from `before` to `after`; `None` when nothing but heartbeats differs.
@@ -117,32 +140,42 @@ pub(crate) fn patch(
 ) -> Option<Value> {
     let mut status = Map::new();
     for (name, value) in after {
-        if before.get(name) == Some(value) || (before.get(name).is_none() && is_empty(value)) {
+        let old = before.get(name);
+        let is_same = old == Some(value);
+        let is_absent = old.is_none() && is_empty(value);
+        if is_same || is_absent {
             continue;
         }
         let value = match (name.as_str(), value) {
             // The API merges by type and would keep addresses that the node no longer has.
-            ("addresses", Value::Array(list)) if before.get(name).is_some() => {
-                let replace = [json!({"$patch": "replace"})];
-                Value::Array(replace.into_iter().chain(list.iter().cloned()).collect())
-            }
+            ("addresses", Value::Array(list)) if old.is_some() => replacement(list),
             _ => value.clone(),
         };
         status.insert(name.clone(), value);
     }
-    let old = before
-        .get("conditions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let changed = conditions
-        .iter()
-        .any(|c| !old.iter().any(|o| same_condition(o, c)));
+    let changed = conditions_changed(before, conditions);
     if status.is_empty() && !changed && !due {
         return None;
     }
-    status.insert("conditions".to_owned(), Value::Array(conditions.to_vec()));
+    status.insert("conditions".to_owned(), json!(conditions));
     Some(json!({ "status": status }))
+}
+
+/// The list with the directive of a strategic merge that it replaces the old one.
+fn replacement(list: &[Value]) -> Value {
+    let mut entries = vec![json!({"$patch": "replace"})];
+    entries.extend_from_slice(list);
+    Value::Array(entries)
+}
+
+fn conditions_changed(before: &Value, conditions: &[Value]) -> bool {
+    let old = before.get("conditions").and_then(Value::as_array);
+    let old = old.map(Vec::as_slice).unwrap_or_default();
+    let is_new = |condition: &Value| {
+        let mut old = old.iter();
+        !old.any(|old| same_condition(old, condition))
+    };
+    conditions.iter().any(is_new)
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -150,9 +183,9 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn same_condition(a: &Value, b: &Value) -> bool {
-    ["type", "status", "reason", "message"]
-        .iter()
-        .all(|field| a.get(*field) == b.get(*field))
+    let compared = ["type", "status", "reason", "message"];
+    let same = |field: &str| a.get(field) == b.get(field);
+    compared.into_iter().all(same)
 }
 
 #[cfg(test)]

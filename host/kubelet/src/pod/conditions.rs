@@ -62,12 +62,20 @@ pub(crate) fn conditions(
         ("ContainersReady", containers),
         ("PodScheduled", Verdict::yes()),
     ];
-    list.into_iter()
+    let mut conditions = Vec::new();
+    for (kind, verdict) in list {
         // A refused pod carries nothing but what the scheduler wrote.
-        .filter(|(kind, _)| !refused || *kind == "PodScheduled")
-        .chain(disruption(inputs, refused).map(|verdict| (DISRUPTION_TARGET, verdict)))
-        .map(|(kind, verdict)| condition(inputs, kind, verdict))
-        .collect()
+        let is_due = !refused || kind == "PodScheduled";
+        if is_due {
+            let condition = condition(inputs, kind, verdict);
+            conditions.push(condition);
+        }
+    }
+    if let Some(verdict) = disruption(inputs, refused) {
+        let disruption = condition(inputs, DISRUPTION_TARGET, verdict);
+        conditions.push(disruption);
+    }
+    conditions
 }
 
 /// An evicted pod keeps the condition it got from the node.

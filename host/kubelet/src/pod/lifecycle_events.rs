@@ -85,15 +85,25 @@ impl LifecycleEvents {
 
 /// The pod that the event names.
 fn pod_uid(event: &v1::ContainerEventResponse) -> Option<&str> {
-    let sandbox = event.pod_sandbox_status.as_ref();
-    let of_metadata = sandbox.and_then(|s| s.metadata.as_ref());
-    let of_labels = sandbox.and_then(|s| s.labels.get(labels::POD_UID));
-    let mut containers = event.containers_statuses.iter();
-    let uid = of_metadata
-        .map(|metadata| &metadata.uid)
-        .or(of_labels)
-        .or_else(|| containers.find_map(|c| c.labels.get(labels::POD_UID)));
-    uid.map(String::as_str).filter(|uid| !uid.is_empty())
+    let uid = match sandbox_uid(event) {
+        Some(uid) => uid,
+        None => {
+            let mut statuses = event.containers_statuses.iter();
+            statuses.find_map(|status| status.labels.get(labels::POD_UID))?
+        }
+    };
+    if uid.is_empty() {
+        return None;
+    }
+    Some(uid)
+}
+
+fn sandbox_uid(event: &v1::ContainerEventResponse) -> Option<&String> {
+    let sandbox = event.pod_sandbox_status.as_ref()?;
+    match &sandbox.metadata {
+        Some(metadata) => Some(&metadata.uid),
+        None => sandbox.labels.get(labels::POD_UID),
+    }
 }
 
 fn has(handle: &PodHandle, id: &str) -> bool {

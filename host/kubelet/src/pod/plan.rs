@@ -97,17 +97,25 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Ve
         return plan_new_sandbox(spec, observed, attempt);
     }
     let mut plan = Plan::default();
-    if plan_init(spec, observed, verdicts, &mut plan) && !plan.kill_pod {
+    let initialized = plan_init(spec, observed, verdicts, &mut plan);
+    if initialized && !plan.kill_pod {
         plan_main(spec, observed, verdicts, &mut plan);
     }
     if !plan.kill_pod {
-        // They start also before initialisation is over, and once.
-        let added = ephemeral_containers(spec).iter().enumerate();
-        let due = added.filter(|(_, e)| observed.latest(&e.name).is_none());
-        plan.start
-            .extend(due.map(|(index, _)| Slot::Ephemeral(index)));
+        plan_ephemeral(spec, observed, &mut plan);
     }
     plan
+}
+
+/// Ephemeral containers start also before initialisation is over, and once.
+fn plan_ephemeral(spec: &PodSpec, observed: &Observed, plan: &mut Plan) {
+    let added = ephemeral_containers(spec).iter().enumerate();
+    for (index, container) in added {
+        let has_run = observed.latest(&container.name).is_some();
+        if !has_run {
+            plan.start.push(Slot::Ephemeral(index));
+        }
+    }
 }
 
 /// The attempt number of the sandbox to make, where the present one does not serve.
@@ -117,8 +125,12 @@ fn sandbox_needed(spec: &PodSpec, observed: &Observed) -> Option<u32> {
     };
     let ready = observed.sandboxes.iter().filter(|s| s.ready).count();
     let host_network = spec.host_network.unwrap_or(false);
-    let serves = ready == 1 && newest.ready && (host_network || !newest.ips.is_empty());
-    (!serves).then_some(newest.attempt.saturating_add(1))
+    let has_network = host_network || !newest.ips.is_empty();
+    let serves = ready == 1 && newest.ready && has_network;
+    if serves {
+        return None;
+    }
+    Some(newest.attempt.saturating_add(1))
 }
 
 fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {

@@ -538,17 +538,17 @@ fn phase(
         // Stopped before any container could run.
         return "Failed";
     }
-    let is_waiting = |status: &ContainerStatus| parts(status) == (false, None, None);
-    let initialized = !main.iter().all(is_waiting);
-    let initializing = count.pending_init > 0 || count.failed_init > 0;
-    if initializing || (count.pending_sidecar > 0 && !initialized) {
+    let none_ran = main.iter().all(is_waiting);
+    let inits_pending = count.pending_init > 0 || count.failed_init > 0;
+    let sidecars_pending = count.pending_sidecar > 0 && none_ran;
+    if inits_pending || sidecars_pending {
         return "Pending";
     }
     let waiting = main.iter().any(is_waiting);
     if waiting && !terminal {
         return "Pending";
     }
-    if main.iter().any(|status| parts(status).0) {
+    if main.iter().any(is_running) {
         return "Running";
     }
     let succeeded = count.stopped == count.succeeded && !waiting;
@@ -560,6 +560,15 @@ fn phase(
         (false, _, "Never") if count.running == 0 => "Failed",
         _ => "Running",
     }
+}
+
+fn is_waiting(status: &ContainerStatus) -> bool {
+    parts(status) == (false, None, None)
+}
+
+fn is_running(status: &ContainerStatus) -> bool {
+    let (running, ..) = parts(status);
+    running
 }
 
 #[cfg(test)]

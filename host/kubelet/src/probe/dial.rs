@@ -64,12 +64,15 @@ pub(crate) fn host_port(host: &str, port: u16) -> String {
 /// See [`DialError`].
 pub(crate) async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, DialError> {
     let address = host_port(host, port);
-    match tokio::time::timeout(timeout, TcpStream::connect((host, port))).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+    let connecting = TcpStream::connect((host, port));
+    let Ok(connected) = tokio::time::timeout(timeout, connecting).await else {
+        return Err(DialError::Timeout { address });
+    };
+    match connected {
+        Ok(stream) => Ok(stream),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Err(DialError::Refused { address })
         }
-        Ok(Err(source)) => Err(DialError::Connect { address, source }),
-        Err(_) => Err(DialError::Timeout { address }),
+        Err(source) => Err(DialError::Connect { address, source }),
     }
 }

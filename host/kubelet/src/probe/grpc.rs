@@ -72,15 +72,19 @@ fn name(status: u8) -> &'static str {
 
 /// Length-prefixed `HealthCheckRequest { service = 1 }`.
 fn message(service: &str) -> Result<Bytes, GrpcError> {
+    let length = u8::try_from(service.len());
     // A longer field would need a length of two bytes.
-    let length = u8::try_from(service.len()).ok().filter(|l| *l < 128);
-    let length = length.ok_or(GrpcError::ServiceName)?;
+    let length = length.ok().filter(|length| *length < 128);
+    let Some(length) = length else {
+        return Err(GrpcError::ServiceName);
+    };
     let mut message = Vec::new();
+    let mut total = 0;
     if length > 0 {
         message.extend([0x0a, length]);
         message.extend(service.as_bytes());
+        total = length + 2;
     }
-    let total = if length > 0 { length + 2 } else { 0 };
     let mut frame = vec![0, 0, 0, 0, total];
     frame.extend(message);
     Ok(frame.into())

@@ -124,22 +124,30 @@ impl Authorizer {
 
     /// The caller that the bearer token stands for.
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let token = bearer_token(headers).ok_or(Refusal::Unauthorized)?;
+        let Some(token) = bearer_token(headers) else {
+            return Err(Refusal::Unauthorized);
+        };
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let now = self.clock.elapsed();
-        if let Some((until, caller)) = self.tokens.lock().get(&key).cloned()
+        let known = self.tokens.lock().get(&key).cloned();
+        if let Some((until, caller)) = known
             && until > now
         {
             return caller.ok_or(Refusal::Unauthorized);
         }
         let caller = self.review_token(token).await?;
-        let until = now + if caller.is_some() { ALLOWED } else { DENIED };
-        insert(&mut self.tokens.lock(), key, (until, caller.clone()));
+        let until = now + lifetime(caller.is_some());
+        let reviewed = (until, caller.clone());
+        insert(&mut self.tokens.lock(), key, reviewed);
         caller.ok_or(Refusal::Unauthorized)
     }
 
     async fn review_token(&self, token: &str) -> Result<Option<Caller>, Refusal> {
-        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token},
+        });
         let answer = self
             .client
             .create(&resources::TOKEN_REVIEWS, None, &review)
@@ -147,9 +155,8 @@ impl Authorizer {
         let answer = answer.map_err(|error| {
             Refusal::Unavailable(format!("token review failed: {}", chain(&error)))
         })?;
-        Ok(reviewed(
-            answer.value().get("status").unwrap_or(&Value::Null),
-        ))
+        let status = answer.value().get("status");
+        Ok(status.and_then(reviewed))
     }
 
     async fn is_allowed(
@@ -160,14 +167,16 @@ impl Authorizer {
     ) -> Result<bool, Refusal> {
         let key = (caller.clone(), verb, subresource);
         let now = self.clock.elapsed();
-        if let Some((until, verdict)) = self.access.lock().get(&key).copied()
+        let known = self.access.lock().get(&key).copied();
+        if let Some((until, verdict)) = known
             && until > now
         {
             return Ok(verdict);
         }
         let verdict = self.review_access(caller, verb, subresource).await?;
-        let until = now + if verdict { ALLOWED } else { DENIED };
-        insert(&mut self.access.lock(), key, (until, verdict));
+        let until = now + lifetime(verdict);
+        let reviewed = (until, verdict);
+        insert(&mut self.access.lock(), key, reviewed);
         Ok(verdict)
     }
 
@@ -178,10 +187,20 @@ impl Authorizer {
         subresource: &str,
     ) -> Result<bool, Refusal> {
         let review = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
             "spec": {
-                "user": caller.name, "uid": caller.uid, "groups": caller.groups, "extra": caller.extra,
-                "resourceAttributes": {"verb": verb, "version": "v1", "resource": "nodes", "subresource": subresource, "name": self.node_name},
+                "user": caller.name,
+                "uid": caller.uid,
+                "groups": caller.groups,
+                "extra": caller.extra,
+                "resourceAttributes": {
+                    "verb": verb,
+                    "version": "v1",
+                    "resource": "nodes",
+                    "subresource": subresource,
+                    "name": self.node_name,
+                },
             },
         });
         let answer = self
@@ -195,6 +214,11 @@ impl Authorizer {
         let allowed = status.and_then(|status| status.get("allowed"));
         Ok(allowed.and_then(Value::as_bool) == Some(true))
     }
+}
+
+/// How long an answer of the API is remembered.
+fn lifetime(is_positive: bool) -> Duration {
+    if is_positive { ALLOWED } else { DENIED }
 }
 
 fn insert<K: Eq + Hash, V>(cache: &mut HashMap<K, V>, key: K, value: V) {

@@ -135,20 +135,24 @@ fn resource_of_pods(text: &mut Exposition, containers: &[ContainerUse]) {
         *cpu_nanos += container.cpu_nanos;
         *working_set += container.working_set;
     }
-    let labels =
-        |namespace: &str, pod: &str| format!("{{namespace=\"{namespace}\",pod=\"{pod}\"}}");
     let cpu = "pod_cpu_usage_seconds_total";
     let help = "[STABLE] Cumulative cpu time consumed by the pod in core-seconds";
     text.family(cpu, "counter", help);
-    for ((namespace, pod), (cpu_nanos, _)) in &sums {
-        text.sample(cpu, &labels(namespace, pod), seconds(*cpu_nanos));
+    for (pod, (cpu_nanos, _)) in &sums {
+        let labels = pod_labels(*pod);
+        text.sample(cpu, &labels, seconds(*cpu_nanos));
     }
     let memory = "pod_memory_working_set_bytes";
     let help = "[STABLE] Current working set of the pod in bytes";
     text.family(memory, "gauge", help);
-    for ((namespace, pod), (_, working_set)) in &sums {
-        text.sample(memory, &labels(namespace, pod), working_set);
+    for (pod, (_, working_set)) in &sums {
+        let labels = pod_labels(*pod);
+        text.sample(memory, &labels, working_set);
     }
+}
+
+fn pod_labels((namespace, pod): (&str, &str)) -> String {
+    format!("{{namespace=\"{namespace}\",pod=\"{pod}\"}}")
 }
 
 /// `/metrics/cadvisor`: the container and machine series that dashboards use most.

@@ -113,11 +113,7 @@ pub(crate) fn tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, KubeletEr
 }
 
 fn try_tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let authorities = certificates(&config.client_ca_pem);
-    for authority in authorities.map_err(TlsError::ClientCaPem)? {
-        roots.add(authority).map_err(TlsError::ClientCa)?;
-    }
+    let roots = client_roots(config)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
@@ -132,6 +128,17 @@ fn try_tls(config: &KubeletConfig) -> Result<Arc<ServerConfig>, TlsError> {
         .with_single_cert(chain, key.map_err(TlsError::KeyPem)?)
         .map_err(TlsError::Settings)?;
     Ok(Arc::new(tls))
+}
+
+fn client_roots(config: &KubeletConfig) -> Result<RootCertStore, TlsError> {
+    let authorities = certificates(&config.client_ca_pem);
+    let authorities = authorities.map_err(TlsError::ClientCaPem)?;
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        let added = roots.add(authority);
+        added.map_err(TlsError::ClientCa)?;
+    }
+    Ok(roots)
 }
 
 /// The certificates in the text, one at least.

@@ -36,7 +36,12 @@ impl Query {
     }
 }
 
-/// Undoes percent encoding; `+` is a space.
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(digits).ok()?;
+    u8::from_str_radix(text, 16).ok()
+}
+
+/// Undoes percent encoding; `+` is a space. What is not an encoded byte stays as it is.
 fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -45,10 +50,13 @@ fn decode(text: &str) -> String {
             b'+' => out.push(b' '),
             b'%' => {
                 let digits: Vec<u8> = bytes.by_ref().take(2).collect();
-                let value = std::str::from_utf8(&digits)
-                    .ok()
-                    .and_then(|d| u8::from_str_radix(d, 16).ok());
-                out.extend(value.map_or_else(|| [b"%".as_slice(), &digits].concat(), |v| vec![v]));
+                match hexadecimal(&digits) {
+                    Some(value) => out.push(value),
+                    None => {
+                        out.push(b'%');
+                        out.extend(digits);
+                    }
+                }
             }
             other => out.push(other),
         }

@@ -201,7 +201,9 @@ async fn try_forward(
     url: &str,
 ) -> Result<Response<Body>, ForwardError> {
     let url: Uri = url.parse()?;
-    let authority = url.authority().ok_or(ForwardError::NoHost)?;
+    let Some(authority) = url.authority() else {
+        return Err(ForwardError::NoHost);
+    };
     let port = authority.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((authority.host(), port)).await;
     let stream = stream.map_err(ForwardError::Connect)?;

@@ -9,7 +9,9 @@ use super::error::HostPathError;
 
 /// Checks `path` against the hostPath `kind`, making it for the `OrCreate` kinds.
 pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), HostPathError> {
-    if path.components().any(|c| matches!(c, Component::ParentDir)) || !path.is_absolute() {
+    let mut components = path.components();
+    let goes_up = components.any(|c| matches!(c, Component::ParentDir));
+    if goes_up || !path.is_absolute() {
         return Err(HostPathError::Escapes(path.to_owned()));
     }
     if kind.is_empty() {
@@ -29,8 +31,9 @@ pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), HostPathError> {
         "BlockDevice" => (FileType::is_block_device, "a block device"),
         _ => return Err(HostPathError::Unsupported(kind.to_owned())),
     };
-    let found = fs::metadata(path).map(|metadata| metadata.file_type());
-    if found.is_ok_and(|found| is_right(&found)) {
+    if let Ok(metadata) = fs::metadata(path)
+        && is_right(&metadata.file_type())
+    {
         return Ok(());
     }
     Err(HostPathError::WrongType {

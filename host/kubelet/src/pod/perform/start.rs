@@ -101,7 +101,8 @@ impl Performer {
             return Ok(None);
         }
         let features = self.containers.node.features();
-        if let Some(refused) = unsupported_container(request.container, features) {
+        let refused = unsupported_container(request.container, features);
+        if let Some(refused) = refused {
             return Err(StartError::Unsupported(refused.message));
         }
         let spec = request.pod.spec.as_ref();
