@@ -1,7 +1,7 @@
 //! Conditions in a status, found and set by type.
 
 use k3s_meta::tree;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The condition of this type.
 pub(crate) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
@@ -15,9 +15,17 @@ pub(crate) fn text<'a>(condition: &'a Value, field: &str) -> &'a str {
     condition.get(field).and_then(Value::as_str).unwrap_or("")
 }
 
+/// The status of the condition of this type, empty without one.
+pub(crate) fn status<'a>(object: &'a Value, kind: &str) -> &'a str {
+    match find(object, kind) {
+        Some(condition) => text(condition, "status"),
+        None => "",
+    }
+}
+
 /// Whether the condition of this type has status `True`.
 pub(crate) fn is_true(object: &Value, kind: &str) -> bool {
-    find(object, kind).is_some_and(|c| text(c, "status") == "True")
+    status(object, kind) == "True"
 }
 
 /// What a condition says.
@@ -49,34 +57,38 @@ impl Condition {
 /// so that a repeated finding writes nothing; the transition time moves with the status only.
 /// `updated` names a further time field that moves with each change (`lastUpdateTime`).
 pub(crate) fn set(conditions: &mut Vec<Value>, new: &Condition, now: &str, updated: Option<&str>) {
-    let old = conditions.iter().position(|c| text(c, "type") == new.kind);
-    let current = old.and_then(|at| conditions.get(at));
-    if current.is_some_and(|c| text(c, "status") == new.status && text(c, "reason") == new.reason) {
-        return;
-    }
-    let kept = current
-        .filter(|c| text(c, "status") == new.status)
-        .map(|c| text(c, "lastTransitionTime").to_owned());
-    let mut entry = json!({"type": new.kind, "status": new.status,
-        "lastTransitionTime": kept.unwrap_or_else(|| now.to_owned())});
-    if let Some(map) = entry.as_object_mut() {
-        fill(map, new, now, updated);
-    }
-    if let Some(at) = old {
-        conditions.remove(at);
-    }
-    conditions.push(entry);
-}
-
-fn fill(map: &mut Map<String, Value>, new: &Condition, now: &str, updated: Option<&str>) {
-    for (field, value) in [("reason", &new.reason), ("message", &new.message)] {
-        if !value.is_empty() {
-            map.insert(field.into(), value.as_str().into());
+    let place = conditions
+        .iter()
+        .position(|entry| text(entry, "type") == new.kind);
+    let mut transition = now.to_owned();
+    if let Some(old) = place.and_then(|at| conditions.get(at)) {
+        let same_status = text(old, "status") == new.status;
+        let same_reason = text(old, "reason") == new.reason;
+        if same_status && same_reason {
+            return;
+        }
+        if same_status {
+            text(old, "lastTransitionTime").clone_into(&mut transition);
         }
     }
-    if let Some(field) = updated {
-        map.insert(field.into(), now.into());
+    if let Some(at) = place {
+        conditions.remove(at);
     }
+    let mut entry = json!({
+        "type": new.kind,
+        "status": new.status,
+        "lastTransitionTime": transition,
+    });
+    if let Some(field) = updated {
+        tree::set(&mut entry, field, now);
+    }
+    if !new.reason.is_empty() {
+        tree::set(&mut entry, "reason", new.reason.as_str());
+    }
+    if !new.message.is_empty() {
+        tree::set(&mut entry, "message", new.message.as_str());
+    }
+    conditions.push(entry);
 }
 
 /// The conditions of an object's status, to be changed and put back.

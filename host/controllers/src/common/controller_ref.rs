@@ -5,7 +5,7 @@
 //! (upstream `controller_ref_manager.go`).
 
 use k3s_client::{Client, Obj, Object, Patch, Resource};
-use k3s_meta::LabelSelector;
+use k3s_meta::{LabelSelector, tree};
 use k3s_reconcile::Error;
 use serde_json::json;
 
@@ -56,33 +56,38 @@ impl ControllerRefManager<'_> {
     }
 
     async fn check_owner(&self) -> Result<(), Error> {
+        let namespace = self.owner.ns();
+        let name = self.owner.name();
         let fresh = self
             .client
-            .get(self.owner_resource, self.owner.ns(), self.owner.name())
+            .get(self.owner_resource, namespace, name)
             .await?;
         if fresh.uid() != self.owner.uid() {
-            return Err(ControllerError::OwnerReplaced(self.owner.key().clone()).into());
+            let key = self.owner.key().clone();
+            return Err(ControllerError::OwnerReplaced(key).into());
         }
         if fresh.is_deleting() {
-            return Err(ControllerError::OwnerDeleting(self.owner.key().clone()).into());
+            let key = self.owner.key().clone();
+            return Err(ControllerError::OwnerDeleting(key).into());
         }
         Ok(())
     }
 
     async fn adopt(&self, candidate: &Obj) -> Result<Option<Object>, Error> {
+        let reference = controller_reference(self.owner, self.owner_resource);
         let mut metadata = json!({
             "uid": candidate.uid(),
-            "ownerReferences": [controller_reference(self.owner, self.owner_resource)],
+            "ownerReferences": [reference],
         });
-        if let (Some(finalizer), Some(map)) = (self.finalizer, metadata.as_object_mut()) {
-            map.insert("finalizers".into(), json!([finalizer]));
+        if let Some(finalizer) = self.finalizer {
+            tree::set(&mut metadata, "finalizers", json!([finalizer]));
         }
         let patch = Patch::Strategic(json!({"metadata": metadata}));
-        ignore_gone(
-            self.client
-                .patch(self.resource, candidate.ns(), candidate.name(), &patch)
-                .await,
-        )
+        let adopted = self
+            .client
+            .patch(self.resource, candidate.ns(), candidate.name(), &patch)
+            .await;
+        ignore_gone(adopted)
     }
 
     async fn release(&self, candidate: &Obj) -> Result<(), Error> {
@@ -122,14 +127,23 @@ fn ignore_gone(result: k3s_client::Result<Object>) -> Result<Option<Object>, Err
 
 fn decide(owner: &Obj, selector: &LabelSelector, candidate: &Obj) -> Claim {
     let matches = selector.matches_labels(&candidate.meta().labels);
-    match candidate.controller() {
-        Some(controller) if controller.uid != owner.uid() => Claim::Leave,
-        Some(_) if matches => Claim::Keep,
-        Some(_) if owner.is_deleting() => Claim::Leave,
-        Some(_) => Claim::Release,
-        None if !matches || owner.is_deleting() || candidate.is_deleting() => Claim::Leave,
-        None => Claim::Adopt,
+    let Some(controller) = candidate.controller() else {
+        let is_going = owner.is_deleting() || candidate.is_deleting();
+        if is_going || !matches {
+            return Claim::Leave;
+        }
+        return Claim::Adopt;
+    };
+    if controller.uid != owner.uid() {
+        return Claim::Leave;
     }
+    if matches {
+        return Claim::Keep;
+    }
+    if owner.is_deleting() {
+        return Claim::Leave;
+    }
+    Claim::Release
 }
 
 #[cfg(test)]

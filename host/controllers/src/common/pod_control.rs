@@ -33,18 +33,21 @@ impl PodControl<'_> {
         let key = self.owner.key();
         let uids = deletions.iter().map(|pod| pod.uid().to_owned());
         self.expectations.expect(key, wanted, uids);
-        let deleted = join_all(deletions.iter().map(|pod| self.delete(pod))).await;
-        let (done, failure) = slow_start(creations.map(|body| self.create(body))).await;
-        (done..wanted).for_each(|_| self.expectations.creation_observed(key));
-        match failure {
-            // A namespace that is being deleted takes no Pods and never will again.
-            Some(error) if !error.is_namespace_terminating() => {
-                let message = format!("Error creating: {error}");
-                self.recorder.warning(self.owner, "FailedCreate", message);
-                Err(error.into())
-            }
-            _ => deleted.into_iter().collect(),
+        let deletions = deletions.iter().map(|pod| self.delete(pod));
+        let deleted = join_all(deletions).await;
+        let creations = creations.map(|body| self.create(body));
+        let (created, failure) = slow_start(creations).await;
+        for _ in created..wanted {
+            self.expectations.creation_observed(key);
         }
+        // A namespace that is being deleted takes no Pods and never will again.
+        let failure = failure.filter(|error| !error.is_namespace_terminating());
+        if let Some(error) = failure {
+            let message = format!("Error creating: {error}");
+            self.recorder.warning(self.owner, "FailedCreate", message);
+            return Err(error.into());
+        }
+        deleted.into_iter().collect()
     }
 
     async fn create(&self, body: Value) -> k3s_client::Result<()> {
@@ -57,7 +60,8 @@ impl PodControl<'_> {
 
     /// Deletes this very Pod; one that is gone, or was replaced, is no failure.
     async fn delete(&self, pod: &Obj) -> Result<(), Error> {
-        let params = DeleteParams::default().preconditions(uid_is(pod.uid()));
+        let same_pod = uid_is(pod.uid());
+        let params = DeleteParams::default().preconditions(same_pod);
         let deleted = self
             .client
             .delete(&PODS, pod.ns(), pod.name(), &params)
@@ -68,8 +72,8 @@ impl PodControl<'_> {
                 .normal(self.owner, "SuccessfulDelete", message);
             return Ok(());
         };
-        self.expectations
-            .deletion_observed(self.owner.key(), pod.uid());
+        let key = self.owner.key();
+        self.expectations.deletion_observed(key, pod.uid());
         if error.is_not_found() || error.is_conflict() {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! The label selectors of workloads.
 
+use std::collections::BTreeMap;
+
 use k3s_client::Obj;
 use k3s_meta::{LabelSelector, tree};
 use serde_json::Value;
@@ -18,4 +20,12 @@ pub(crate) fn read(object: &Obj, selector: &Value) -> Result<LabelSelector, Cont
         object: object.key().clone(),
         why,
     })
+}
+
+/// Whether the selector of `object` picks these labels; one that cannot be read picks nothing.
+pub(crate) fn selects(object: &Obj, labels: &BTreeMap<String, String>) -> bool {
+    match of(object) {
+        Ok(selector) => selector.matches_labels(labels),
+        Err(_) => false,
+    }
 }

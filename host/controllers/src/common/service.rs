@@ -81,7 +81,10 @@ impl Service {
     pub(crate) fn pods(&self, pods: &Informer) -> Vec<Object> {
         let mut picked = pods.in_namespace(self.object.namespace());
         picked.retain(|object| pod::has_labels(object, &self.selector));
-        picked.sort_by(|a, b| a.name().cmp(b.name()));
+        picked.sort_by(|a, b| {
+            let (a, b) = (a.name(), b.name());
+            a.cmp(b)
+        });
         picked
     }
 
@@ -112,8 +115,12 @@ impl Service {
 
     /// The host name under which the Pod appears, if it asks for one below this Service.
     pub(crate) fn hostname<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
-        let asked = !pod.spec.hostname.is_empty() && pod.spec.subdomain == self.object.name();
-        asked.then_some(pod.spec.hostname.as_str())
+        let hostname = pod.spec.hostname.as_str();
+        let is_below_this = pod.spec.subdomain == self.object.name();
+        if hostname.is_empty() || !is_below_this {
+            return None;
+        }
+        Some(hostname)
     }
 }
 
@@ -142,26 +149,42 @@ impl ServicePort {
             _ => return Some(self.port),
         };
         // Sidecars serve too.
-        let sidecars = pod.spec.init_containers.iter().filter(|c| c.is_sidecar());
-        pod.spec
+        let sidecars = pod
+            .spec
+            .init_containers
+            .iter()
+            .filter(|container| container.is_sidecar());
+        let found = pod
+            .spec
             .containers
             .iter()
             .chain(sidecars)
             .flat_map(|container| &container.ports)
             .find(|port| {
-                port.name == *name
-                    && (port.protocol == self.protocol
-                        || (port.protocol.is_empty() && self.protocol == "TCP"))
-            })
-            .map(|port| i64::from(port.container_port))
+                let protocol = match port.protocol.as_str() {
+                    "" => "TCP",
+                    given => given,
+                };
+                port.name == *name && protocol == self.protocol
+            });
+        found.map(|port| i64::from(port.container_port))
     }
 }
 
 /// The Pod's address of a family.
 pub(crate) fn address<'a>(pod: &'a Pod, family: &str) -> Option<&'a str> {
-    let fits = |ip: &&str| !ip.is_empty() && ip.contains(':') == (family == "IPv6");
-    let listed = pod.status.pod_ips.iter().map(|entry| entry.ip.as_str());
-    listed.chain([pod.status.pod_ip.as_str()]).find(fits)
+    let wants_ipv6 = family == "IPv6";
+    let fits = |ip: &&str| {
+        let is_ipv6 = ip.contains(':');
+        !ip.is_empty() && is_ipv6 == wants_ipv6
+    };
+    let primary = pod.status.pod_ip.as_str();
+    pod.status
+        .pod_ips
+        .iter()
+        .map(|entry| entry.ip.as_str())
+        .chain([primary])
+        .find(fits)
 }
 
 /// The Services that a Pod's change concerns.
@@ -175,36 +198,45 @@ pub(crate) fn services_of_pod(event: &InformerEvent, services: &Informer) -> Vec
         }
         InformerEvent::Added(new) | InformerEvent::Deleted(new) => (None, new),
     };
-    let selects = |service: &Object, pod: &Obj| {
-        let selector = tree::get(service.value(), "spec.selector").and_then(Value::as_object);
-        selector.is_some_and(|s| {
-            !s.is_empty()
-                && s.iter()
-                    .all(|(name, value)| pod.label(name) == value.as_str())
-        })
+    let is_concerned = |service: &Object| {
+        let selected_old = old.is_some_and(|old| selects(service, old));
+        selected_old || selects(service, new)
     };
     services
         .in_namespace(new.namespace())
         .into_iter()
-        .filter(|service| selects(service, new) || old.is_some_and(|old| selects(service, old)))
+        .filter(is_concerned)
         .map(|service| service.key().clone())
         .collect()
 }
 
+/// A Service without a selector selects nothing.
+fn selects(service: &Obj, pod: &Obj) -> bool {
+    let selector = tree::map(service.value(), "spec.selector");
+    if selector.is_empty() {
+        return false;
+    }
+    selector
+        .iter()
+        .all(|(name, value)| pod.label(name) == value.as_str())
+}
+
 fn concerns_endpoints(old: &Obj, new: &Obj) -> bool {
-    let (before, after) = (pod::of(old), pod::of(new));
-    let ips = |pod: &Pod| {
-        pod.status
-            .pod_ips
-            .iter()
-            .map(|entry| entry.ip.clone())
-            .collect::<Vec<_>>()
-    };
+    let before = pod::of(old);
+    let after = pod::of(new);
     old.meta().labels != new.meta().labels
         || old.is_deleting() != new.is_deleting()
         || before.is_ready() != after.is_ready()
         || before.is_terminal() != after.is_terminal()
-        || before.status.pod_ip != after.status.pod_ip
-        || ips(before) != ips(after)
         || before.spec.node_name != after.spec.node_name
+        || before.status.pod_ip != after.status.pod_ip
+        || addresses(before) != addresses(after)
+}
+
+fn addresses(pod: &Pod) -> Vec<&str> {
+    pod.status
+        .pod_ips
+        .iter()
+        .map(|entry| entry.ip.as_str())
+        .collect()
 }

@@ -2,7 +2,7 @@
 
 use k3s_client::{Obj, Resource};
 use k3s_meta::tree;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The owner reference that makes `owner` the managing controller.
 pub(crate) fn controller_reference(owner: &Obj, resource: &Resource) -> Value {
@@ -18,22 +18,22 @@ pub(crate) fn controller_reference(owner: &Obj, resource: &Resource) -> Value {
 
 /// A Pod of `template` (a PodTemplateSpec) under `owner`, named by the server.
 pub(crate) fn pod(template: &Value, owner: &Obj, resource: &Resource) -> Value {
-    let mut metadata = Map::new();
-    metadata.insert("generateName".into(), format!("{}-", owner.name()).into());
-    metadata.insert("namespace".into(), owner.namespace().into());
-    metadata.insert(
-        "ownerReferences".into(),
-        json!([controller_reference(owner, resource)]),
-    );
+    let mut metadata = json!({
+        "generateName": format!("{}-", owner.name()),
+        "namespace": owner.namespace(),
+        "ownerReferences": [controller_reference(owner, resource)],
+    });
     for field in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = tree::get(template, &format!("metadata.{field}")) {
-            metadata.insert(field.into(), value.clone());
+        let inherited = tree::get(template, &format!("metadata.{field}"));
+        if let Some(value) = inherited {
+            tree::set(&mut metadata, field, value.clone());
         }
     }
+    let spec = template.get("spec").cloned();
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
-        "spec": template.get("spec").cloned().unwrap_or_else(|| json!({})),
+        "spec": spec.unwrap_or_else(|| json!({})),
     })
 }

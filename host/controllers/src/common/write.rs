@@ -2,7 +2,7 @@
 
 use k3s_client::{Client, Obj, Object, Resource};
 use k3s_meta::tree;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Replaces an object's status unless it is the same already. Empty and zero fields are left out
 /// of `status` first, as upstream's encoder does, so that both sides compare alike.
@@ -15,9 +15,7 @@ pub(crate) async fn status(
     prune(&mut status);
     let mut current = object.value().get("status").cloned().unwrap_or(Value::Null);
     prune(&mut current);
-    if current == status
-        || (current.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty))
-    {
+    if current == status || (current.is_null() && status.as_object().is_some_and(Map::is_empty)) {
         return Ok(None);
     }
     let mut whole = object.value().clone();
@@ -26,6 +24,15 @@ pub(crate) async fn status(
         .update_status(resource, object.ns(), &whole)
         .await
         .map(Some)
+}
+
+/// Sets the counts of a status. Zero is written by leaving the field out, as upstream's encoder does.
+pub(crate) fn set_counts(status: &mut Map<String, Value>, counts: &[(&str, i64)]) {
+    for (field, number) in counts {
+        if *number != 0 {
+            status.insert((*field).to_owned(), (*number).into());
+        }
+    }
 }
 
 /// Removes nulls and empty lists at the first level.

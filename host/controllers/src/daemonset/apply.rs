@@ -12,6 +12,7 @@ use super::nodes;
 use super::plan::{Observed, Plan, place, roll};
 use crate::common::number::count;
 use crate::common::pod_control::PodControl;
+use crate::common::{pod, time};
 
 /// At most so many creations and deletions in one go.
 const BURST: usize = 250;
@@ -58,11 +59,13 @@ impl DaemonSetController {
         daemon: &DaemonSet,
         observed: &Observed<'_>,
     ) -> Result<Option<Duration>, Error> {
-        let wanted = count(observed.nodes.iter().filter(|(_, fit)| fit.run).count());
+        let wanted = count(observed.wanted().count());
         let limits = daemon.limits(wanted);
-        let mut plan = place(observed, limits.is_some_and(|(surge, _)| surge > 0));
-        if let (Some((surge, unavailable)), true) =
-            (limits, plan.create.is_empty() && plan.delete.is_empty())
+        let may_surge = limits.is_some_and(|(surge, _)| surge > 0);
+        let mut plan = place(observed, may_surge);
+        let is_placed = plan.create.is_empty() && plan.delete.is_empty();
+        if let Some((surge, unavailable)) = limits
+            && is_placed
         {
             plan = roll(observed, surge, unavailable);
         }
@@ -89,35 +92,40 @@ impl DaemonSetController {
     /// A daemon that keeps ending on a node is deleted, and so created again, later each time.
     /// Returns when the next one is due.
     fn hold_back(&self, daemon: &DaemonSet, plan: &mut Plan) -> Option<Duration> {
-        let (now, mut next) = (self.clock.elapsed(), None::<Duration>);
+        let now = self.clock.elapsed();
+        let mut next = None;
         let mut failures = self.failures.lock();
         for object in &plan.failed {
             let node = node_of(object);
-            let entry = failures
-                .entry(format!("{} {node}", daemon.object.uid()))
-                .or_insert((0, Duration::ZERO));
-            if entry.1 > now {
-                let left = entry.1.saturating_sub(now);
-                next = Some(next.map_or(left, |n| n.min(left)));
+            let key = format!("{} {node}", daemon.object.uid());
+            let (times, due) = failures.entry(key).or_insert((0, Duration::ZERO));
+            if *due > now {
+                let left = due.saturating_sub(now);
+                next = Some(time::sooner(next, left));
                 plan.delete.retain(|other| other.uid() != object.uid());
                 continue;
             }
-            *entry = (entry.0 + 1, now + FAILED.delay(entry.0));
-            let phase = &crate::common::pod::of(object).status.phase;
-            let (reason, word) = if phase == "Failed" {
-                ("FailedDaemonPod", "failed")
-            } else {
-                ("SucceededDaemonPod", "succeeded")
-            };
-            let message = format!(
-                "Found {word} daemon pod {} on node {node}, will try to delete it",
-                object.key()
-            );
-            self.recorder.warning(&*daemon.object, reason, message);
+            *due = now + FAILED.delay(*times);
+            *times += 1;
+            self.announce_end(daemon, object, &node);
         }
         if failures.len() > MAX_FAILURES {
             failures.retain(|_, (_, due)| *due > now);
         }
         next
+    }
+
+    fn announce_end(&self, daemon: &DaemonSet, pod: &Object, node: &str) {
+        let phase = &pod::of(pod).status.phase;
+        let (reason, word) = if phase == "Failed" {
+            ("FailedDaemonPod", "failed")
+        } else {
+            ("SucceededDaemonPod", "succeeded")
+        };
+        let message = format!(
+            "Found {word} daemon pod {} on node {node}, will try to delete it",
+            pod.key()
+        );
+        self.recorder.warning(&*daemon.object, reason, message);
     }
 }

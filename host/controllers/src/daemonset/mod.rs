@@ -20,6 +20,7 @@ use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, O
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use crate::common::controller_ref::ControllerRefManager;
 use crate::common::selector;
@@ -42,9 +43,10 @@ struct DaemonSetController {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("daemon-set-controller");
-    let informers = &context.informers;
-    let (sets, pods) = (informers.all(&DAEMON_SETS), informers.all(&PODS));
-    let (nodes, revisions) = (informers.all(&NODES), informers.all(&CONTROLLER_REVISIONS));
+    let sets = context.informers.all(&DAEMON_SETS);
+    let pods = context.informers.all(&PODS);
+    let nodes = context.informers.all(&NODES);
+    let revisions = context.informers.all(&CONTROLLER_REVISIONS);
     pods.add_index(ORPHANS, orphans);
     let expectations = Arc::new(Expectations::new(context.clock()));
     let reconciler = DaemonSetController {
@@ -58,7 +60,8 @@ pub(crate) fn start(context: &Context) {
         revisions: revisions.clone(),
         failures: Mutex::default(),
     };
-    let (of_pods, of_nodes) = (sets.clone(), sets.clone());
+    let of_pods = sets.clone();
+    let of_nodes = sets.clone();
     Controller::new("daemonset-controller")
         .watch_own(&sets)
         .watch(&pods, move |event| {
@@ -82,11 +85,7 @@ fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectatio
         if pod.controller().is_some() || event.is_deleted() {
             return Vec::new();
         }
-        let matching = sets.in_namespace(pod.namespace()).into_iter();
-        return matching
-            .filter(|set| selector::of(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
-            .map(|set| set.key().clone())
-            .collect();
+        return possible_owners(pod, sets);
     };
     if let InformerEvent::Added(_) = event {
         expectations.creation_observed(&owner);
@@ -97,11 +96,21 @@ fn pod_changed(event: &InformerEvent, sets: &Informer, expectations: &Expectatio
     vec![owner]
 }
 
+fn possible_owners(pod: &Obj, sets: &Informer) -> Vec<Key> {
+    let labels = &pod.meta().labels;
+    sets.in_namespace(pod.namespace())
+        .into_iter()
+        .filter(|set| selector::selects(set, labels))
+        .map(|set| set.key().clone())
+        .collect()
+}
+
 /// Heartbeats change nothing for daemons; labels, taints and existence do.
 fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     if let InformerEvent::Updated { old, new } = event {
-        let taints = |node: &Obj| tree::get(node.value(), "spec.taints").cloned();
-        if old.meta().labels == new.meta().labels && taints(old) == taints(new) {
+        let same_labels = old.meta().labels == new.meta().labels;
+        let same_taints = taints(old) == taints(new);
+        if same_labels && same_taints {
             return Vec::new();
         }
     }
@@ -109,6 +118,10 @@ fn node_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
         .into_iter()
         .map(|set| set.key().clone())
         .collect()
+}
+
+fn taints(node: &Obj) -> &[Value] {
+    tree::list(node.value(), "spec.taints")
 }
 
 impl Reconciler for DaemonSetController {

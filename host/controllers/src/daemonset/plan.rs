@@ -34,12 +34,39 @@ impl Observed<'_> {
         self.pods.get(node).into_iter().flatten()
     }
 
-    fn is_new(&self, pod: &Object) -> bool {
+    /// The Pods of a node that are not being deleted.
+    fn staying_on(&self, node: &str) -> Vec<&Object> {
+        self.on(node)
+            .filter(|object| !object.is_deleting())
+            .collect()
+    }
+
+    /// The Pod that stands for its node in the status: the oldest that stays, or else the oldest.
+    pub(super) fn first_on(&self, node: &str) -> Option<&Object> {
+        let pods = self.pods.get(node)?;
+        let staying = pods.iter().find(|object| !object.is_deleting());
+        staying.or(pods.first())
+    }
+
+    /// The names of the nodes that should have a Pod.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &str> {
+        self.nodes
+            .iter()
+            .filter(|(_, fit)| fit.run)
+            .map(|(node, _)| node.name())
+    }
+
+    pub(super) fn is_new(&self, pod: &Object) -> bool {
         pod.label(HASH_LABEL) == Some(self.hash)
     }
 
+    pub(super) fn availability(&self, object: &Object) -> Availability {
+        let view = pod::of(object);
+        pod::availability(view, self.min_ready_seconds, self.now)
+    }
+
     fn is_available(&self, object: &Object) -> bool {
-        pod::availability(pod::of(object), self.min_ready_seconds, self.now) == Availability::Yes
+        self.availability(object) == Availability::Yes
     }
 }
 
@@ -53,24 +80,38 @@ pub(super) fn place(observed: &Observed<'_>, surging: bool) -> Plan {
         } else if fit.stay {
             stay(observed, &there, surging, &mut plan);
         } else {
-            plan.delete
-                .extend(there.into_iter().filter(|o| !o.is_deleting()).cloned());
+            let unwanted = observed.staying_on(node.name());
+            plan.delete.extend(unwanted.into_iter().cloned());
         }
     }
-    let known: BTreeSet<&str> = observed.nodes.iter().map(|(node, _)| node.name()).collect();
-    for (node, pods) in observed.pods {
-        // Bound Pods of a node that is gone are the Pod collector's.
-        let unbound = pods.iter().filter(|o| {
-            !known.contains(node.as_str()) && !pod::of(o).is_scheduled() && !o.is_deleting()
-        });
-        plan.delete.extend(unbound.cloned());
-    }
+    plan.delete.extend(stranded(observed));
     plan
+}
+
+/// Pods that wait for a node that is gone. Bound Pods of such a node are the Pod collector's.
+fn stranded(observed: &Observed<'_>) -> Vec<Object> {
+    let known: BTreeSet<&str> = observed.nodes.iter().map(|(node, _)| node.name()).collect();
+    let mut stranded = Vec::new();
+    for (node, pods) in observed.pods {
+        if known.contains(node.as_str()) {
+            continue;
+        }
+        for object in pods {
+            let is_bound = pod::of(object).is_scheduled();
+            if !is_bound && !object.is_deleting() {
+                stranded.push(object.clone());
+            }
+        }
+    }
+    stranded
 }
 
 fn stay(observed: &Observed<'_>, there: &[&Object], surging: bool, plan: &mut Plan) {
     let mut running: Vec<&Object> = Vec::new();
-    for &object in there.iter().filter(|o| !o.is_deleting()) {
+    for &object in there {
+        if object.is_deleting() {
+            continue;
+        }
         if pod::of(object).is_terminal() {
             plan.delete.push(object.clone());
             plan.failed.push(object.clone());
@@ -79,13 +120,18 @@ fn stay(observed: &Observed<'_>, there: &[&Object], surging: bool, plan: &mut Pl
         }
     }
     if !surging {
-        plan.delete.extend(running.into_iter().skip(1).cloned());
+        let surplus = running.into_iter().skip(1);
+        plan.delete.extend(surplus.cloned());
         return;
     }
     // The oldest of each template stays; the update decides between the two.
-    let new = running.iter().filter(|o| observed.is_new(o)).skip(1);
-    let old = running.iter().filter(|o| !observed.is_new(o)).skip(1);
-    plan.delete.extend(new.chain(old).map(|o| (*o).clone()));
+    let (new, old): (Vec<&Object>, Vec<&Object>) = running
+        .into_iter()
+        .partition(|object| observed.is_new(object));
+    let surplus_new = new.into_iter().skip(1);
+    let surplus_old = old.into_iter().skip(1);
+    plan.delete.extend(surplus_new.cloned());
+    plan.delete.extend(surplus_old.cloned());
 }
 
 /// One step of a rolling update.
@@ -99,20 +145,22 @@ pub(super) fn roll(observed: &Observed<'_>, surge: usize, unavailable: usize) ->
 
 /// Old Pods go, and the next pass puts new ones in their place.
 fn replace(observed: &Observed<'_>, max_unavailable: usize) -> Plan {
-    let (mut missing, mut broken, mut candidates) = (0, Vec::new(), Vec::new());
-    for (node, _) in observed.nodes.iter().filter(|(_, fit)| fit.run) {
-        let there: Vec<&Object> = observed
-            .on(node.name())
-            .filter(|o| !o.is_deleting())
-            .collect();
-        let old = there.iter().find(|o| !observed.is_new(o));
-        match old {
-            Some(old) if !observed.is_available(old) => {
-                missing += 1;
-                broken.push((*old).clone());
-            }
-            Some(old) => candidates.push((*old).clone()),
-            None => missing += usize::from(!there.iter().any(|o| observed.is_available(o))),
+    let mut missing = 0;
+    let mut broken = Vec::new();
+    let mut candidates = Vec::new();
+    for node in observed.wanted() {
+        let there = observed.staying_on(node);
+        let old = there.iter().find(|object| !observed.is_new(object));
+        let Some(&old) = old else {
+            let is_served = there.iter().any(|object| observed.is_available(object));
+            missing += usize::from(!is_served);
+            continue;
+        };
+        if observed.is_available(old) {
+            candidates.push(old.clone());
+        } else {
+            missing += 1;
+            broken.push(old.clone());
         }
     }
     let room = max_unavailable.saturating_sub(missing);
@@ -126,32 +174,26 @@ fn replace(observed: &Observed<'_>, max_unavailable: usize) -> Plan {
 /// New Pods come beside old ones; an old one goes when its successor is available.
 fn overlap(observed: &Observed<'_>, max_surge: usize) -> Plan {
     let mut plan = Plan::default();
-    let (mut surging, mut candidates) = (0, Vec::new());
-    for (node, _) in observed.nodes.iter().filter(|(_, fit)| fit.run) {
-        let there: Vec<&Object> = observed
-            .on(node.name())
-            .filter(|o| !o.is_deleting())
-            .collect();
-        let old = there.iter().find(|o| !observed.is_new(o));
-        let new = there.iter().find(|o| observed.is_new(o));
-        match (old, new) {
-            (Some(old), Some(new)) if observed.is_available(new) => {
-                plan.delete.push((*old).clone())
-            }
-            (Some(_), Some(_)) => surging += 1,
+    let mut surging = 0;
+    let mut candidates = Vec::new();
+    for node in observed.wanted() {
+        let there = observed.staying_on(node);
+        let old = there.iter().find(|object| !observed.is_new(object));
+        let new = there.iter().find(|object| observed.is_new(object));
+        let Some(&old) = old else {
+            continue;
+        };
+        match new {
+            Some(new) if observed.is_available(new) => plan.delete.push(old.clone()),
+            Some(_) => surging += 1,
+            None if observed.is_available(old) => candidates.push(node.to_owned()),
             // A Pod that is not available is replaced without counting.
-            (Some(old), None) if !observed.is_available(old) => {
-                plan.create.push(node.name().to_owned())
-            }
-            (Some(_), None) => candidates.push(node.name().to_owned()),
-            _ => {}
+            None => plan.create.push(node.to_owned()),
         }
     }
-    plan.create.extend(
-        candidates
-            .into_iter()
-            .take(max_surge.saturating_sub(surging)),
-    );
+    let room = max_surge.saturating_sub(surging);
+    let surge = candidates.into_iter().take(room);
+    plan.create.extend(surge);
     plan
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::DaemonSetController;
 use super::model::{DaemonSet, HASH_LABEL};
-use crate::common::hash;
 use crate::common::template::controller_reference;
+use crate::common::{hash, write};
 
 impl DaemonSetController {
     /// The hash of the present template, after its revision exists and is the newest.
@@ -25,24 +25,35 @@ impl DaemonSetController {
         history.sort_by_key(number);
         let data = data(daemon.template());
         let newest = history.last().map_or(0, number);
-        let hash = match history
+        let present = history
             .iter()
             .rev()
-            .find(|r| tree::get(r.value(), "data") == Some(&data))
-        {
+            .find(|revision| tree::get(revision.value(), "data") == Some(&data));
+        let hash = match present {
             Some(found) => {
                 if number(found) < newest {
-                    let patch = Patch::Merge(json!({"revision": newest + 1}));
-                    self.client
-                        .patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch)
-                        .await?;
+                    self.renumber(found, newest + 1).await?;
                 }
-                found.label(HASH_LABEL).unwrap_or_default().to_owned()
+                let hash = found.label(HASH_LABEL);
+                hash.unwrap_or_default().to_owned()
             }
             None => self.make_revision(daemon, data, newest + 1).await?,
         };
         self.trim_history(daemon, &history, pods, &hash).await?;
         Ok(hash)
+    }
+
+    async fn renumber(&self, revision: &Object, number: i64) -> Result<(), Error> {
+        let patch = Patch::Merge(json!({"revision": number}));
+        self.client
+            .patch(
+                &CONTROLLER_REVISIONS,
+                revision.ns(),
+                revision.name(),
+                &patch,
+            )
+            .await?;
+        Ok(())
     }
 
     async fn make_revision(
@@ -52,50 +63,59 @@ impl DaemonSetController {
         number: i64,
     ) -> Result<String, Error> {
         let hash = hash::template(daemon.template(), daemon.collisions());
+        let name = format!("{}-{hash}", daemon.object.name());
+        let namespace = daemon.object.ns();
+        let generation = daemon.object.meta().generation.to_string();
         let mut labels = tree::map(daemon.template(), "metadata.labels").clone();
         // The key has dots, which a path would take as separators.
         labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
-        let name = format!("{}-{hash}", daemon.object.name());
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {
                 "name": name,
-                "namespace": daemon.object.namespace(),
+                "namespace": namespace,
                 "labels": labels,
-                "annotations": {"deprecated.daemonset.template.generation": daemon.object.meta().generation.to_string()},
+                "annotations": {
+                    "deprecated.daemonset.template.generation": generation,
+                },
                 "ownerReferences": [controller_reference(&daemon.object, &DAEMON_SETS)],
             },
             "data": data,
             "revision": number,
         });
-        match self
+        let made = self
             .client
-            .create(&CONTROLLER_REVISIONS, daemon.object.ns(), &body)
-            .await
-        {
-            Err(error) if error.is_already_exists() => {
-                let there = self
-                    .client
-                    .get(&CONTROLLER_REVISIONS, daemon.object.ns(), &name)
-                    .await?;
-                if tree::get(there.value(), "data") == body.get("data") {
-                    return Ok(hash);
-                }
-                // Another template has this hash: the next try takes another.
-                let mut status = daemon
-                    .object
-                    .value()
-                    .get("status")
-                    .cloned()
-                    .unwrap_or_else(|| json!({}));
-                tree::set(&mut status, "collisionCount", daemon.collisions() + 1);
-                crate::common::write::status(&self.client, &DAEMON_SETS, &daemon.object, status)
-                    .await?;
-                Err(error.into())
-            }
-            result => Ok(result.map(|_| hash)?),
+            .create(&CONTROLLER_REVISIONS, namespace, &body)
+            .await;
+        let taken = match made {
+            Ok(_) => return Ok(hash),
+            Err(error) if error.is_already_exists() => error,
+            Err(error) => return Err(error.into()),
+        };
+        let there = self
+            .client
+            .get(&CONTROLLER_REVISIONS, namespace, &name)
+            .await?;
+        if tree::get(there.value(), "data") == body.get("data") {
+            return Ok(hash);
         }
+        // Another template has this hash: the next try takes another.
+        self.count_collision(daemon).await?;
+        Err(taken.into())
+    }
+
+    async fn count_collision(&self, daemon: &DaemonSet) -> Result<(), Error> {
+        let mut status = daemon
+            .object
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
+        let collisions = daemon.collisions() + 1;
+        tree::set(&mut status, "collisionCount", collisions);
+        write::status(&self.client, &DAEMON_SETS, &daemon.object, status).await?;
+        Ok(())
     }
 
     async fn trim_history(

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use k3s_client::resources::DAEMON_SETS;
 use k3s_reconcile::Error;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::DaemonSetController;
-use super::model::{DaemonSet, HASH_LABEL};
+use super::model::DaemonSet;
 use super::plan::Observed;
 use crate::common::pod::{self, Availability};
-use crate::common::write;
+use crate::common::{time, write};
 
 #[derive(Default)]
 struct Counts {
@@ -23,25 +23,26 @@ struct Counts {
 }
 
 fn observe(observed: &Observed<'_>) -> (Counts, Option<Duration>) {
-    let (mut counts, mut wait) = (Counts::default(), None::<Duration>);
+    let mut counts = Counts::default();
+    let mut wait = None;
     for (node, fit) in observed.nodes {
-        let first = observed
-            .pods
-            .get(node.name())
-            .and_then(|pods| pods.iter().find(|o| !o.is_deleting()).or(pods.first()));
+        let first = observed.first_on(node.name());
         if !fit.run {
             counts.misscheduled += i64::from(first.is_some());
             continue;
         }
         counts.desired += 1;
-        let Some(object) = first else { continue };
+        let Some(object) = first else {
+            continue;
+        };
+        let is_ready = pod::of(object).is_ready();
+        let is_updated = observed.is_new(object);
         counts.current += 1;
-        let view = pod::of(object);
-        counts.ready += i64::from(view.is_ready());
-        counts.updated += i64::from(object.label(HASH_LABEL) == Some(observed.hash));
-        match pod::availability(view, observed.min_ready_seconds, observed.now) {
+        counts.ready += i64::from(is_ready);
+        counts.updated += i64::from(is_updated);
+        match observed.availability(object) {
             Availability::Yes => counts.available += 1,
-            Availability::In(left) => wait = Some(wait.map_or(left, |w| w.min(left))),
+            Availability::In(left) => wait = Some(time::sooner(wait, left)),
             Availability::No => {}
         }
     }
@@ -50,28 +51,26 @@ fn observe(observed: &Observed<'_>) -> (Counts, Option<Duration>) {
 
 fn written(daemon: &DaemonSet, counts: &Counts) -> Value {
     // The first four are always there, the others only when not zero, as upstream encodes them.
-    let mut status = json!({
-        "desiredNumberScheduled": counts.desired,
-        "currentNumberScheduled": counts.current,
-        "numberMisscheduled": counts.misscheduled,
-        "numberReady": counts.ready,
-    });
+    let mut status = Map::new();
+    for (field, number) in [
+        ("desiredNumberScheduled", counts.desired),
+        ("currentNumberScheduled", counts.current),
+        ("numberMisscheduled", counts.misscheduled),
+        ("numberReady", counts.ready),
+    ] {
+        status.insert(field.to_owned(), number.into());
+    }
+    let unavailable = counts.desired - counts.available;
+    let generation = daemon.object.meta().generation;
     let optional = [
         ("numberAvailable", counts.available),
-        ("numberUnavailable", counts.desired - counts.available),
+        ("numberUnavailable", unavailable),
         ("updatedNumberScheduled", counts.updated),
-        ("observedGeneration", daemon.object.meta().generation),
+        ("observedGeneration", generation),
         ("collisionCount", daemon.collisions()),
     ];
-    if let Some(map) = status.as_object_mut() {
-        map.extend(
-            optional
-                .into_iter()
-                .filter(|(_, n)| *n != 0)
-                .map(|(name, n)| (name.to_owned(), n.into())),
-        );
-    }
-    status
+    write::set_counts(&mut status, &optional);
+    Value::Object(status)
 }
 
 impl DaemonSetController {

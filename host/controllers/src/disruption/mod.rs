@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use k3s_client::resources::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
-use k3s_client::{Client, Informer, Object, key};
-use k3s_meta::tree;
+use k3s_client::{Client, Informer, InformerEvent, Object, key};
+use k3s_meta::{OwnerReference, tree};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::{selector, write};
@@ -29,10 +29,8 @@ struct DisruptionController {
 }
 
 pub(crate) fn start(context: &Context) {
-    let (budgets, pods) = (
-        context.informers.all(&POD_DISRUPTION_BUDGETS),
-        context.informers.all(&PODS),
-    );
+    let budgets = context.informers.all(&POD_DISRUPTION_BUDGETS);
+    let pods = context.informers.all(&PODS);
     let sized: BTreeMap<&'static str, Informer> = [
         ("Deployment", DEPLOYMENTS),
         ("ReplicaSet", REPLICA_SETS),
@@ -45,23 +43,10 @@ pub(crate) fn start(context: &Context) {
     let of_pods = budgets.clone();
     let mut controller = Controller::new("disruption-controller")
         .watch_own(&budgets)
-        .watch(&pods, move |event| {
-            let pod = event.object();
-            let there = of_pods.in_namespace(pod.namespace()).into_iter();
-            there
-                .filter(|b| selector::of(b).is_ok_and(|s| s.matches_labels(&pod.meta().labels)))
-                .map(|b| b.key().clone())
-                .collect()
-        });
+        .watch(&pods, move |event| pod_changed(event, &of_pods));
     for informer in sized.values() {
-        let all = budgets.clone();
-        // A size changes seldom, and a namespace has few budgets.
-        controller = controller.watch(informer, move |event| {
-            all.in_namespace(event.object().namespace())
-                .into_iter()
-                .map(|b| b.key().clone())
-                .collect()
-        });
+        let of_sized = budgets.clone();
+        controller = controller.watch(informer, move |event| size_changed(event, &of_sized));
     }
     let reconciler = DisruptionController {
         client: context.client("disruption-controller"),
@@ -73,16 +58,44 @@ pub(crate) fn start(context: &Context) {
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
 
+fn pod_changed(event: &InformerEvent, budgets: &Informer) -> Vec<Key> {
+    let pod = event.object();
+    let labels = &pod.meta().labels;
+    budgets
+        .in_namespace(pod.namespace())
+        .into_iter()
+        .filter(|budget| selector::selects(budget, labels))
+        .map(|budget| budget.key().clone())
+        .collect()
+}
+
+/// Every budget of the namespace: a size changes seldom, and a namespace has few budgets.
+fn size_changed(event: &InformerEvent, budgets: &Informer) -> Vec<Key> {
+    let namespace = event.object().namespace();
+    budgets
+        .in_namespace(namespace)
+        .into_iter()
+        .map(|budget| budget.key().clone())
+        .collect()
+}
+
 impl Reconciler for DisruptionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(budget) = self.budgets.get(key).filter(|b| !b.is_deleting()) else {
+        let Some(budget) = self.budgets.get(key) else {
             return Ok(Outcome::Done);
         };
+        if budget.is_deleting() {
+            return Ok(Outcome::Done);
+        }
         let selector = selector::of(&budget)?;
         let mut pods = self.pods.in_namespace(budget.namespace());
-        pods.retain(|pod| selector.matches_labels(&pod.meta().labels));
+        pods.retain(|pod| {
+            let labels = &pod.meta().labels;
+            selector.matches_labels(labels)
+        });
         let expected = self.expected(&pods);
-        let (status, wait) = plan::status(budget.value(), &pods, &expected, self.clock.now());
+        let now = self.clock.now();
+        let (status, wait) = plan::status(budget.value(), &pods, &expected, now);
         write::status(&self.client, &POD_DISRUPTION_BUDGETS, &budget, status).await?;
         Ok(wait.map_or(Outcome::Done, Outcome::After))
     }
@@ -93,31 +106,37 @@ impl DisruptionController {
     fn expected(&self, pods: &[Object]) -> Result<i64, NoController> {
         let mut sizes: BTreeMap<String, i64> = BTreeMap::new();
         for pod in pods {
-            let found = self.size_of(pod);
-            let (uid, size) = found.ok_or_else(|| NoController(pod.name().to_owned()))?;
+            let Some((uid, size)) = self.size_of(pod) else {
+                let name = pod.name().to_owned();
+                return Err(NoController(name));
+            };
             sizes.insert(uid, size);
         }
         Ok(sizes.values().sum())
     }
 
     fn size_of(&self, pod: &Object) -> Option<(String, i64)> {
+        let namespace = pod.namespace();
         let owner = pod.controller()?;
-        let mut controller = self
-            .sized
-            .get(owner.kind.as_str())?
-            .get(&key(pod.namespace(), &owner.name))
-            .filter(|c| c.uid() == owner.uid)?;
+        let mut controller = self.named(namespace, owner)?;
         // The size of a ReplicaSet in a rollout is not what is wanted; its Deployment's is.
-        if let Some(above) = controller.controller().filter(|o| o.kind == "Deployment") {
-            controller = self
-                .sized
-                .get("Deployment")?
-                .get(&key(pod.namespace(), &above.name))
-                .filter(|c| c.uid() == above.uid)?;
+        if let Some(above) = controller.controller()
+            && above.kind == "Deployment"
+        {
+            controller = self.named(namespace, above)?;
         }
-        Some((
-            controller.uid().to_owned(),
-            tree::int(controller.value(), "spec.replicas").unwrap_or(1),
-        ))
+        let uid = controller.uid().to_owned();
+        let size = tree::int(controller.value(), "spec.replicas").unwrap_or(1);
+        Some((uid, size))
+    }
+
+    /// The very object that a reference names, if it is of a kind with a size.
+    fn named(&self, namespace: &str, owner: &OwnerReference) -> Option<Object> {
+        let informer = self.sized.get(owner.kind.as_str())?;
+        let found = informer.get(&key(namespace, &owner.name))?;
+        if found.uid() != owner.uid {
+            return None;
+        }
+        Some(found)
     }
 }

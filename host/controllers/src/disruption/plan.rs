@@ -28,29 +28,30 @@ pub(super) fn status(
     now: Timestamp,
 ) -> (Value, Option<Duration>) {
     let (granted, wait) = granted(budget, pods, now);
-    let healthy = count(
-        pods.iter()
-            .filter(|o| {
-                !o.is_deleting() && !granted.contains_key(o.name()) && pod::of(o).is_ready()
-            })
-            .count(),
-    );
-    let mut conditions = condition::of(budget);
+    let is_healthy = |object: &&Object| {
+        let is_going = object.is_deleting() || granted.contains_key(object.name());
+        !is_going && pod::of(object).is_ready()
+    };
+    let healthy = count(pods.iter().filter(is_healthy).count());
     let sizes = sizes(budget, pods, expected);
-    let (expected, desired) = *sizes.as_ref().unwrap_or(&(0, 0));
-    let allowed = if sizes.is_err() || expected <= 0 {
-        0
-    } else {
+    let (expected, desired) = match &sizes {
+        Ok(sizes) => *sizes,
+        Err(_) => (0, 0),
+    };
+    let allowed = if expected > 0 {
         (healthy - desired).max(0)
+    } else {
+        0
     };
     let new = match &sizes {
-        Err(why) => Condition::new("DisruptionAllowed", "False", "SyncFailed", why.to_string()),
+        Err(why) => disallowed("SyncFailed", &why.to_string()),
         Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
-        Ok(_) => Condition::new("DisruptionAllowed", "False", "InsufficientPods", ""),
+        Ok(_) => disallowed("InsufficientPods", ""),
     };
+    let mut conditions = condition::of(budget);
     condition::set(&mut conditions, &new, &rfc3339(now), None);
-    if let Some(entry) = conditions.last_mut().and_then(Value::as_object_mut) {
-        entry.entry("message").or_insert_with(|| "".into());
+    if let Some(entry) = conditions.last_mut() {
+        tree::set_missing(entry, "message", "");
     }
     let mut status = json!({
         "disruptionsAllowed": allowed,
@@ -60,10 +61,14 @@ pub(super) fn status(
         "conditions": conditions,
         "observedGeneration": tree::get(budget, "metadata.generation").cloned(),
     });
-    if let Some(map) = status.as_object_mut().filter(|_| !granted.is_empty()) {
-        map.insert("disruptedPods".into(), granted.into());
+    if !granted.is_empty() {
+        tree::set(&mut status, "disruptedPods", granted);
     }
     (status, wait)
+}
+
+fn disallowed(reason: &str, message: &str) -> Condition {
+    Condition::new("DisruptionAllowed", "False", reason, message)
 }
 
 /// Granted evictions that are still to come.
@@ -72,21 +77,21 @@ fn granted(
     pods: &[Object],
     now: Timestamp,
 ) -> (Map<String, Value>, Option<Duration>) {
-    let mut granted = tree::get(budget, "status.disruptedPods")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    let mut wait = None::<Duration>;
+    let mut granted = tree::map(budget, "status.disruptedPods").clone();
+    let mut wait = None;
     granted.retain(|name, at| {
-        let there = pods.iter().any(|o| o.name() == name && !o.is_deleting());
-        let left = at
-            .as_str()
-            .and_then(time::parse)
-            .and_then(|since| time::until(now, since, EVICTION_TIMEOUT));
-        let Some(left) = left.filter(|_| there) else {
+        let is_there = pods
+            .iter()
+            .any(|object| object.name() == name && !object.is_deleting());
+        if !is_there {
+            return false;
+        }
+        let since = at.as_str().and_then(time::parse);
+        let left = since.and_then(|since| time::until(now, since, EVICTION_TIMEOUT));
+        let Some(left) = left else {
             return false;
         };
-        wait = Some(wait.map_or(left, |w| w.min(left)));
+        wait = Some(time::sooner(wait, left));
         true
     });
     (granted, wait)
@@ -99,19 +104,24 @@ fn sizes(
     pods: &[Object],
     expected: &Result<i64, NoController>,
 ) -> Result<(i64, i64), NoController> {
-    let field = |name| tree::get(budget, &format!("spec.{name}"));
-    if let Some(unavailable) = field("maxUnavailable") {
+    let there = count(pods.len());
+    if let Some(unavailable) = tree::get(budget, "spec.maxUnavailable") {
         let expected = expected.clone()?;
         let unavailable = scaled(Some(unavailable), expected, true).unwrap_or(0);
-        return Ok((expected, (expected - unavailable).max(0)));
+        let desired = (expected - unavailable).max(0);
+        return Ok((expected, desired));
     }
-    match field("minAvailable") {
-        Some(Value::Number(number)) => Ok((count(pods.len()), number.as_i64().unwrap_or(0))),
+    match tree::get(budget, "spec.minAvailable") {
+        None => Ok((there, 1)),
+        Some(Value::Number(number)) => {
+            let desired = number.as_i64().unwrap_or(0);
+            Ok((there, desired))
+        }
         Some(percent) => {
             let expected = expected.clone()?;
-            Ok((expected, scaled(Some(percent), expected, true).unwrap_or(0)))
+            let desired = scaled(Some(percent), expected, true).unwrap_or(0);
+            Ok((expected, desired))
         }
-        None => Ok((count(pods.len()), 1)),
     }
 }
 

@@ -8,6 +8,7 @@ use k3s_client::resources::{ENDPOINTS, PODS, SERVICES};
 use k3s_client::{Client, DeleteParams, Informer, split_key, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::{Value, json};
 
 use crate::common::service::{Service, services_of_pod};
 use crate::context::Context;
@@ -44,17 +45,21 @@ impl Reconciler for EndpointsController {
             self.clean_up(key).await?;
             return Ok(Outcome::Done);
         };
-        let Some(service) = Service::read(&object).filter(|s| !s.object.is_deleting()) else {
+        let Some(service) = Service::read(&object) else {
             return Ok(Outcome::Done);
         };
-        let subsets = plan::subsets(&service, &service.pods(&self.pods));
+        if object.is_deleting() {
+            return Ok(Outcome::Done);
+        }
+        let pods = service.pods(&self.pods);
+        let subsets = plan::subsets(&service, &pods);
         let labels = plan::labels(&service);
         let existing = self.endpoints.get(key);
         let mut body = match &existing {
             Some(existing) => existing.value().clone(),
             None => plan::skeleton(&service),
         };
-        tree::set(&mut body, "metadata.labels", serde_json::json!(labels));
+        tree::set(&mut body, "metadata.labels", json!(labels));
         if subsets.is_empty() {
             tree::remove(&mut body, "subsets");
         } else {
@@ -62,11 +67,10 @@ impl Reconciler for EndpointsController {
         }
         match existing {
             Some(existing) if *existing.value() == body => {}
-            Some(existing) => drop(self.client.update(&ENDPOINTS, existing.ns(), &body).await?),
-            None => match self.client.create(&ENDPOINTS, object.ns(), &body).await {
-                Err(error) if error.is_namespace_terminating() => {}
-                result => drop(result?),
-            },
+            Some(existing) => {
+                self.client.update(&ENDPOINTS, existing.ns(), &body).await?;
+            }
+            None => self.create(&service, &body).await?,
         }
         Ok(Outcome::Done)
     }
@@ -76,26 +80,32 @@ impl EndpointsController {
     /// Deletes the Endpoints of a Service that was deleted; those of other components (such as old
     /// leader elections) stay.
     async fn clean_up(&self, key: &Key) -> Result<(), Error> {
-        let Some(left) = self
-            .endpoints
-            .get(key)
-            .filter(|e| e.label(plan::MANAGED_BY) == Some(plan::MANAGER))
-        else {
+        let Some(left) = self.endpoints.get(key) else {
             return Ok(());
         };
+        if left.label(plan::MANAGED_BY) != Some(plan::MANAGER) {
+            return Ok(());
+        }
         let (namespace, name) = split_key(key);
-        match self
+        let params = DeleteParams::default().preconditions(uid_is(left.uid()));
+        let deleted = self
             .client
-            .delete(
-                &ENDPOINTS,
-                Some(namespace),
-                name,
-                &DeleteParams::default().preconditions(uid_is(left.uid())),
-            )
-            .await
-        {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+            .delete(&ENDPOINTS, Some(namespace), name, &params)
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create(&self, service: &Service, body: &Value) -> Result<(), Error> {
+        let namespace = service.object.ns();
+        let created = self.client.create(&ENDPOINTS, namespace, body).await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_namespace_terminating() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k3s_client::Object;
+use k3s_meta::tree;
 use k3s_objects::Pod;
 use serde_json::{Value, json};
 
@@ -21,8 +22,14 @@ pub(super) fn labels(service: &Service) -> BTreeMap<String, String> {
 }
 
 pub(super) fn skeleton(service: &Service) -> Value {
-    json!({"apiVersion": "v1", "kind": "Endpoints",
-        "metadata": {"name": service.object.name(), "namespace": service.object.namespace()}})
+    json!({
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            "name": service.object.name(),
+            "namespace": service.object.namespace(),
+        },
+    })
 }
 
 #[derive(Default)]
@@ -33,29 +40,33 @@ struct Subset {
 
 /// Addresses that share a set of ports make one subset.
 pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
-    let family = service.families.first().map_or("IPv4", String::as_str);
+    let family = match service.families.first() {
+        Some(primary) => primary.as_str(),
+        None => "IPv4",
+    };
+    let needs_no_port = service.headless && service.ports.is_empty();
     let mut by_ports: BTreeMap<Vec<EndpointPort>, Subset> = BTreeMap::new();
     for object in pods.iter().take(CAPACITY) {
         let view = pod::of(object);
         let Some(ip) = address(view, family) else {
             continue;
         };
-        if view.is_terminal() || (object.is_deleting() && !service.publish_not_ready) {
+        let is_going = object.is_deleting() && !service.publish_not_ready;
+        if is_going || view.is_terminal() {
             continue;
         }
         let mut ports = service.ports_on(view);
         ports.sort();
-        if ports.is_empty() && !(service.headless && service.ports.is_empty()) {
+        if ports.is_empty() && !needs_no_port {
             continue;
         }
+        let entry = entry(service, object, view, ip);
         let subset = by_ports.entry(ports).or_default();
-        let ready = service.publish_not_ready || view.is_ready();
-        if ready {
-            &mut subset.ready
+        if service.publish_not_ready || view.is_ready() {
+            subset.ready.push(entry);
         } else {
-            &mut subset.not_ready
+            subset.not_ready.push(entry);
         }
-        .push(entry(service, object, view, ip));
     }
     by_ports
         .into_iter()
@@ -64,14 +75,21 @@ pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
 }
 
 fn entry(service: &Service, object: &Object, view: &Pod, ip: &str) -> Value {
-    let mut entry = json!({"ip": ip, "targetRef": {"kind": "Pod", "namespace": object.namespace(), "name": object.name(), "uid": object.uid()}});
-    if let Some(map) = entry.as_object_mut() {
-        if view.is_scheduled() {
-            map.insert("nodeName".into(), view.spec.node_name.as_str().into());
-        }
-        if let Some(hostname) = service.hostname(view) {
-            map.insert("hostname".into(), hostname.into());
-        }
+    let mut entry = json!({
+        "ip": ip,
+        "targetRef": {
+            "kind": "Pod",
+            "namespace": object.namespace(),
+            "name": object.name(),
+            "uid": object.uid(),
+        },
+    });
+    if view.is_scheduled() {
+        let node = view.spec.node_name.as_str();
+        tree::set(&mut entry, "nodeName", node);
+    }
+    if let Some(hostname) = service.hostname(view) {
+        tree::set(&mut entry, "hostname", hostname);
     }
     entry
 }
@@ -94,14 +112,15 @@ impl Subset {
 }
 
 pub(crate) fn port(port: &EndpointPort) -> Value {
-    let mut value = json!({"port": port.port, "protocol": port.protocol});
-    if let Some(map) = value.as_object_mut() {
-        if !port.name.is_empty() {
-            map.insert("name".into(), port.name.as_str().into());
-        }
-        if let Some(protocol) = &port.app_protocol {
-            map.insert("appProtocol".into(), protocol.as_str().into());
-        }
+    let mut value = json!({
+        "port": port.port,
+        "protocol": port.protocol,
+    });
+    if !port.name.is_empty() {
+        tree::set(&mut value, "name", port.name.as_str());
+    }
+    if let Some(protocol) = &port.app_protocol {
+        tree::set(&mut value, "appProtocol", protocol.as_str());
     }
     value
 }

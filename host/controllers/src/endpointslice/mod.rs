@@ -38,12 +38,7 @@ pub(crate) fn start(context: &Context) {
     let pods = context.informers.all(&PODS);
     let nodes = context.informers.all(&NODES);
     let slices = context.informers.all(&ENDPOINT_SLICES);
-    slices.add_index(BY_SERVICE, |slice| {
-        service_of(slice)
-            .map(|key| key.to_string())
-            .into_iter()
-            .collect()
-    });
+    slices.add_index(BY_SERVICE, by_service);
     let expectations = Arc::new(Expectations::new(context.clock()));
     let reconciler = EndpointSliceController {
         client: context.client("endpointslice-controller"),
@@ -53,7 +48,9 @@ pub(crate) fn start(context: &Context) {
         nodes: nodes.clone(),
         slices: slices.clone(),
     };
-    let (of_pods, of_nodes, cache) = (services.clone(), services.clone(), pods.clone());
+    let of_pods = services.clone();
+    let of_nodes = services.clone();
+    let cache = pods.clone();
     Controller::new("endpointslice-controller")
         .workers(5)
         .watch_own(&services)
@@ -63,13 +60,23 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
+fn by_service(slice: &Obj) -> Vec<String> {
+    match service_of(slice) {
+        Some(key) => vec![key.to_string()],
+        None => Vec::new(),
+    }
+}
+
 /// The Service of a slice that this controller manages.
 fn service_of(slice: &Obj) -> Option<Key> {
-    let ours = slice.label(MANAGED_BY_LABEL) == Some(MANAGER);
-    slice
-        .label(SERVICE_NAME_LABEL)
-        .filter(|name| ours && !name.is_empty())
-        .map(|name| key(slice.namespace(), name))
+    if slice.label(MANAGED_BY_LABEL) != Some(MANAGER) {
+        return None;
+    }
+    let name = slice.label(SERVICE_NAME_LABEL)?;
+    if name.is_empty() {
+        return None;
+    }
+    Some(key(slice.namespace(), name))
 }
 
 fn slice_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key> {
@@ -102,7 +109,8 @@ fn zone_changed(event: &InformerEvent, pods: &Informer, services: &Informer) -> 
 
 impl Reconciler for EndpointSliceController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.services.get(key).filter(|s| !s.is_deleting()) else {
+        let object = self.services.get(key);
+        let Some(object) = object.filter(|service| !service.is_deleting()) else {
             // The slices go with their owner, by garbage collection.
             self.expectations.forget(key);
             return Ok(Outcome::Done);
@@ -115,12 +123,8 @@ impl Reconciler for EndpointSliceController {
             return Ok(Outcome::Done);
         };
         let existing = self.slices.by_index(BY_SERVICE, key);
-        let zone = |node: &str| {
-            self.nodes
-                .get(node)
-                .and_then(|n| n.label(model::ZONE).map(str::to_owned))
-        };
-        let groups = model::groups(&service, &service.pods(&self.pods), zone);
+        let pods = service.pods(&self.pods);
+        let groups = model::groups(&service, &pods, |node| self.zone(node));
         let actions = plan::plan(&service, &groups, &existing);
         self.apply(&service, actions).await?;
         Ok(Outcome::Done)
@@ -128,11 +132,17 @@ impl Reconciler for EndpointSliceController {
 }
 
 impl EndpointSliceController {
+    fn zone(&self, node: &str) -> Option<String> {
+        let node = self.nodes.get(node)?;
+        let zone = node.label(model::ZONE)?;
+        Some(zone.to_owned())
+    }
+
     async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
         let creations = actions
             .iter()
-            .filter(|a| matches!(a, Action::Create(_)))
+            .filter(|action| matches!(action, Action::Create(_)))
             .count();
         let deletions: Vec<String> = actions
             .iter()

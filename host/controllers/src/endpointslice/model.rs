@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k3s_client::Object;
+use k3s_meta::tree;
 use serde_json::{Value, json};
 
 use crate::common::pod;
@@ -25,42 +26,46 @@ pub(super) fn groups(
     pods: &[Object],
     zone: impl Fn(&str) -> Option<String>,
 ) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, Vec<EndpointPort>), BTreeMap<String, Value>> =
-        BTreeMap::new();
+    let mut groups = Vec::new();
     for family in &service.families {
+        let mut by_ports: BTreeMap<Vec<EndpointPort>, BTreeMap<String, Value>> = BTreeMap::new();
         for object in pods {
             let view = pod::of(object);
-            let Some(ip) = address(view, family).filter(|_| !view.is_terminal()) else {
+            if view.is_terminal() {
+                continue;
+            }
+            let Some(ip) = address(view, family) else {
                 continue;
             };
             let mut ports = service.ports_on(view);
             ports.sort();
+            let uid = object.uid().to_owned();
             let endpoint = endpoint(service, object, ip, &zone);
-            groups
-                .entry((family.clone(), ports))
-                .or_default()
-                .insert(object.uid().to_owned(), endpoint);
+            by_ports.entry(ports).or_default().insert(uid, endpoint);
         }
-        if !groups.keys().any(|(own, _)| own == family) {
-            groups.insert((family.clone(), Vec::new()), BTreeMap::new());
+        if by_ports.is_empty() {
+            by_ports.insert(Vec::new(), BTreeMap::new());
         }
-    }
-    let group =
-        |((family, ports), endpoints): ((String, Vec<EndpointPort>), BTreeMap<String, Value>)| {
-            Group {
-                family,
+        for (ports, endpoints) in by_ports {
+            groups.push(Group {
+                family: family.clone(),
                 ports: ports.iter().map(slice_port).collect(),
                 endpoints,
-            }
-        };
-    groups.into_iter().map(group).collect()
+            });
+        }
+    }
+    groups
 }
 
 /// Unlike in Endpoints, the name is always there, also when empty.
 fn slice_port(port: &EndpointPort) -> Value {
-    let mut value = json!({"name": port.name, "port": port.port, "protocol": port.protocol});
-    if let (Some(map), Some(protocol)) = (value.as_object_mut(), &port.app_protocol) {
-        map.insert("appProtocol".into(), protocol.as_str().into());
+    let mut value = json!({
+        "name": port.name,
+        "port": port.port,
+        "protocol": port.protocol,
+    });
+    if let Some(protocol) = &port.app_protocol {
+        tree::set(&mut value, "appProtocol", protocol.as_str());
     }
     value
 }
@@ -72,24 +77,32 @@ fn endpoint(
     zone: &impl Fn(&str) -> Option<String>,
 ) -> Value {
     let view = pod::of(object);
+    let node = view.spec.node_name.as_str();
     let serving = service.publish_not_ready || view.is_ready();
     let terminating = object.is_deleting();
     let ready = service.publish_not_ready || (serving && !terminating);
     let mut endpoint = json!({
         "addresses": [ip],
-        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
-        "targetRef": {"kind": "Pod", "namespace": object.namespace(), "name": object.name(), "uid": object.uid()},
+        "conditions": {
+            "ready": ready,
+            "serving": serving,
+            "terminating": terminating,
+        },
+        "targetRef": {
+            "kind": "Pod",
+            "namespace": object.namespace(),
+            "name": object.name(),
+            "uid": object.uid(),
+        },
     });
-    if let Some(map) = endpoint.as_object_mut() {
-        if view.is_scheduled() {
-            map.insert("nodeName".into(), view.spec.node_name.as_str().into());
-        }
-        if let Some(zone) = zone(&view.spec.node_name) {
-            map.insert("zone".into(), zone.into());
-        }
-        if let Some(hostname) = service.hostname(view) {
-            map.insert("hostname".into(), hostname.into());
-        }
+    if view.is_scheduled() {
+        tree::set(&mut endpoint, "nodeName", node);
+    }
+    if let Some(zone) = zone(node) {
+        tree::set(&mut endpoint, "zone", zone);
+    }
+    if let Some(hostname) = service.hostname(view) {
+        tree::set(&mut endpoint, "hostname", hostname);
     }
     endpoint
 }

@@ -45,23 +45,27 @@ pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> 
         .filter(|slice| !slice.is_deleting())
         .cloned()
         .collect();
-    left.sort_by(|a, b| a.name().cmp(b.name()));
+    left.sort_by(|a, b| {
+        let (a, b) = (a.name(), b.name());
+        a.cmp(b)
+    });
     let mut actions = Vec::new();
     for group in groups {
-        let (own, others) = left.into_iter().partition(|slice| fits(slice, group));
+        let (mut own, others): (Vec<Object>, Vec<Object>) =
+            left.into_iter().partition(|slice| fits(slice, group));
         left = others;
-        // A placeholder may be filled with the first real endpoints.
-        if let (true, Some(at)) = (
-            Vec::is_empty(&own),
-            left.iter().position(|s| is_placeholder(s, group)),
-        ) {
-            let reused = left.remove(at);
-            actions.extend(fill(service, group, vec![reused]));
-        } else {
-            actions.extend(fill(service, group, own));
+        if own.is_empty() {
+            // A placeholder may be filled with the first real endpoints.
+            let placeholder = left.iter().position(|slice| is_placeholder(slice, group));
+            if let Some(at) = placeholder {
+                own.push(left.remove(at));
+            }
         }
+        let filled = fill(service, group, own);
+        actions.extend(filled);
     }
-    actions.extend(left.into_iter().map(Action::Delete));
+    let unused = left.into_iter().map(Action::Delete);
+    actions.extend(unused);
     actions
 }
 
@@ -142,6 +146,7 @@ fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
 fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
     let labels = labels(service);
     let Some(slice) = draft.from else {
+        let owner = controller_reference(&service.object, &SERVICES);
         return Some(Action::Create(json!({
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
@@ -149,7 +154,7 @@ fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
                 "generateName": format!("{}-", service.object.name()),
                 "namespace": service.object.namespace(),
                 "labels": labels,
-                "ownerReferences": [controller_reference(&service.object, &SERVICES)],
+                "ownerReferences": [owner],
             },
             "addressType": group.family,
             "endpoints": draft.endpoints,
@@ -167,7 +172,10 @@ fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
     if tree::get(&body, "ports").is_some_and(Value::is_null) {
         tree::remove(&mut body, "ports");
     }
-    (body != *slice.value()).then_some(Action::Update(body))
+    if body == *slice.value() {
+        return None;
+    }
+    Some(Action::Update(body))
 }
 
 fn labels(service: &Service) -> BTreeMap<String, String> {

@@ -64,6 +64,11 @@ pub(super) fn account(job: &Job, pods: &[Object]) -> Account {
 }
 
 impl Account {
+    /// Whether no Pod is left to wait for and every end is counted.
+    pub(super) fn is_closed(&self) -> bool {
+        self.active.is_empty() && self.terminating == 0 && !self.tally.has_uncounted()
+    }
+
     fn take(&mut self, job: &Job, object: &Object) {
         self.terminating += usize::from(object.is_deleting() && !pod::of(object).is_terminal());
         let Some(end) = end_of(job, object) else {

@@ -1,5 +1,6 @@
 //! One pass over a Job: count, decide, write the status, release Pods, create or delete some.
 
+use futures_util::future::join_all;
 use k3s_client::Object;
 use k3s_client::resources::JOBS;
 use k3s_reconcile::{Error, Outcome};
@@ -23,26 +24,33 @@ impl JobController {
         let account = account(job, &pods);
         if job.is_finished() {
             // What is left are the finalizers of Pods that ended after the Job.
-            return self.release(&account).await.map(|()| Outcome::Done);
+            self.release(&account).await?;
+            return Ok(Outcome::Done);
         }
         let end = plan::end(job, &account, now);
         let sizing = self.sizing(job, &account, &pods, end.as_ref());
-        let ended = end.is_some()
-            && account.active.is_empty()
-            && account.terminating == 0
-            && !account.tally.has_uncounted();
+        let ended = end.is_some() && account.is_closed();
         let status = status::status(job, &account, end.as_ref(), ended, now);
         write::status(&self.client, &JOBS, &job.object, status).await?;
-        if let Some(end) = end.as_ref().filter(|_| ended) {
+        if let Some(end) = &end
+            && ended
+        {
             self.announce(job, end);
         }
         self.release(&account).await?;
-        if may_act && !job.object.is_deleting() && !ended {
+        let may_resize = may_act && !ended && !job.object.is_deleting();
+        if may_resize {
             self.resize(job, &account, &sizing).await?;
         }
-        let deadline =
-            plan::deadline_left(job, now).filter(|left| !left.is_zero() && end.is_none());
-        let next = [sizing.wait, deadline].into_iter().flatten().min();
+        let mut deadline = None;
+        if end.is_none() {
+            deadline = plan::deadline_left(job, now);
+        }
+        let next = [sizing.wait, deadline]
+            .into_iter()
+            .flatten()
+            .filter(|wait| !wait.is_zero())
+            .min();
         Ok(next.map_or(Outcome::Done, Outcome::After))
     }
 
@@ -53,13 +61,15 @@ impl JobController {
                 ..Sizing::default()
             };
         }
-        let mut sizing = plan::size(job, account, pods, self.clock.now());
+        let now = self.clock.now();
+        let mut sizing = plan::size(job, account, pods, now);
         if job.indexed && !job.suspended {
-            let extra = pods::superfluous(job, account);
-            sizing
-                .delete
-                .retain(|o| extra.iter().all(|e| e.uid() != o.uid()));
-            sizing.delete.extend(extra);
+            let superfluous = pods::superfluous(job, account);
+            sizing.delete.retain(|object| {
+                let uid = object.uid();
+                superfluous.iter().all(|other| other.uid() != uid)
+            });
+            sizing.delete.extend(superfluous);
         }
         sizing
     }
@@ -77,9 +87,8 @@ impl JobController {
     }
 
     async fn release(&self, account: &Account) -> Result<(), Error> {
-        let stripped =
-            futures_util::future::join_all(account.settled.iter().map(|object| self.strip(object)))
-                .await;
+        let strips = account.settled.iter().map(|object| self.strip(object));
+        let stripped = join_all(strips).await;
         stripped.into_iter().collect()
     }
 

@@ -8,9 +8,14 @@ pub(super) struct Indexes(BTreeSet<i64>);
 impl Indexes {
     pub(super) fn parse(text: &str) -> Self {
         let mut indexes = BTreeSet::new();
-        for part in text.split(',').filter(|part| !part.is_empty()) {
-            let (from, to) = part.split_once('-').unwrap_or((part, part));
-            if let (Ok(from), Ok(to)) = (from.parse::<i64>(), to.parse::<i64>()) {
+        for part in text.split(',') {
+            let (from, to) = match part.split_once('-') {
+                Some(ends) => ends,
+                None => (part, part),
+            };
+            let from = from.parse::<i64>();
+            let to = to.parse::<i64>();
+            if let (Ok(from), Ok(to)) = (from, to) {
                 indexes.extend(from..=to);
             }
         }
@@ -25,14 +30,16 @@ impl Indexes {
                 _ => runs.push((index, index)),
             }
         }
-        let run = |(from, to): (i64, i64)| {
-            if from == to {
+        let mut texts = Vec::with_capacity(runs.len());
+        for (from, to) in runs {
+            let text = if from == to {
                 from.to_string()
             } else {
                 format!("{from}-{to}")
-            }
-        };
-        runs.into_iter().map(run).collect::<Vec<_>>().join(",")
+            };
+            texts.push(text);
+        }
+        texts.join(",")
     }
 
     pub(super) fn insert(&mut self, index: i64) {

@@ -19,6 +19,7 @@ mod strip;
 
 use std::sync::Arc;
 
+use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{JOBS, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
@@ -42,7 +43,8 @@ struct JobController {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("job-controller");
-    let (jobs, pods) = (context.informers.all(&JOBS), context.informers.all(&PODS));
+    let jobs = context.informers.all(&JOBS);
+    let pods = context.informers.all(&PODS);
     pods.add_index(ORPHANS, orphans);
     let expectations = Arc::new(Expectations::new(context.clock()));
     let reconciler = JobController {
@@ -62,14 +64,18 @@ pub(crate) fn start(context: &Context) {
 
 /// The Job a Pod belongs to; one that lost its owner but kept the finalizer is found by its label.
 fn job_of(pod: &Obj) -> Option<Key> {
-    match pod.controller() {
-        Some(owner) => (owner.kind == "Job" && owner.api_version == "batch/v1")
-            .then(|| key(pod.namespace(), &owner.name)),
-        None => pod
-            .label(NAME_LABEL)
-            .filter(|name| !name.is_empty())
-            .map(|name| key(pod.namespace(), name)),
+    let Some(owner) = pod.controller() else {
+        let name = pod.label(NAME_LABEL)?;
+        if name.is_empty() {
+            return None;
+        }
+        return Some(key(pod.namespace(), name));
+    };
+    let is_job = owner.kind == "Job" && owner.api_version == "batch/v1";
+    if !is_job {
+        return None;
     }
+    Some(key(pod.namespace(), &owner.name))
 }
 
 fn pod_changed(event: &InformerEvent, expectations: &Expectations) -> Vec<Key> {
@@ -108,11 +114,10 @@ impl Reconciler for JobController {
         if selector.is_empty() {
             return Ok(Outcome::Done);
         }
-        let mut candidates = self
-            .pods
-            .by_index(k3s_client::informer::BY_OWNER, object.uid());
+        let mut candidates = self.pods.by_index(BY_OWNER, object.uid());
         if !job.is_finished() {
-            candidates.extend(self.pods.by_index(ORPHANS, object.namespace()));
+            let orphans = self.pods.by_index(ORPHANS, object.namespace());
+            candidates.extend(orphans);
         }
         let manager = ControllerRefManager {
             client: &self.client,

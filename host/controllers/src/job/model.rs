@@ -37,6 +37,25 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    fn read(job: &Value) -> Self {
+        let count = |field| tree::int(job, &format!("status.{field}")).unwrap_or(0);
+        let uids = |field| {
+            let path = format!("status.uncountedTerminatedPods.{field}");
+            tree::texts(job, &path)
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
+        };
+        let completed = tree::text(job, "status.completedIndexes");
+        Self {
+            succeeded: count("succeeded"),
+            failed: count("failed"),
+            completed: Indexes::parse(completed),
+            uncounted_succeeded: uids("succeeded"),
+            uncounted_failed: uids("failed"),
+        }
+    }
+
     /// All that succeeded, written down or not.
     pub(super) fn all_succeeded(&self) -> i64 {
         self.succeeded + crate::common::number::count(self.uncounted_succeeded.len())
@@ -55,31 +74,22 @@ impl Job {
     pub(super) fn read(object: &Object) -> Self {
         let value = object.value();
         let spec = |field| tree::int(value, &format!("spec.{field}"));
-        let status = |field| tree::int(value, &format!("status.{field}")).unwrap_or(0);
-        let uids = |field| {
-            let list = tree::list(value, &format!("status.uncountedTerminatedPods.{field}"));
-            list.iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        };
+        let deadline = spec("activeDeadlineSeconds").map(|seconds| {
+            let seconds = seconds.max(0).unsigned_abs();
+            Duration::from_secs(seconds)
+        });
+        let completion_mode = tree::text(value, "spec.completionMode");
+        let started = tree::text(value, "status.startTime");
         Self {
             object: object.clone(),
             parallelism: spec("parallelism").unwrap_or(1),
             completions: spec("completions"),
             backoff_limit: spec("backoffLimit").unwrap_or(6),
-            deadline: spec("activeDeadlineSeconds")
-                .map(|s| Duration::from_secs(s.max(0).unsigned_abs())),
-            indexed: tree::text(value, "spec.completionMode") == "Indexed",
+            deadline,
+            indexed: completion_mode == "Indexed",
             suspended: tree::flag(value, "spec.suspend"),
-            started: time::parse(tree::text(value, "status.startTime")),
-            tally: Tally {
-                succeeded: status("succeeded"),
-                failed: status("failed"),
-                completed: Indexes::parse(tree::text(value, "status.completedIndexes")),
-                uncounted_succeeded: uids("succeeded"),
-                uncounted_failed: uids("failed"),
-            },
+            started: time::parse(started),
+            tally: Tally::read(value),
         }
     }
 
@@ -113,20 +123,19 @@ impl Job {
 
     /// A field whose rules this controller does not know.
     pub(super) fn unsupported(&self) -> Option<&'static str> {
-        let has = |field| tree::get(self.value(), &format!("spec.{field}")).is_some();
-        let fails_index = || {
-            let rules = tree::list(self.value(), "spec.podFailurePolicy.rules");
-            rules
-                .iter()
-                .any(|rule| tree::text(rule, "action") == "FailIndex")
-        };
-        [
-            ("spec.successPolicy", has("successPolicy")),
-            ("spec.backoffLimitPerIndex", has("backoffLimitPerIndex")),
-        ]
-        .into_iter()
-        .find(|(_, there)| *there)
-        .map(|(field, _)| field)
-        .or_else(|| fails_index().then_some("spec.podFailurePolicy action FailIndex"))
+        let value = self.value();
+        for field in ["spec.successPolicy", "spec.backoffLimitPerIndex"] {
+            if tree::get(value, field).is_some() {
+                return Some(field);
+            }
+        }
+        let rules = tree::list(value, "spec.podFailurePolicy.rules");
+        let fails_index = rules
+            .iter()
+            .any(|rule| tree::text(rule, "action") == "FailIndex");
+        if fails_index {
+            return Some("spec.podFailurePolicy action FailIndex");
+        }
+        None
     }
 }

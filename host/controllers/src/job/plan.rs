@@ -96,8 +96,10 @@ fn restarted_too_often(job: &Job, account: &Account) -> bool {
 
 /// Time until the deadline, zero once it has passed.
 pub(super) fn deadline_left(job: &Job, now: Timestamp) -> Option<Duration> {
-    let (started, deadline) = (job.started?, job.deadline?);
-    Some(time::until(now, started, deadline).unwrap_or(Duration::ZERO))
+    let started = job.started?;
+    let deadline = job.deadline?;
+    let left = time::until(now, started, deadline);
+    Some(left.unwrap_or(Duration::ZERO))
 }
 
 /// Pods to make or to delete.
@@ -188,14 +190,24 @@ fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duratio
 }
 
 fn ended(object: &Object) -> Option<Timestamp> {
-    let ends = pod::of(object)
-        .status
+    let status = &pod::of(object).status;
+    let last = status
         .container_statuses
         .iter()
-        .filter_map(|c| c.state.terminated.as_ref()?.finished_at.as_deref());
-    let last = ends.filter_map(time::parse).max();
-    last.or_else(|| time::parse(object.meta().deletion_timestamp.as_deref()?))
-        .or_else(|| time::parse(&object.meta().creation_timestamp))
+        .filter_map(|container| container.state.terminated.as_ref())
+        .filter_map(|end| end.finished_at.as_deref())
+        .filter_map(time::parse)
+        .max();
+    if last.is_some() {
+        return last;
+    }
+    let meta = object.meta();
+    if let Some(deleted) = meta.deletion_timestamp.as_deref()
+        && let Some(deleted) = time::parse(deleted)
+    {
+        return Some(deleted);
+    }
+    time::parse(&meta.creation_timestamp)
 }
 
 #[cfg(test)]

@@ -21,34 +21,32 @@ pub(super) fn index_of(object: &Object) -> Option<i64> {
 /// The lowest indexes that neither succeeded nor have a Pod.
 pub(super) fn free_indexes(job: &Job, account: &Account, wanted: usize) -> Vec<i64> {
     let busy: BTreeSet<i64> = account.active.iter().filter_map(index_of).collect();
+    let completed = &account.tally.completed;
     let all = 0..job.completions.unwrap_or(0);
-    all.filter(|index| !account.tally.completed.contains(*index) && !busy.contains(index))
+    all.filter(|index| !completed.contains(*index))
+        .filter(|index| !busy.contains(index))
         .take(wanted)
         .collect()
 }
 
 /// Active Pods beyond the first of each index, or of an index that has no place.
 pub(super) fn superfluous(job: &Job, account: &Account) -> Vec<Object> {
+    let completed = &account.tally.completed;
     let mut seen = BTreeSet::new();
-    let keeps = |object: &&Object| {
-        index_of(object).is_some_and(|index| {
-            job.completions.is_none_or(|n| index < n)
-                && !account.tally.completed.contains(index)
-                && seen.insert(index)
-        })
-    };
-    let kept: BTreeSet<&str> = account
-        .active
-        .iter()
-        .filter(keeps)
-        .map(|o| o.uid())
-        .collect();
-    account
-        .active
-        .iter()
-        .filter(|o| !kept.contains(o.uid()))
-        .cloned()
-        .collect()
+    let mut superfluous = Vec::new();
+    for object in &account.active {
+        let keeps = match index_of(object) {
+            Some(index) => {
+                let has_place = job.completions.is_none_or(|count| index < count);
+                has_place && !completed.contains(index) && seen.insert(index)
+            }
+            None => false,
+        };
+        if !keeps {
+            superfluous.push(object.clone());
+        }
+    }
+    superfluous
 }
 
 /// A Pod of the Job, for an index where the Job has them.
@@ -57,32 +55,45 @@ pub(super) fn pod(job: &Job, index: Option<i64>) -> Value {
     let mut finalizers = tree::list(&pod, "metadata.finalizers").to_vec();
     finalizers.push(FINALIZER.into());
     tree::set(&mut pod, "metadata.finalizers", finalizers);
-    let Some(index) = index else { return pod };
-    let name = format!("{}-{index}", job.object.name());
-    tree::set(&mut pod, "metadata.generateName", format!("{name}-"));
-    object::set_annotation(&mut pod, INDEX, index.to_string());
-    object::set_label(&mut pod, INDEX, index.to_string());
-    tree::set(&mut pod, "spec.hostname", name);
-    for list in ["initContainers", "containers"] {
-        let containers = pod
-            .get_mut("spec")
-            .and_then(|spec| spec.get_mut(list))
-            .and_then(Value::as_array_mut);
-        containers.into_iter().flatten().for_each(name_index);
+    if let Some(index) = index {
+        set_index(&mut pod, job.object.name(), index);
     }
     pod
 }
 
+/// The index stands in the name, an annotation, a label, and the environment of every container.
+fn set_index(pod: &mut Value, job: &str, index: i64) {
+    let name = format!("{job}-{index}");
+    let prefix = format!("{name}-");
+    tree::set(pod, "metadata.generateName", prefix);
+    tree::set(pod, "spec.hostname", name);
+    object::set_annotation(pod, INDEX, index.to_string());
+    object::set_label(pod, INDEX, index.to_string());
+    for list in ["spec.initContainers", "spec.containers"] {
+        for container in tree::each_mut(pod, list) {
+            name_index(container);
+        }
+    }
+}
+
 fn name_index(container: &mut Value) {
     let mut env = tree::list(container, "env").to_vec();
-    if env
+    let is_set = env
         .iter()
-        .any(|entry| entry.get("name").and_then(Value::as_str) == Some(INDEX_ENV))
-    {
+        .any(|entry| tree::text(entry, "name") == INDEX_ENV);
+    if is_set {
         return;
     }
     let path = format!("metadata.labels['{INDEX}']");
-    env.push(json!({"name": INDEX_ENV, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}));
+    env.push(json!({
+        "name": INDEX_ENV,
+        "valueFrom": {
+            "fieldRef": {
+                "apiVersion": "v1",
+                "fieldPath": path,
+            },
+        },
+    }));
     tree::set(container, "env", env);
 }
 

@@ -40,44 +40,49 @@ fn matches(rule: &Value, object: &Object) -> Option<String> {
     if let Some(codes) = rule.get("onExitCodes") {
         return exit_code(codes, object);
     }
-    let conditions = tree::list(rule, "onPodConditions");
     let view = pod::of(object);
-    conditions
-        .iter()
-        .find(|wanted| {
-            let status = match tree::text(wanted, "status") {
-                "" => "True",
-                status => status,
-            };
-            view.condition(tree::text(wanted, "type"))
-                .is_some_and(|c| c.status == status)
-        })
-        .map(|wanted| format!("Pod condition {}", tree::text(wanted, "type")))
+    for wanted in tree::list(rule, "onPodConditions") {
+        let kind = tree::text(wanted, "type");
+        let status = match tree::text(wanted, "status") {
+            "" => "True",
+            status => status,
+        };
+        let matches = view
+            .condition(kind)
+            .is_some_and(|condition| condition.status == status);
+        if matches {
+            return Some(format!("Pod condition {kind}"));
+        }
+    }
+    None
 }
 
 fn exit_code(codes: &Value, object: &Object) -> Option<String> {
-    let view = pod::of(object);
+    let status = &pod::of(object).status;
     let container = tree::text(codes, "containerName");
+    let wants_in = tree::text(codes, "operator") == "In";
     let listed: Vec<i64> = tree::list(codes, "values")
         .iter()
         .filter_map(Value::as_i64)
         .collect();
-    let wants_in = tree::text(codes, "operator") == "In";
-    view.status
+    let containers = status
         .init_container_statuses
         .iter()
-        .chain(&view.status.container_statuses)
-        .filter(|status| container.is_empty() || status.name == container)
-        .filter_map(|status| {
-            status
-                .state
-                .terminated
-                .as_ref()
-                .map(|end| (status, end.exit_code))
-        })
+        .chain(&status.container_statuses);
+    for status in containers {
+        let is_meant = container.is_empty() || status.name == container;
+        let Some(end) = &status.state.terminated else {
+            continue;
+        };
+        let code = end.exit_code;
+        let is_listed = listed.contains(&code);
         // Success is never a failure to rule on.
-        .find(|(_, code)| *code != 0 && listed.contains(code) == wants_in)
-        .map(|(status, code)| format!("Container {} with exit code {code}", status.name))
+        if is_meant && code != 0 && is_listed == wants_in {
+            let name = &status.name;
+            return Some(format!("Container {name} with exit code {code}"));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::model::{Job, Tally};
 use super::plan::End;
 use crate::common::condition::{self, Condition};
 use crate::common::number::count;
-use crate::common::pod;
+use crate::common::{pod, write};
 
 /// The whole status. `ended` says that the decision `end` is final: no Pod is left to wait for.
 pub(super) fn status(
@@ -21,19 +21,15 @@ pub(super) fn status(
 ) -> Value {
     let stamp = rfc3339(now);
     let mut status = counts(account);
-    status.insert(
-        "uncountedTerminatedPods".into(),
-        uncounted(&account.tally).into(),
-    );
-    let started = match (job.suspended, job.started) {
-        (true, _) if end.is_none() => None,
-        (_, Some(started)) => Some(rfc3339(started)),
-        (_, None) => Some(stamp.clone()),
-    };
-    if let Some(started) = started {
-        status.insert("startTime".into(), started.into());
+    let uncounted = uncounted(&account.tally);
+    status.insert("uncountedTerminatedPods".into(), uncounted.into());
+    let is_held = job.suspended && end.is_none();
+    if !is_held {
+        let started = job.started.unwrap_or(now);
+        status.insert("startTime".into(), rfc3339(started).into());
     }
-    if ended && end == Some(&End::Complete) {
+    let is_complete = end == Some(&End::Complete);
+    if ended && is_complete {
         status.insert("completionTime".into(), stamp.as_str().into());
     }
     let conditions = conditions(job, end, ended, &stamp);
@@ -43,19 +39,21 @@ pub(super) fn status(
 
 fn counts(account: &Account) -> Map<String, Value> {
     let tally = &account.tally;
+    let active = count(account.active.len());
+    let ready = account
+        .active
+        .iter()
+        .filter(|object| pod::of(object).is_ready())
+        .count();
+    let mut counts = Map::new();
     let numbers = [
-        ("active", count(account.active.len())),
+        ("active", active),
         ("succeeded", tally.succeeded),
         ("failed", tally.failed),
     ];
-    let mut counts: Map<String, Value> = numbers
-        .into_iter()
-        .filter(|(_, number)| *number != 0)
-        .map(|(name, number)| (name.to_owned(), number.into()))
-        .collect();
-    let ready = account.active.iter().filter(|o| pod::of(o).is_ready());
+    write::set_counts(&mut counts, &numbers);
     // These two are pointers upstream, so zero is written.
-    counts.insert("ready".into(), count(ready.count()).into());
+    counts.insert("ready".into(), count(ready).into());
     counts.insert("terminating".into(), count(account.terminating).into());
     let completed = tally.completed.text();
     if !completed.is_empty() {

@@ -13,22 +13,8 @@ impl JobController {
     /// them, and the finalizer would keep them forever.
     pub(super) async fn strip_strangers(&self, key: &Key, job: Option<&Obj>) -> Result<(), Error> {
         let (namespace, name) = split_key(key);
-        let stranger = |object: &Object| {
-            let owner = object.controller().map(|o| o.uid.as_str());
-            let same_job = job.is_some_and(|job| owner == Some(job.uid()));
-            // Without an owner it may be adopted by a Job that is there.
-            let adoptable = job.is_some() && owner.is_none() && !object.is_deleting();
-            object.has_finalizer(FINALIZER)
-                && job_of(object).as_ref() == Some(key)
-                && !same_job
-                && !adoptable
-        };
-        let strangers: Vec<Object> = self
-            .pods
-            .in_namespace(namespace)
-            .into_iter()
-            .filter(stranger)
-            .collect();
+        let mut strangers = self.pods.in_namespace(namespace);
+        strangers.retain(|pod| is_stranger(pod, key, job));
         if strangers.is_empty() {
             return Ok(());
         }
@@ -38,11 +24,11 @@ impl JobController {
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error.into()),
         };
+        let live_uid = live.as_ref().map(|job| job.uid());
         for object in strangers {
-            if live
-                .as_ref()
-                .is_none_or(|job| object.controller().is_none_or(|o| o.uid != job.uid()))
-            {
+            let owner_uid = object.controller().map(|owner| owner.uid.as_str());
+            let belongs_to_live = live_uid.is_some() && owner_uid == live_uid;
+            if !belongs_to_live {
                 self.strip(&object).await?;
             }
         }
@@ -55,18 +41,40 @@ impl JobController {
             .meta()
             .finalizers
             .iter()
-            .filter(|f| *f != FINALIZER)
+            .filter(|finalizer| *finalizer != FINALIZER)
             .collect();
         // The list is replaced as it was read, so the version it was read at has to hold.
-        let patch =
-            json!({"metadata": {"finalizers": kept, "resourceVersion": object.resource_version()}});
-        match self
+        let patch = Patch::Merge(json!({
+            "metadata": {
+                "finalizers": kept,
+                "resourceVersion": object.resource_version(),
+            },
+        }));
+        let patched = self
             .client
-            .patch(&PODS, object.ns(), object.name(), &Patch::Merge(patch))
-            .await
-        {
+            .patch(&PODS, object.ns(), object.name(), &patch)
+            .await;
+        match patched {
+            Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            result => Ok(result.map(drop)?),
+            Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether a Pod carries the finalizer for the Job of this name without belonging to it.
+fn is_stranger(pod: &Object, key: &Key, job: Option<&Obj>) -> bool {
+    let is_tracked = pod.has_finalizer(FINALIZER);
+    let is_of_name = job_of(pod).as_ref() == Some(key);
+    if !is_tracked || !is_of_name {
+        return false;
+    }
+    let Some(job) = job else {
+        return true;
+    };
+    match pod.controller() {
+        Some(owner) => owner.uid != job.uid(),
+        // Without an owner it may be adopted by a Job that is there.
+        None => pod.is_deleting(),
     }
 }

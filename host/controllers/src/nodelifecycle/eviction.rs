@@ -41,35 +41,43 @@ pub(super) fn start(context: &Context) {
     let of_nodes = pods.clone();
     Controller::new("taint-eviction-controller")
         .workers(4)
-        .watch(&pods, |event| {
-            let concerns = match event {
-                InformerEvent::Added(_) => true,
-                InformerEvent::Updated { old, new } => {
-                    let (old, new) = (pod::of(old), pod::of(new));
-                    old.spec.node_name != new.spec.node_name
-                        || old.spec.tolerations != new.spec.tolerations
-                }
-                InformerEvent::Deleted(_) => false,
-            };
-            concerns
-                .then(|| event.object().key().clone())
-                .into_iter()
-                .collect()
-        })
-        .watch(&nodes, move |event| {
-            let concerns = match event {
-                InformerEvent::Updated { old, new } => no_execute(old) != no_execute(new),
-                InformerEvent::Added(node) => !no_execute(node).is_empty(),
-                InformerEvent::Deleted(_) => false,
-            };
-            let there = if concerns {
-                of_nodes.by_index(BY_NODE, event.object().name())
-            } else {
-                Vec::new()
-            };
-            there.into_iter().map(|pod| pod.key().clone()).collect()
-        })
+        .watch(&pods, pod_changed)
+        .watch(&nodes, move |event| node_changed(event, &of_nodes))
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn pod_changed(event: &InformerEvent) -> Vec<Key> {
+    let is_concerned = match event {
+        InformerEvent::Added(_) => true,
+        InformerEvent::Updated { old, new } => {
+            let old = &pod::of(old).spec;
+            let new = &pod::of(new).spec;
+            old.node_name != new.node_name || old.tolerations != new.tolerations
+        }
+        InformerEvent::Deleted(_) => false,
+    };
+    if is_concerned {
+        vec![event.object().key().clone()]
+    } else {
+        Vec::new()
+    }
+}
+
+/// A change of a node's `NoExecute` taints concerns the Pods there.
+fn node_changed(event: &InformerEvent, pods: &Informer) -> Vec<Key> {
+    let is_concerned = match event {
+        InformerEvent::Updated { old, new } => no_execute(old) != no_execute(new),
+        InformerEvent::Added(node) => !no_execute(node).is_empty(),
+        InformerEvent::Deleted(_) => false,
+    };
+    if !is_concerned {
+        return Vec::new();
+    }
+    let node = event.object();
+    pods.by_index(BY_NODE, node.name())
+        .into_iter()
+        .map(|pod| pod.key().clone())
+        .collect()
 }
 
 fn no_execute(node: &Obj) -> Vec<&Taint> {
@@ -79,53 +87,62 @@ fn no_execute(node: &Obj) -> Vec<&Taint> {
 
 impl Reconciler for TaintEvictionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.pods.get(key).filter(|p| !p.is_deleting()) else {
+        let Some(object) = self.pods.get(key) else {
             return Ok(Outcome::Done);
         };
-        let view = pod::of(&object);
-        let Some(node) = self.nodes.get(&view.spec.node_name) else {
+        if object.is_deleting() {
+            return Ok(Outcome::Done);
+        }
+        let spec = &pod::of(&object).spec;
+        let Some(node) = self.nodes.get(&spec.node_name) else {
             return Ok(Outcome::Done);
         };
-        match stay(&no_execute(&node), &view.spec.tolerations, self.clock.now()) {
+        let taints = no_execute(&node);
+        let now = self.clock.now();
+        match stay(&taints, &spec.tolerations, now) {
             Stay::Forever => Ok(Outcome::Done),
             Stay::For(left) => Ok(Outcome::After(left)),
-            Stay::No => self.evict(&object).await.map(|()| Outcome::Done),
+            Stay::No => {
+                self.evict(&object).await?;
+                Ok(Outcome::Done)
+            }
         }
     }
 }
 
 impl TaintEvictionController {
     async fn evict(&self, object: &Obj) -> Result<(), Error> {
-        self.recorder.normal(
-            object,
-            "TaintManagerEviction",
-            format!("Marking for deletion Pod {}", object.key()),
-        );
-        let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
-            "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": self.clock.now_rfc3339()});
-        let patch = Patch::Strategic(
-            json!({"metadata": {"uid": object.uid()}, "status": {"conditions": [condition]}}),
-        );
-        match self
+        let namespace = object.ns();
+        let name = object.name();
+        let message = format!("Marking for deletion Pod {}", object.key());
+        self.recorder
+            .normal(object, "TaintManagerEviction", message);
+        let condition = json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint",
+            "lastTransitionTime": self.clock.now_rfc3339(),
+        });
+        let patch = Patch::Strategic(json!({
+            "metadata": {"uid": object.uid()},
+            "status": {"conditions": [condition]},
+        }));
+        let marked = self
             .client
-            .patch_status(&PODS, object.ns(), object.name(), &patch)
-            .await
-        {
+            .patch_status(&PODS, namespace, name, &patch)
+            .await;
+        match marked {
+            Ok(_) => {}
             Err(error) if error.is_not_found() => return Ok(()),
-            result => result?,
-        };
-        match self
-            .client
-            .delete(
-                &PODS,
-                object.ns(),
-                object.name(),
-                &DeleteParams::default().preconditions(uid_is(object.uid())),
-            )
-            .await
-        {
+            Err(error) => return Err(error.into()),
+        }
+        let params = DeleteParams::default().preconditions(uid_is(object.uid()));
+        let deleted = self.client.delete(&PODS, namespace, name, &params).await;
+        match deleted {
+            Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            result => Ok(result.map(drop)?),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -161,12 +178,20 @@ fn stay(taints: &[&Taint], tolerations: &[Toleration], now: Timestamp) -> Stay {
 
 /// `None` where no toleration fits; otherwise the seconds, `Some(None)` without a limit.
 fn tolerated(taint: &Taint, tolerations: &[Toleration]) -> Option<Option<u64>> {
-    let fitting: Vec<&Toleration> = tolerations.iter().filter(|t| t.tolerates(taint)).collect();
-    if fitting.is_empty() {
-        return None;
+    let mut is_tolerated = false;
+    let mut shortest: Option<u64> = None;
+    for toleration in tolerations {
+        if !toleration.tolerates(taint) {
+            continue;
+        }
+        is_tolerated = true;
+        if let Some(seconds) = toleration.toleration_seconds {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            let least = shortest.map_or(seconds, |other| other.min(seconds));
+            shortest = Some(least);
+        }
     }
-    let seconds = fitting.iter().filter_map(|t| t.toleration_seconds).min();
-    Some(seconds.map(|s| u64::try_from(s).unwrap_or(0)))
+    is_tolerated.then_some(shortest)
 }
 
 #[cfg(test)]

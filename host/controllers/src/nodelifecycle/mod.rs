@@ -17,11 +17,11 @@ use std::time::Duration;
 use k3s_base::Clock;
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{LEASES, NODES, PODS};
-use k3s_client::{Client, EventRecorder, Informer, Obj, Object, Patch, Scope};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, Patch, Scope};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::common::{pod, write};
 use crate::context::Context;
@@ -53,9 +53,8 @@ pub(crate) fn start(context: &Context) {
     eviction::start(context);
     let client = context.client("node-controller");
     let nodes = context.informers.all(&NODES);
-    let leases = context
-        .informers
-        .of(&LEASES, Scope::all().in_namespace(LEASE_NAMESPACE));
+    let scope = Scope::all().in_namespace(LEASE_NAMESPACE);
+    let leases = context.informers.of(&LEASES, scope);
     let pods = context.informers.all(&PODS);
     let news: Arc<Mutex<HashMap<Key, News>>> = Arc::default();
     let reconciler = NodeLifecycleController {
@@ -66,28 +65,43 @@ pub(crate) fn start(context: &Context) {
         pods: pods.clone(),
         news: news.clone(),
     };
-    let (cache, clock) = (nodes.clone(), context.clock());
+    let cache = nodes.clone();
+    let clock = context.clock();
     Controller::new("node-lifecycle-controller")
         .watch_own(&nodes)
         .watch(&leases, move |event| {
-            let name: Key = event.object().name().into();
-            let Some(node) = cache.get(&name).filter(|_| !event.is_deleted()) else {
-                return Vec::new();
-            };
-            let renewed = tree::text(event.object().value(), "spec.renewTime").to_owned();
-            news.lock()
-                .entry(name.clone())
-                .or_default()
-                .renewed(renewed, clock.elapsed());
-            // A lease is renewed every ten seconds: it matters only while the node counts as lost.
-            if plan::ready_status(node.value()) == "Unknown" {
-                vec![name]
-            } else {
-                Vec::new()
-            }
+            lease_changed(event, &cache, &news, clock.elapsed())
         })
         .requires(&pods)
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+/// A lease is named after its node.
+fn lease_changed(
+    event: &InformerEvent,
+    nodes: &Informer,
+    news: &Mutex<HashMap<Key, News>>,
+    now: Duration,
+) -> Vec<Key> {
+    let lease = event.object();
+    let name: Key = lease.name().into();
+    if event.is_deleted() {
+        return Vec::new();
+    }
+    let Some(node) = nodes.get(&name) else {
+        return Vec::new();
+    };
+    let renewed = tree::text(lease.value(), "spec.renewTime").to_owned();
+    news.lock()
+        .entry(name.clone())
+        .or_default()
+        .renewed(renewed, now);
+    // A lease is renewed every ten seconds: it matters only while the node counts as lost.
+    if plan::ready_status(node.value()) == "Unknown" {
+        vec![name]
+    } else {
+        Vec::new()
+    }
 }
 
 impl News {
@@ -164,13 +178,19 @@ impl NodeLifecycleController {
     }
 
     async fn mark_taints(&self, node: &Obj) -> Result<(), Error> {
-        let Some(taints) = taints::wanted(node.value(), &self.clock.now_rfc3339()) else {
+        let now = self.clock.now_rfc3339();
+        let Some(taints) = taints::wanted(node.value(), &now) else {
             return Ok(());
         };
-        let patch = json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": {"taints": taints}});
-        self.client
-            .patch(&NODES, None, node.name(), &Patch::Merge(patch))
-            .await?;
+        let patch = Patch::Merge(json!({
+            "metadata": {
+                "resourceVersion": node.resource_version(),
+            },
+            "spec": {
+                "taints": taints,
+            },
+        }));
+        self.client.patch(&NODES, None, node.name(), &patch).await?;
         Ok(())
     }
 
@@ -180,17 +200,24 @@ impl NodeLifecycleController {
             if !pod::of(&object).is_ready() {
                 continue;
             }
-            let conditions = plan::unready(object.value(), &self.clock.now_rfc3339());
-            let patch = json!({"metadata": {"uid": object.uid()}, "status": {"conditions": Value::from(conditions)}});
-            match self
+            let now = self.clock.now_rfc3339();
+            let conditions = plan::unready(object.value(), &now);
+            let patch = Patch::Strategic(json!({
+                "metadata": {
+                    "uid": object.uid(),
+                },
+                "status": {
+                    "conditions": conditions,
+                },
+            }));
+            let patched = self
                 .client
-                .patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch))
-                .await
-            {
-                Err(error) if !error.is_not_found() && !error.is_conflict() => {
-                    return Err(error.into());
-                }
-                _ => {}
+                .patch_status(&PODS, object.ns(), object.name(), &patch)
+                .await;
+            match patched {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() || error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ pub(super) fn health(silent_for: Duration, grace: Duration) -> Health {
 }
 
 pub(super) fn ready_status(node: &Value) -> &str {
-    condition::find(node, "Ready").map_or("", |ready| text(ready, "status"))
+    condition::status(node, "Ready")
 }
 
 /// The time of the kubelet's last status.
@@ -54,16 +54,24 @@ pub(super) fn unknown_status(node: &Value, now: &str) -> Option<Value> {
                 changed = true;
             }
             None => {
-                conditions.push(json!({"type": kind, "status": "Unknown", "reason": "NodeStatusNeverUpdated",
-                    "message": "Kubelet never posted node status.", "lastHeartbeatTime": tree::get(node, "metadata.creationTimestamp"),
-                    "lastTransitionTime": now}));
+                conditions.push(json!({
+                    "type": kind,
+                    "status": "Unknown",
+                    "reason": "NodeStatusNeverUpdated",
+                    "message": "Kubelet never posted node status.",
+                    "lastHeartbeatTime": tree::get(node, "metadata.creationTimestamp"),
+                    "lastTransitionTime": now,
+                }));
                 changed = true;
             }
         }
     }
+    if !changed {
+        return None;
+    }
     let mut status = node.get("status").cloned().unwrap_or_else(|| json!({}));
     tree::set(&mut status, "conditions", conditions);
-    changed.then_some(status)
+    Some(status)
 }
 
 /// The conditions of a Pod whose node is not ready.

@@ -26,46 +26,71 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
+/// Key and effect of a taint.
+type KeyAndEffect = (&'static str, &'static str);
+
 /// The whole list of taints; nothing where it is right already. Taints of others stay.
 pub(super) fn wanted(node: &Value, now: &str) -> Option<Vec<Value>> {
     let present = tree::list(node, "spec.taints");
-    let status =
-        |kind: &str| condition::find(node, kind).map_or("", |c| condition::text(c, "status"));
-    let mut wanted: Vec<(&str, &str)> = BY_CONDITION
-        .iter()
-        .filter(|(kind, value, _)| status(kind) == *value)
-        .map(|(_, _, taint)| (*taint, "NoSchedule"))
-        .collect();
-    if tree::flag(node, "spec.unschedulable") {
-        wanted.push((UNSCHEDULABLE, "NoSchedule"));
-    }
-    match status("Ready") {
-        // A node that has reported nothing yet is not ready, but nothing runs there to be evicted.
-        "" => wanted.push((NOT_READY, "NoSchedule")),
-        "False" => wanted.push((NOT_READY, "NoExecute")),
-        "Unknown" => wanted.push((UNREACHABLE, "NoExecute")),
-        _ => {}
-    }
-    let is = |taint: &Value, (key, effect): &(&str, &str)| {
-        tree::text(taint, "key") == *key && tree::text(taint, "effect") == *effect
-    };
-    let mut taints: Vec<Value> = present
-        .iter()
-        .filter(|t| !ours(t) || wanted.iter().any(|w| is(t, w)))
-        .cloned()
-        .collect();
-    for new in &wanted {
-        if !taints.iter().any(|taint| is(taint, new)) {
-            taints.push(json!({"key": new.0, "effect": new.1, "timeAdded": now}));
+    let implied = implied(node);
+    let mut taints = Vec::new();
+    for taint in present {
+        let is_implied = implied.iter().any(|own| is(taint, *own));
+        if is_implied || !ours(taint) {
+            taints.push(taint.clone());
         }
     }
-    (taints != present).then_some(taints)
+    for own in implied {
+        let is_there = taints.iter().any(|taint| is(taint, own));
+        if !is_there {
+            let (key, effect) = own;
+            taints.push(json!({
+                "key": key,
+                "effect": effect,
+                "timeAdded": now,
+            }));
+        }
+    }
+    if taints == present {
+        return None;
+    }
+    Some(taints)
+}
+
+/// The taints that the node's conditions call for.
+fn implied(node: &Value) -> Vec<KeyAndEffect> {
+    let mut implied = Vec::new();
+    for (kind, tainting, taint) in BY_CONDITION {
+        if condition::status(node, kind) == tainting {
+            implied.push((taint, "NoSchedule"));
+        }
+    }
+    if tree::flag(node, "spec.unschedulable") {
+        implied.push((UNSCHEDULABLE, "NoSchedule"));
+    }
+    match condition::status(node, "Ready") {
+        // A node that has reported nothing yet is not ready, but nothing runs there to be evicted.
+        "" => implied.push((NOT_READY, "NoSchedule")),
+        "False" => implied.push((NOT_READY, "NoExecute")),
+        "Unknown" => implied.push((UNREACHABLE, "NoExecute")),
+        _ => {}
+    }
+    implied
+}
+
+fn is(taint: &Value, (key, effect): KeyAndEffect) -> bool {
+    let same_key = tree::text(taint, "key") == key;
+    let same_effect = tree::text(taint, "effect") == effect;
+    same_key && same_effect
 }
 
 fn ours(taint: &Value) -> bool {
-    let (key, effect) = (tree::text(taint, "key"), tree::text(taint, "effect"));
-    match effect {
-        "NoSchedule" => key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, own)| *own == key),
+    let key = tree::text(taint, "key");
+    match tree::text(taint, "effect") {
+        "NoSchedule" => {
+            let by_condition = BY_CONDITION.iter().any(|(_, _, own)| *own == key);
+            by_condition || key == UNSCHEDULABLE
+        }
         "NoExecute" => key == NOT_READY || key == UNREACHABLE,
         _ => false,
     }

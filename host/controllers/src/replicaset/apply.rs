@@ -9,7 +9,7 @@ use k3s_meta::tree;
 use k3s_reconcile::Error;
 use serde_json::Value;
 
-use super::plan::{Plan, plan};
+use super::plan::plan;
 use super::{ORPHANS, ReplicaSetController};
 use crate::common::pod_control::PodControl;
 use crate::common::template;
@@ -24,16 +24,18 @@ impl ReplicaSetController {
 
     pub(super) async fn manage(&self, set: &Obj, active: &[Object]) -> Result<(), Error> {
         let desired = tree::int(set.value(), "spec.replicas").unwrap_or(1);
-        let Plan { create, delete } = plan(desired, active, &self.related(set));
+        let related = self.related(set);
+        let plan = plan(desired, active, &related);
         let template = tree::get(set.value(), "spec.template").unwrap_or(&Value::Null);
         let pod = template::pod(template, set, &self.family.resource);
+        let creations = repeat_n(pod, plan.create);
         let control = PodControl {
             client: &self.client,
             recorder: &self.recorder,
             expectations: &self.expectations,
             owner: set,
         };
-        control.carry_out(repeat_n(pod, create), &delete).await
+        control.carry_out(creations, &plan.delete).await
     }
 
     /// The Pods of all sets under the same Deployment, or of this set alone.

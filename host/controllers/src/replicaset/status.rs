@@ -8,13 +8,13 @@ use k3s_client::{Obj, Object};
 use k3s_meta::object::string_map;
 use k3s_meta::tree;
 use k3s_reconcile::Error;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::ReplicaSetController;
 use crate::common::condition::{self, Condition};
 use crate::common::number::count;
 use crate::common::pod::{self, Availability};
-use crate::common::write;
+use crate::common::{time, write};
 
 /// A status, and when it will change without any event.
 pub(super) fn status(
@@ -25,35 +25,35 @@ pub(super) fn status(
 ) -> (Value, Option<Duration>) {
     let template_labels = string_map(tree::get(set, "spec.template.metadata.labels"));
     let min_ready = tree::int(set, "spec.minReadySeconds").unwrap_or(0);
-    let (mut labeled, mut ready, mut available, mut wait) = (0, 0, 0, None::<Duration>);
+    let mut labeled = 0;
+    let mut ready = 0;
+    let mut available = 0;
+    let mut wait = None;
     for object in active {
         let view = pod::of(object);
-        labeled += i64::from(pod::has_labels(object, &template_labels));
+        let is_labeled = pod::has_labels(object, &template_labels);
+        labeled += i64::from(is_labeled);
         ready += i64::from(view.is_ready());
         match pod::availability(view, min_ready, now) {
             Availability::Yes => available += 1,
-            Availability::In(left) => wait = Some(wait.map_or(left, |w| w.min(left))),
+            Availability::In(left) => wait = Some(time::sooner(wait, left)),
             Availability::No => {}
         }
     }
-    let mut status = json!({"replicas": count(active.len()), "conditions": conditions(set, active, failure, now)});
+    let replicas = count(active.len());
+    let conditions = conditions(set, active, failure, now);
     let generation = tree::int(set, "metadata.generation").unwrap_or(0);
+    let mut status = Map::new();
+    status.insert("replicas".into(), replicas.into());
+    status.insert("conditions".into(), conditions.into());
     let counts = [
         ("fullyLabeledReplicas", labeled),
         ("readyReplicas", ready),
         ("availableReplicas", available),
         ("observedGeneration", generation),
     ];
-    if let Some(map) = status.as_object_mut() {
-        // Zero is written by leaving the field out, as upstream's encoder does.
-        map.extend(
-            counts
-                .into_iter()
-                .filter(|(_, n)| *n != 0)
-                .map(|(name, n)| (name.to_owned(), n.into())),
-        );
-    }
-    (status, wait)
+    write::set_counts(&mut status, &counts);
+    (Value::Object(status), wait)
 }
 
 fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timestamp) -> Vec<Value> {
@@ -85,8 +85,9 @@ impl ReplicaSetController {
         active: &[Object],
         failure: Option<&Error>,
     ) -> Result<Option<Duration>, Error> {
+        let now = self.clock.now();
         let failure = failure.map(ToString::to_string);
-        let (status, wait) = status(set.value(), active, failure.as_deref(), self.clock.now());
+        let (status, wait) = status(set.value(), active, failure.as_deref(), now);
         write::status(&self.client, &self.family.resource, set, status).await?;
         Ok(wait)
     }

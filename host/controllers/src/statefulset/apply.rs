@@ -23,13 +23,7 @@ impl StatefulSetController {
         let revisions = self.revisions(owner, history, &members).await?;
         let mut acted = Ok(());
         if !owner.object.is_deleting() {
-            let blocked: BTreeSet<i64> = owner
-                .range()
-                .filter(|ordinal| {
-                    !members.iter().any(|m| m.ordinal == *ordinal)
-                        && self.has_stale_claim(owner, *ordinal)
-                })
-                .collect();
+            let blocked = self.blocked(owner, &members);
             let observed = Observed {
                 range: owner.range(),
                 ordered: owner.ordered,
@@ -38,15 +32,14 @@ impl StatefulSetController {
                 members: &members,
                 blocked: &blocked,
             };
+            let steps = plan(&observed);
             let mut made = Vec::new();
-            acted = self
-                .perform(owner, &revisions, plan(&observed), &mut made)
-                .await;
+            acted = self.perform(owner, &revisions, steps, &mut made).await;
             let now = self.clock.now();
-            members.extend(
-                made.into_iter()
-                    .filter_map(|pod| Member::read(owner, pod, now)),
-            );
+            let made = made
+                .into_iter()
+                .filter_map(|pod| Member::read(owner, pod, now));
+            members.extend(made);
         }
         let status = status::status(owner, &revisions, &members);
         write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
@@ -56,6 +49,18 @@ impl StatefulSetController {
             .filter_map(|member| member.available_in)
             .min();
         Ok(next.map_or(Outcome::Done, Outcome::After))
+    }
+
+    /// Places without a Pod whose old claims are not gone yet.
+    fn blocked(&self, owner: &StatefulSet, members: &[Member]) -> BTreeSet<i64> {
+        let mut blocked = BTreeSet::new();
+        for ordinal in owner.range() {
+            let is_taken = members.iter().any(|member| member.ordinal == ordinal);
+            if !is_taken && self.has_stale_claim(owner, ordinal) {
+                blocked.insert(ordinal);
+            }
+        }
+        blocked
     }
 
     /// Takes the steps; an ordered set stops at the first failure, the others go on to the end and
@@ -100,15 +105,18 @@ impl StatefulSetController {
             Version::Update => &revisions.update,
         };
         let body = pod::build(owner, ordinal, &revision.name, &revision.template);
-        let (name, set) = (owner.pod_name(ordinal), owner.object.name());
-        match self.client.create(&PODS, owner.object.ns(), &body).await {
+        let name = owner.pod_name(ordinal);
+        let set = owner.object.name();
+        let created = self.client.create(&PODS, owner.object.ns(), &body).await;
+        match created {
             Ok(made) => {
                 let message = format!("create Pod {name} in StatefulSet {set} successful");
                 self.recorder
                     .normal(&*owner.object, "SuccessfulCreate", message);
                 Ok(Some(made))
             }
-            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => Ok(None),
+            Err(error) if error.is_already_exists() => Ok(None),
+            Err(error) if error.is_namespace_terminating() => Ok(None),
             Err(error) => {
                 let message =
                     format!("create Pod {name} in StatefulSet {set} failed error: {error}");

@@ -117,63 +117,69 @@ impl StatefulSetController {
 }
 
 fn new_claim(owner: &StatefulSet, template: &Value, ordinal: i64) -> Value {
-    let mut metadata =
-        json!({"name": owner.claim_name(template, ordinal), "namespace": owner.object.namespace()});
+    let mut metadata = json!({
+        "name": owner.claim_name(template, ordinal),
+        "namespace": owner.object.namespace(),
+    });
     if let Some(annotations) = tree::get(template, "metadata.annotations") {
         tree::set(&mut metadata, "annotations", annotations.clone());
     }
-    let selector = tree::get(owner.object.value(), "spec.selector.matchLabels");
-    let labels: serde_json::Map<String, Value> = [tree::get(template, "metadata.labels"), selector]
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .flat_map(Clone::clone)
-        .collect();
+    let mut labels = tree::map(template, "metadata.labels").clone();
+    let selector = tree::map(owner.object.value(), "spec.selector.matchLabels");
+    labels.extend(selector.clone());
     if !labels.is_empty() {
         tree::set(&mut metadata, "labels", labels);
     }
     if owner.retention.delete_when_deleted {
-        tree::set(
-            &mut metadata,
-            "ownerReferences",
-            json!([controller_reference(&owner.object, &STATEFUL_SETS)]),
-        );
+        let reference = controller_reference(&owner.object, &STATEFUL_SETS);
+        tree::set(&mut metadata, "ownerReferences", json!([reference]));
     }
+    let spec = template.get("spec").cloned();
     json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": metadata,
-        "spec": template.get("spec").cloned().unwrap_or_else(|| json!({})),
+        "spec": spec.unwrap_or_else(|| json!({})),
     })
 }
 
 /// The claim's owner references as they should be; nothing where they are so already.
 fn wanted_owners(owner: &StatefulSet, member: &Member, claim: &Obj) -> Option<Vec<Value>> {
     let policy = owner.retention;
-    let condemned = !owner.range().contains(&member.ordinal);
-    let by_pod = policy.delete_when_scaled && condemned;
+    let is_condemned = !owner.range().contains(&member.ordinal);
+    let by_pod = policy.delete_when_scaled && is_condemned;
     let by_set = policy.delete_when_deleted && !by_pod;
-    let current = tree::list(claim.value(), "metadata.ownerReferences");
-    let (set_uid, pod_name) = (owner.object.uid(), member.object.name());
-    let is_set = |o: &Value| tree::text(o, "uid") == set_uid;
-    let is_pod = |o: &Value| tree::text(o, "kind") == "Pod" && tree::text(o, "name") == pod_name;
-    let is_this_pod = |o: &Value| is_pod(o) && tree::text(o, "uid") == member.object.uid();
-    let right = current.iter().any(is_set) == by_set
-        && current.iter().any(is_this_pod) == by_pod
-        && current.iter().all(|o| !is_pod(o) || is_this_pod(o));
-    if right {
+    let set_uid = owner.object.uid();
+    let pod_uid = member.object.uid();
+    let pod_name = member.object.name();
+    let mut has_set = false;
+    let mut has_pod = false;
+    let mut has_former_pod = false;
+    let mut wanted = Vec::new();
+    for reference in tree::list(claim.value(), "metadata.ownerReferences") {
+        let uid = tree::text(reference, "uid");
+        let is_pod = tree::text(reference, "kind") == "Pod";
+        let is_set = uid == set_uid;
+        let is_of_place = is_pod && tree::text(reference, "name") == pod_name;
+        let is_this_pod = is_of_place && uid == pod_uid;
+        has_set |= is_set;
+        has_pod |= is_this_pod;
+        has_former_pod |= is_of_place && !is_this_pod;
+        if !is_set && !is_of_place {
+            wanted.push(reference.clone());
+        }
+    }
+    let is_right = has_set == by_set && has_pod == by_pod;
+    if is_right && !has_former_pod {
         return None;
     }
-    let mut wanted: Vec<Value> = current
-        .iter()
-        .filter(|o| !is_set(o) && !is_pod(o))
-        .cloned()
-        .collect();
     if by_set {
-        wanted.push(controller_reference(&owner.object, &STATEFUL_SETS));
+        let reference = controller_reference(&owner.object, &STATEFUL_SETS);
+        wanted.push(reference);
     }
     if by_pod {
-        wanted.push(controller_reference(&member.object, &PODS));
+        let reference = controller_reference(&member.object, &PODS);
+        wanted.push(reference);
     }
     Some(wanted)
 }

@@ -36,12 +36,10 @@ struct StatefulSetController {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("statefulset-controller");
-    let informers = &context.informers;
-    let (sets, pods) = (informers.all(&STATEFUL_SETS), informers.all(&PODS));
-    let (claims, revisions) = (
-        informers.all(&PERSISTENT_VOLUME_CLAIMS),
-        informers.all(&CONTROLLER_REVISIONS),
-    );
+    let sets = context.informers.all(&STATEFUL_SETS);
+    let pods = context.informers.all(&PODS);
+    let claims = context.informers.all(&PERSISTENT_VOLUME_CLAIMS);
+    let revisions = context.informers.all(&CONTROLLER_REVISIONS);
     pods.add_index(ORPHANS, orphans);
     revisions.add_index(ORPHANS, orphans);
     let reconciler = StatefulSetController {
@@ -53,7 +51,8 @@ pub(crate) fn start(context: &Context) {
         claims: claims.clone(),
         revisions: revisions.clone(),
     };
-    let (of_pods, of_claims) = (sets.clone(), sets.clone());
+    let of_pods = sets.clone();
+    let of_claims = sets.clone();
     Controller::new("statefulset-controller")
         .watch_own(&sets)
         .watch(&pods, move |event| pod_changed(event, &of_pods))
@@ -77,12 +76,14 @@ fn pod_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
     if pod.controller().is_some() || event.is_deleted() {
         return Vec::new();
     }
+    let labels = &pod.meta().labels;
     let could_own = |set: &Object| {
-        ordinal_of(set.name(), pod.name()).is_some()
-            && selector::of(set).is_ok_and(|s| s.matches_labels(&pod.meta().labels))
+        let is_named = ordinal_of(set.name(), pod.name()).is_some();
+        is_named && selector::selects(set, labels)
     };
-    let sets = sets.in_namespace(pod.namespace()).into_iter();
-    sets.filter(could_own)
+    sets.in_namespace(pod.namespace())
+        .into_iter()
+        .filter(could_own)
         .map(|set| set.key().clone())
         .collect()
 }
@@ -124,9 +125,12 @@ impl StatefulSetController {
         set: &StatefulSet,
         selector: &LabelSelector,
     ) -> Result<Vec<Member>, Error> {
+        let set_name = set.object.name();
+        let namespace = set.object.namespace();
         let mut candidates = self.pods.by_index(BY_OWNER, set.object.uid());
-        candidates.extend(self.pods.by_index(ORPHANS, set.object.namespace()));
-        candidates.retain(|pod| ordinal_of(set.object.name(), pod.name()).is_some());
+        let orphans = self.pods.by_index(ORPHANS, namespace);
+        candidates.extend(orphans);
+        candidates.retain(|pod| ordinal_of(set_name, pod.name()).is_some());
         let manager = ControllerRefManager {
             client: &self.client,
             owner: &set.object,
@@ -135,10 +139,9 @@ impl StatefulSetController {
             resource: &PODS,
             finalizer: None,
         };
+        let claimed = manager.claim(candidates).await?;
         let now = self.clock.now();
-        let mut members: Vec<Member> = manager
-            .claim(candidates)
-            .await?
+        let mut members: Vec<Member> = claimed
             .into_iter()
             .filter_map(|pod| Member::read(set, pod, now))
             .collect();

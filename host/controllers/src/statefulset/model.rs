@@ -122,9 +122,10 @@ fn strategy(value: &Value, replicas: i64) -> Strategy {
 
 /// The ordinal in a Pod's name, if it is a name of this set's.
 pub(super) fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
-    let digits = pod.strip_prefix(set)?.strip_prefix('-')?;
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok() } else { None }
+    let rest = pod.strip_prefix(set)?;
+    let digits = rest.strip_prefix('-')?;
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain { digits.parse().ok() } else { None }
 }
 
 /// One Pod of the set.

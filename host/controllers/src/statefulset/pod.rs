@@ -26,13 +26,11 @@ pub(super) fn build(
     }
     object::set_label(&mut pod, REVISION_LABEL, revision);
     // With a headless Service of this name, `<pod>.<service>` is the Pod's own name in DNS.
+    let service = tree::text(owner.object.value(), "spec.serviceName");
     tree::set(&mut pod, "spec.hostname", name);
-    tree::set(
-        &mut pod,
-        "spec.subdomain",
-        tree::text(owner.object.value(), "spec.serviceName"),
-    );
-    let volumes = volumes(owner, ordinal, tree::list(pod_template, "spec.volumes"));
+    tree::set(&mut pod, "spec.subdomain", service);
+    let declared = tree::list(pod_template, "spec.volumes");
+    let volumes = volumes(owner, ordinal, declared);
     if !volumes.is_empty() {
         tree::set(&mut pod, "spec.volumes", volumes);
     }
@@ -67,14 +65,22 @@ fn volumes(owner: &StatefulSet, ordinal: i64, others: &[Value]) -> Vec<Value> {
 
 /// A patch that restores the labels of identity, where they were changed.
 pub(super) fn restored(owner: &StatefulSet, member: &Member) -> Option<Value> {
-    let wrong = |(label, value): &(&'static str, String)| member.object.label(label) != Some(value);
-    let labels: Map<String, Value> = identity(owner, member.ordinal)
-        .into_iter()
-        .filter(wrong)
-        .map(|(label, value)| (label.to_owned(), value.into()))
-        .collect();
-    (!labels.is_empty())
-        .then(|| json!({"metadata": {"uid": member.object.uid(), "labels": labels}}))
+    let mut labels = Map::new();
+    for (label, value) in identity(owner, member.ordinal) {
+        let is_right = member.object.label(label) == Some(value.as_str());
+        if !is_right {
+            labels.insert(label.to_owned(), value.into());
+        }
+    }
+    if labels.is_empty() {
+        return None;
+    }
+    Some(json!({
+        "metadata": {
+            "uid": member.object.uid(),
+            "labels": labels,
+        },
+    }))
 }
 
 #[cfg(test)]

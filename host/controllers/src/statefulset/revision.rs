@@ -51,50 +51,70 @@ impl StatefulSetController {
         members: &[Member],
     ) -> Result<Revisions, Error> {
         history.sort_by_key(|revision| {
-            (
-                number_of(revision),
-                revision.meta().creation_timestamp.clone(),
-            )
+            let created = revision.meta().creation_timestamp.clone();
+            (number_of(revision), created)
         });
         let data = data(owner.template());
         let newest = history.last().map_or(0, number_of);
-        let update = match history
+        let present = history
             .iter()
             .rev()
-            .find(|r| tree::get(r.value(), "data") == Some(&data))
-        {
+            .find(|revision| tree::get(revision.value(), "data") == Some(&data));
+        let update = match present {
             Some(found) => {
                 if number_of(found) < newest {
-                    let patch = Patch::Merge(json!({"revision": newest + 1}));
-                    self.client
-                        .patch(&CONTROLLER_REVISIONS, found.ns(), found.name(), &patch)
-                        .await?;
+                    self.renumber(found, newest + 1).await?;
                 }
                 Revision::read(found)
             }
             None => self.make_revision(owner, data, newest + 1).await?,
         };
         let named = tree::text(owner.object.value(), "status.currentRevision");
-        let current = history
-            .iter()
-            .find(|r| r.name() == named)
-            .map_or_else(|| update.clone(), Revision::read);
-        let in_use = |name: &str| {
-            name == update.name
-                || name == current.name
+        let current = match history.iter().find(|revision| revision.name() == named) {
+            Some(found) => Revision::read(found),
+            None => update.clone(),
+        };
+        let revisions = Revisions { current, update };
+        self.trim_history(owner, &revisions, &history, members)
+            .await?;
+        Ok(revisions)
+    }
+
+    async fn renumber(&self, revision: &Object, number: i64) -> Result<(), Error> {
+        let patch = Patch::Merge(json!({"revision": number}));
+        self.client
+            .patch(
+                &CONTROLLER_REVISIONS,
+                revision.ns(),
+                revision.name(),
+                &patch,
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn trim_history(
+        &self,
+        owner: &StatefulSet,
+        revisions: &Revisions,
+        history: &[Object],
+        members: &[Member],
+    ) -> Result<(), Error> {
+        let is_in_use = |name: &str| {
+            name == revisions.update.name
+                || name == revisions.current.name
                 || members.iter().any(|member| member.revision == name)
         };
         let old: Vec<&Object> = history
             .iter()
-            .filter(|revision| !in_use(revision.name()))
+            .filter(|revision| !is_in_use(revision.name()))
             .collect();
-        let surplus = old
-            .len()
-            .saturating_sub(number::length(owner.history_limit));
+        let limit = number::length(owner.history_limit);
+        let surplus = old.len().saturating_sub(limit);
         for revision in old.into_iter().take(surplus) {
             self.drop_revision(revision).await?;
         }
-        Ok(Revisions { current, update })
+        Ok(())
     }
 
     async fn make_revision(
@@ -104,16 +124,17 @@ impl StatefulSetController {
         number: i64,
     ) -> Result<Revision, Error> {
         let hash = hash::template(owner.template(), owner.collisions());
+        let name = format!("{}-{hash}", owner.object.name());
+        let namespace = owner.object.ns();
         let mut labels = tree::map(owner.template(), "metadata.labels").clone();
         // The key has dots, which a path would take as separators.
         labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
-        let name = format!("{}-{hash}", owner.object.name());
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {
                 "name": name,
-                "namespace": owner.object.namespace(),
+                "namespace": namespace,
                 "labels": labels,
                 // The change cause that `kubectl rollout history` shows is among them.
                 "annotations": annotations(owner.object.value()),
@@ -122,32 +143,38 @@ impl StatefulSetController {
             "data": data,
             "revision": number,
         });
-        match self
+        let made = self
             .client
-            .create(&CONTROLLER_REVISIONS, owner.object.ns(), &body)
-            .await
-        {
-            Err(error) if error.is_already_exists() => {
-                let there = self
-                    .client
-                    .get(&CONTROLLER_REVISIONS, owner.object.ns(), &name)
-                    .await?;
-                if tree::get(there.value(), "data") == body.get("data") {
-                    return Ok(Revision::read(&there));
-                }
-                // Another template has this hash: the next try takes another.
-                let mut status = owner
-                    .object
-                    .value()
-                    .get("status")
-                    .cloned()
-                    .unwrap_or_else(|| json!({}));
-                tree::set(&mut status, "collisionCount", owner.collisions() + 1);
-                write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
-                Err(error.into())
-            }
-            made => Ok(Revision::read(&made?)),
+            .create(&CONTROLLER_REVISIONS, namespace, &body)
+            .await;
+        let taken = match made {
+            Ok(made) => return Ok(Revision::read(&made)),
+            Err(error) if error.is_already_exists() => error,
+            Err(error) => return Err(error.into()),
+        };
+        let there = self
+            .client
+            .get(&CONTROLLER_REVISIONS, namespace, &name)
+            .await?;
+        if tree::get(there.value(), "data") == body.get("data") {
+            return Ok(Revision::read(&there));
         }
+        // Another template has this hash: the next try takes another.
+        self.count_collision(owner).await?;
+        Err(taken.into())
+    }
+
+    async fn count_collision(&self, owner: &StatefulSet) -> Result<(), Error> {
+        let mut status = owner
+            .object
+            .value()
+            .get("status")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
+        let collisions = owner.collisions() + 1;
+        tree::set(&mut status, "collisionCount", collisions);
+        write::status(&self.client, &STATEFUL_SETS, &owner.object, status).await?;
+        Ok(())
     }
 
     async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {

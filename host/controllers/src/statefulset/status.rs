@@ -53,25 +53,34 @@ struct Counts {
 
 impl Counts {
     fn of(revisions: &Revisions, members: &[Member]) -> Self {
-        let number = |counts: &dyn Fn(&Member) -> bool| {
-            count(members.iter().filter(|member| counts(member)).count())
-        };
-        let of_revision =
-            |name: &str| number(&|member| !member.is_terminating() && member.revision == name);
-        Self {
+        let mut counts = Self {
             replicas: count(members.len()),
-            ready: number(&|member| member.ready),
-            available: number(&|member| member.available),
-            current: of_revision(&revisions.current.name),
-            updated: of_revision(&revisions.update.name),
+            ready: 0,
+            available: 0,
+            current: 0,
+            updated: 0,
+        };
+        for member in members {
+            counts.ready += i64::from(member.ready);
+            counts.available += i64::from(member.available);
+            if member.is_terminating() {
+                continue;
+            }
+            let is_current = member.revision == revisions.current.name;
+            let is_updated = member.revision == revisions.update.name;
+            counts.current += i64::from(is_current);
+            counts.updated += i64::from(is_updated);
         }
+        counts
     }
 
     /// Whether every wanted Pod is of the update revision and ready, and no other Pod is left.
     fn is_update_complete(&self, owner: &StatefulSet) -> bool {
-        let numbers = [self.updated, self.replicas, self.ready];
-        matches!(owner.strategy, Strategy::Rolling { .. })
-            && numbers.into_iter().all(|number| number == owner.replicas)
+        let is_rolling = matches!(owner.strategy, Strategy::Rolling { .. });
+        is_rolling
+            && self.updated == owner.replicas
+            && self.replicas == owner.replicas
+            && self.ready == owner.replicas
     }
 }
 
