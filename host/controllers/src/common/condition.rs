@@ -5,9 +5,14 @@ use serde_json::{Value, json};
 
 /// The condition of this type.
 pub(crate) fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    tree::list(object, "status.conditions")
+    of_type(tree::list(object, "status.conditions"), kind)
+}
+
+/// The condition of this type among `conditions`.
+pub(crate) fn of_type<'a>(conditions: &'a [Value], kind: &str) -> Option<&'a Value> {
+    conditions
         .iter()
-        .find(|c| text(c, "type") == kind)
+        .find(|condition| text(condition, "type") == kind)
 }
 
 /// A text field of a condition.

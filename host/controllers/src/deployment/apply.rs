@@ -26,13 +26,15 @@ impl DeploymentController {
         if deployment.object.is_deleting() {
             return self.finish(deployment, &sets, Phase::Standing).await;
         }
-        if deployment.paused || proportional::is_scaling(deployment, &sets) {
+        let is_scaling = proportional::is_scaling(deployment, &sets);
+        if deployment.paused || is_scaling {
             return self.resize_all(deployment, sets).await;
         }
         if deployment.is_recreate() {
             return self.recreate(deployment, sets).await;
         }
-        let sets = match self.ensure_new(deployment, sets, true).await? {
+        let found = self.ensure_new(deployment, sets, true).await?;
+        let sets = match found {
             Found::Ready(sets) => sets,
             Found::Wrote => return Ok(Outcome::Done),
         };
@@ -44,7 +46,8 @@ impl DeploymentController {
 
     /// A paused Deployment is scaled, but not rolled.
     async fn resize_all(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Error> {
-        let sets = match self.ensure_new(deployment, sets, false).await? {
+        let found = self.ensure_new(deployment, sets, false).await?;
+        let sets = match found {
             Found::Ready(sets) => sets,
             Found::Wrote => return Ok(Outcome::Done),
         };
@@ -58,21 +61,23 @@ impl DeploymentController {
 
     async fn recreate(&self, deployment: &Deployment, sets: Sets) -> Result<Outcome, Error> {
         let retired = plan::retire(&sets);
-        if !retired.is_empty() || self.old_pods_run(&sets) {
+        let is_retiring = !retired.is_empty() || self.old_pods_run(&sets);
+        if is_retiring {
             self.resize(deployment, &sets, &retired).await?;
             return self.finish(deployment, &sets, Phase::Rolling).await;
         }
-        let sets = match self.ensure_new(deployment, sets, true).await? {
+        let found = self.ensure_new(deployment, sets, true).await?;
+        let sets = match found {
             Found::Ready(sets) => sets,
             Found::Wrote => return Ok(Outcome::Done),
         };
-        let up = sets
-            .new
-            .iter()
-            .filter(|set| set.replicas != deployment.replicas);
-        let steps: Vec<Resize> = up
-            .map(|set| Resize::new(set, deployment.replicas))
-            .collect();
+        let mut steps = Vec::new();
+        if let Some(new) = &sets.new
+            && new.replicas != deployment.replicas
+        {
+            let up = Resize::new(new, deployment.replicas);
+            steps.push(up);
+        }
         self.resize(deployment, &sets, &steps).await?;
         self.clean_up(deployment, &sets).await?;
         self.finish(deployment, &sets, Phase::Rolling).await
@@ -94,17 +99,18 @@ impl DeploymentController {
         steps: &[Resize],
     ) -> Result<(), Error> {
         for step in steps {
-            if let Some(target) = sets.all().find(|s| s.name() == step.name) {
+            let target = sets.all().find(|set| set.name() == step.name);
+            if let Some(target) = target {
                 self.resize_one(deployment, target, step.to).await?;
             }
         }
         // Sets that keep their size still learn the Deployment's, or every pass would look like a
         // change of it.
-        for target in sets
-            .all()
-            .filter(|s| s.replicas > 0 && s.desired() != Some(deployment.replicas))
-        {
-            if steps.iter().all(|step| step.name != target.name()) {
+        for target in sets.all() {
+            let is_active = target.replicas > 0;
+            let has_step = steps.iter().any(|step| step.name == target.name());
+            let knows_size = target.desired() == Some(deployment.replicas);
+            if is_active && !has_step && !knows_size {
                 self.resize_one(deployment, target, target.replicas).await?;
             }
         }
@@ -170,9 +176,13 @@ impl DeploymentController {
         phase: Phase,
     ) -> Result<Outcome, Error> {
         let now = self.clock.now();
-        let status = progress::status(deployment, sets, phase, deployment.collisions(), now);
+        let collisions = deployment.collisions();
+        let status = progress::status(deployment, sets, phase, collisions, now);
         let wait = progress::wait(deployment, &status, now);
         write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
-        Ok(wait.map_or(Outcome::Done, Outcome::After))
+        match wait {
+            Some(wait) => Ok(Outcome::After(wait)),
+            None => Ok(Outcome::Done),
+        }
     }
 }

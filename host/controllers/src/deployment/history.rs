@@ -1,7 +1,9 @@
 //! Pure: revisions, and which old sets are no longer kept.
 
-use super::model::{Deployment, Set, Sets};
 use k3s_meta::tree;
+
+use super::model::{Deployment, Set, Sets};
+use crate::common::number::length;
 
 /// The revision that the new set carries.
 pub(super) fn next_revision(sets: &Sets) -> i64 {
@@ -18,12 +20,13 @@ pub(super) fn surplus<'a>(deployment: &Deployment, sets: &'a Sets) -> Vec<&'a Se
         .iter()
         .filter(|set| !set.object.is_deleting())
         .collect();
-    let excess = kept
-        .len()
-        .saturating_sub(usize::try_from(limit.max(0)).unwrap_or(usize::MAX));
+    let excess = kept.len().saturating_sub(length(limit));
     kept.sort_by_key(|set| (set.revision(), set.created));
     kept.truncate(excess);
-    kept.retain(|set| set.replicas == 0 && set.actual == 0 && observed(set));
+    kept.retain(|set| {
+        let is_empty = set.replicas == 0 && set.actual == 0;
+        is_empty && observed(set)
+    });
     kept
 }
 

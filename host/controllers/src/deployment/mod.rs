@@ -13,11 +13,11 @@ mod progress;
 mod proportional;
 
 use k3s_client::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
-use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, key};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::controller_ref::ControllerRefManager;
-use crate::common::selector;
+use crate::common::{pod, selector};
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::Deployment;
@@ -35,8 +35,8 @@ pub(crate) fn start(context: &Context) {
     let client = context.client("deployment-controller");
     let deployments = context.informers.all(&DEPLOYMENTS);
     let sets = context.informers.all(&REPLICA_SETS);
-    sets.add_index(ORPHANS, orphans);
     let pods = context.informers.all(&PODS);
+    sets.add_index(ORPHANS, orphans);
     let reconciler = DeploymentController {
         recorder: context.recorder(&client, "deployment-controller"),
         client,
@@ -45,7 +45,9 @@ pub(crate) fn start(context: &Context) {
         sets: sets.clone(),
         pods: pods.clone(),
     };
-    let (of_sets, of_pods, set_cache) = (deployments.clone(), deployments.clone(), sets.clone());
+    let of_sets = deployments.clone();
+    let of_pods = deployments.clone();
+    let set_cache = sets.clone();
     Controller::new("deployment-controller")
         .workers(5)
         .watch_own(&deployments)
@@ -67,40 +69,56 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
         keys.extend(owner(old));
     }
     let set = event.object();
-    match owner(set) {
-        Some(key) => keys.push(key),
-        None if set.controller().is_none() && !event.is_deleted() => {
-            let matching = deployments
-                .in_namespace(set.namespace())
-                .into_iter()
-                .filter(|d| {
-                    selector::of(d)
-                        .is_ok_and(|s| !s.is_empty() && s.matches_labels(&set.meta().labels))
-                });
-            keys.extend(matching.map(|d| d.key().clone()));
-        }
-        None => {}
+    if let Some(owner) = owner(set) {
+        keys.push(owner);
+        return keys;
+    }
+    let is_orphan = set.controller().is_none();
+    if is_orphan && !event.is_deleted() {
+        let possible = possible_owners(set, deployments);
+        keys.extend(possible);
     }
     keys
+}
+
+fn possible_owners(set: &Obj, deployments: &Informer) -> Vec<Key> {
+    let labels = &set.meta().labels;
+    let could_own = |deployment: &Object| match selector::of(deployment) {
+        Ok(selector) => !selector.is_empty() && selector.matches_labels(labels),
+        Err(_) => false,
+    };
+    deployments
+        .in_namespace(set.namespace())
+        .into_iter()
+        .filter(could_own)
+        .map(|deployment| deployment.key().clone())
+        .collect()
 }
 
 /// Recreate waits for the last old Pod to go.
 fn pod_gone(event: &InformerEvent, sets: &Informer, deployments: &Informer) -> Vec<Key> {
     let pod = event.object();
-    let ended = event.is_deleted() || crate::common::pod::of(pod).is_terminal();
-    let set = pod
-        .controller()
-        .filter(|o| ended && o.kind == "ReplicaSet")
-        .and_then(|o| sets.get(&key(pod.namespace(), &o.name)));
-    let deployment = set.and_then(|set| owner(&set));
-    deployment
-        .filter(|key| {
-            deployments
-                .get(key)
-                .is_some_and(|d| Deployment::read(&d).is_recreate())
-        })
-        .into_iter()
-        .collect()
+    let has_ended = event.is_deleted() || pod::of(pod).is_terminal();
+    if !has_ended {
+        return Vec::new();
+    }
+    match recreating_owner(pod, sets, deployments) {
+        Some(key) => vec![key],
+        None => Vec::new(),
+    }
+}
+
+/// The Deployment above a Pod, if its strategy is Recreate.
+fn recreating_owner(pod: &Obj, sets: &Informer, deployments: &Informer) -> Option<Key> {
+    let controller = pod.controller()?;
+    if controller.kind != "ReplicaSet" {
+        return None;
+    }
+    let set = sets.get(&key(pod.namespace(), &controller.name))?;
+    let owner = owner(&set)?;
+    let deployment = deployments.get(&owner)?;
+    let is_recreate = Deployment::read(&deployment).is_recreate();
+    is_recreate.then_some(owner)
 }
 
 impl Reconciler for DeploymentController {

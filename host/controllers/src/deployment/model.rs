@@ -1,6 +1,7 @@
 //! A Deployment and its ReplicaSets as the decisions see them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k3s_client::{Obj, Object};
 use k3s_meta::object::annotation;
@@ -25,7 +26,7 @@ pub(super) struct Deployment {
     pub(super) min_ready_seconds: i64,
     pub(super) history_limit: Option<i64>,
     /// `None`, also for the largest number, which upstream takes as "no deadline".
-    pub(super) progress_deadline: Option<std::time::Duration>,
+    pub(super) progress_deadline: Option<Duration>,
     pub(super) paused: bool,
     recreate: bool,
 }
@@ -35,23 +36,27 @@ impl Deployment {
         let value = object.value();
         let replicas = tree::int(value, "spec.replicas").unwrap_or(1);
         let recreate = tree::text(value, "spec.strategy.type") == "Recreate";
-        let rolling = |field| tree::get(value, &format!("spec.strategy.rollingUpdate.{field}"));
         let (surge, unavailable) = if recreate {
             (0, 0)
         } else {
-            fenceposts(rolling("maxSurge"), rolling("maxUnavailable"), replicas)
+            let surge = tree::get(value, "spec.strategy.rollingUpdate.maxSurge");
+            let unavailable = tree::get(value, "spec.strategy.rollingUpdate.maxUnavailable");
+            fenceposts(surge, unavailable, replicas)
         };
-        let deadline = tree::int(value, "spec.progressDeadlineSeconds")
-            .filter(|s| *s > 0 && *s < i64::from(i32::MAX));
+        let no_limit = i64::from(i32::MAX);
+        let progress_deadline = tree::int(value, "spec.progressDeadlineSeconds")
+            .filter(|seconds| *seconds > 0 && *seconds < no_limit)
+            .map(|seconds| Duration::from_secs(seconds.unsigned_abs()));
+        let history_limit =
+            tree::int(value, "spec.revisionHistoryLimit").filter(|limit| *limit < no_limit);
         Self {
             object: object.clone(),
             replicas,
             surge,
             unavailable: unavailable.min(replicas),
             min_ready_seconds: tree::int(value, "spec.minReadySeconds").unwrap_or(0),
-            history_limit: tree::int(value, "spec.revisionHistoryLimit")
-                .filter(|n| *n < i64::from(i32::MAX)),
-            progress_deadline: deadline.map(|s| std::time::Duration::from_secs(s.unsigned_abs())),
+            history_limit,
+            progress_deadline,
             paused: tree::flag(value, "spec.paused"),
             recreate,
         }
@@ -142,11 +147,14 @@ pub(super) struct Sets {
 impl Sets {
     pub(super) fn divide(deployment: &Deployment, objects: &[Object]) -> Self {
         let mut all: Vec<Set> = objects.iter().map(Set::read).collect();
-        all.sort_by(|a, b| (a.created, a.name()).cmp(&(b.created, b.name())));
+        all.sort_by(|a, b| {
+            let by_age = a.created.cmp(&b.created);
+            by_age.then_with(|| a.name().cmp(b.name()))
+        });
         let wanted = without_hash(deployment.template());
         let new = all.iter().position(|set| {
-            tree::get(set.object.value(), "spec.template")
-                .is_some_and(|template| without_hash(template) == wanted)
+            let template = tree::get(set.object.value(), "spec.template");
+            template.map(without_hash).as_ref() == Some(&wanted)
         });
         let new = new.map(|at| all.remove(at));
         Self { new, old: all }

@@ -2,10 +2,10 @@
 
 use k3s_client::Object;
 use k3s_client::resources::{DEPLOYMENTS, REPLICA_SETS};
-use k3s_meta::object::annotations;
+use k3s_meta::object::{annotation, annotations};
 use k3s_meta::{object, tree};
 use k3s_reconcile::Error;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::DeploymentController;
 use super::history::next_revision;
@@ -120,30 +120,39 @@ impl DeploymentController {
         new: &Set,
         what: &Condition,
     ) -> Result<bool, Error> {
-        let revision = new.revision().to_string();
-        let mut current: Option<Object> = None;
-        if annotations(deployment.value()).get(REVISION) != Some(&revision) {
-            let mut value = deployment.value().clone();
-            object::set_annotation(&mut value, REVISION, revision);
-            current = Some(
-                self.client
-                    .update(&DEPLOYMENTS, deployment.object.ns(), &value)
-                    .await?,
-            );
-        }
+        let renumbered = self.follow_revision(deployment, new).await?;
         let stamp = self.clock.now_rfc3339();
         let Some(conditions) = progress::announce(deployment, what, &stamp) else {
-            return Ok(current.is_none());
+            return Ok(renumbered.is_none());
         };
-        let target = current.as_ref().unwrap_or(&deployment.object);
+        let target = renumbered.as_ref().unwrap_or(&deployment.object);
         let mut status = target
             .value()
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
         tree::set(&mut status, "conditions", conditions);
-        let wrote = write::status(&self.client, &DEPLOYMENTS, target, status).await?;
-        Ok(current.is_none() && wrote.is_none())
+        let noted = write::status(&self.client, &DEPLOYMENTS, target, status).await?;
+        Ok(renumbered.is_none() && noted.is_none())
+    }
+
+    /// The Deployment after the set's revision was written to it; nothing where it has it already.
+    async fn follow_revision(
+        &self,
+        deployment: &Deployment,
+        new: &Set,
+    ) -> Result<Option<Object>, Error> {
+        let revision = new.revision().to_string();
+        if annotation(deployment.value(), REVISION) == Some(&revision) {
+            return Ok(None);
+        }
+        let mut value = deployment.value().clone();
+        object::set_annotation(&mut value, REVISION, revision);
+        let written = self
+            .client
+            .update(&DEPLOYMENTS, deployment.object.ns(), &value)
+            .await?;
+        Ok(Some(written))
     }
 
     async fn make(
@@ -212,12 +221,11 @@ impl DeploymentController {
             .client
             .get(&REPLICA_SETS, deployment.object.ns(), name)
             .await?;
-        let ours = there
-            .controller()
-            .is_some_and(|owner| owner.uid == deployment.object.uid());
-        let same = tree::get(there.value(), "spec.template").map(without_hash)
-            == Some(without_hash(deployment.template()));
-        if ours && same {
+        let uid = deployment.object.uid();
+        let is_ours = there.controller().is_some_and(|owner| owner.uid == uid);
+        let wanted = without_hash(deployment.template());
+        let template = tree::get(there.value(), "spec.template").map(without_hash);
+        if is_ours && template == Some(wanted) {
             return Err(ControllerError::CacheBehind(name.to_owned()).into());
         }
         let mut status = deployment
@@ -225,7 +233,8 @@ impl DeploymentController {
             .get("status")
             .cloned()
             .unwrap_or_else(|| json!({}));
-        tree::set(&mut status, "collisionCount", deployment.collisions() + 1);
+        let collisions = deployment.collisions() + 1;
+        tree::set(&mut status, "collisionCount", collisions);
         write::status(&self.client, &DEPLOYMENTS, &deployment.object, status).await?;
         Err(error.into())
     }
@@ -242,25 +251,13 @@ fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
     let hash = hash::template(deployment.template(), deployment.collisions());
     let mut template = deployment.template().clone();
     object::set_label(&mut template, HASH_LABEL, hash.as_str());
+    let labels = tree::get(&template, "metadata.labels").cloned();
     let mut selector = tree::get(deployment.value(), "spec.selector")
         .cloned()
         .unwrap_or_else(|| json!({}));
     if let Some(labels) = tree::ensure(&mut selector, "matchLabels") {
         labels.insert(HASH_LABEL.to_owned(), hash.as_str().into());
     }
-    let mut annotations: serde_json::Map<String, Value> = inherited(deployment)
-        .into_iter()
-        .map(|(name, text)| (name, text.into()))
-        .collect();
-    annotations.insert(REVISION.into(), revision.to_string().into());
-    annotations.insert(
-        DESIRED_REPLICAS.into(),
-        deployment.replicas.to_string().into(),
-    );
-    annotations.insert(
-        MAX_REPLICAS.into(),
-        deployment.max_total().to_string().into(),
-    );
     let mut spec = json!({
         "replicas": new_size(deployment, sets),
         "selector": selector,
@@ -269,16 +266,33 @@ fn new_set(deployment: &Deployment, sets: &Sets, revision: i64) -> Value {
     if deployment.min_ready_seconds > 0 {
         tree::set(&mut spec, "minReadySeconds", deployment.min_ready_seconds);
     }
+    let owner = controller_reference(&deployment.object, &DEPLOYMENTS);
     json!({
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
             "name": format!("{}-{hash}", deployment.object.name()),
             "namespace": deployment.object.namespace(),
-            "labels": tree::get(&template, "metadata.labels").cloned(),
-            "annotations": annotations,
-            "ownerReferences": [controller_reference(&deployment.object, &DEPLOYMENTS)],
+            "labels": labels,
+            "annotations": set_annotations(deployment, revision),
+            "ownerReferences": [owner],
         },
         "spec": spec,
     })
+}
+
+fn set_annotations(deployment: &Deployment, revision: i64) -> Map<String, Value> {
+    let mut annotations = Map::new();
+    for (name, text) in inherited(deployment) {
+        annotations.insert(name, text.into());
+    }
+    for (name, number) in [
+        (REVISION, revision),
+        (DESIRED_REPLICAS, deployment.replicas),
+        (MAX_REPLICAS, deployment.max_total()),
+    ] {
+        let text = number.to_string();
+        annotations.insert(name.to_owned(), text.into());
+    }
+    annotations
 }

@@ -61,9 +61,10 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &Set) -> Vec<Resize> {
     let mut old = sets.old.clone();
     // Replicas that are not available serve no traffic: they are removed first and free room for the others.
     for set in &mut old {
-        let unhealthy = (set.replicas - set.available).clamp(0, room);
-        set.replicas -= unhealthy;
-        room -= unhealthy;
+        let unavailable = set.replicas - set.available;
+        let down = unavailable.clamp(0, room);
+        set.replicas -= down;
+        room -= down;
     }
     let mut spare = (sets.available() - min_available).max(0);
     for set in &mut old {
@@ -71,13 +72,13 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &Set) -> Vec<Resize> {
         set.replicas -= down;
         spare -= down;
     }
-    let changed = old
-        .iter()
-        .zip(&sets.old)
-        .filter(|(after, before)| after.replicas != before.replicas);
-    changed
-        .map(|(after, _)| Resize::new(after, after.replicas))
-        .collect()
+    let mut steps = Vec::new();
+    for (after, before) in old.iter().zip(&sets.old) {
+        if after.replicas != before.replicas {
+            steps.push(Resize::new(after, after.replicas));
+        }
+    }
+    steps
 }
 
 /// Recreate, first half: all old sets are scaled to zero.

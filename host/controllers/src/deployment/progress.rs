@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::model::{Deployment, Sets};
 use crate::common::condition::{self, Condition};
-use crate::common::time;
+use crate::common::{time, write};
 
 const UPDATED: Option<&str> = Some("lastUpdateTime");
 
@@ -25,14 +25,20 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn observe(sets: &Sets) -> Self {
-        let available = sets.available();
-        Self {
-            replicas: sets.all().map(|set| set.actual).sum(),
-            updated: sets.new.as_ref().map_or(0, |set| set.actual),
-            ready: sets.all().map(|set| set.ready).sum(),
-            available,
-            unavailable: (sets.total() - available).max(0),
+        let mut counts = Self {
+            available: sets.available(),
+            ..Self::default()
+        };
+        for set in sets.all() {
+            counts.replicas += set.actual;
+            counts.ready += set.ready;
         }
+        if let Some(new) = &sets.new {
+            counts.updated = new.actual;
+        }
+        let missing = sets.total() - counts.available;
+        counts.unavailable = missing.max(0);
+        counts
     }
 
     fn written(deployment: &Deployment) -> Self {
@@ -76,17 +82,20 @@ pub(super) fn status(
     now: Timestamp,
 ) -> Value {
     let counts = Counts::observe(sets);
-    let mut conditions = condition::of(deployment.value());
     let stamp = rfc3339(now);
-    let available = counts.available >= deployment.replicas - deployment.unavailable;
-    condition::set(&mut conditions, &availability(available), &stamp, UPDATED);
+    let required = deployment.replicas - deployment.unavailable;
+    let availability = availability(counts.available >= required);
+    let mut conditions = condition::of(deployment.value());
+    condition::set(&mut conditions, &availability, &stamp, UPDATED);
     pausing(deployment, &mut conditions, &stamp);
     if phase == Phase::Rolling {
         progress(deployment, sets, &counts, &mut conditions, now);
     }
     failure(sets, &mut conditions, &stamp);
+    let mut status = Map::new();
+    let generation = deployment.object.meta().generation;
     let numbers = [
-        ("observedGeneration", deployment.object.meta().generation),
+        ("observedGeneration", generation),
         ("replicas", counts.replicas),
         ("updatedReplicas", counts.updated),
         ("readyReplicas", counts.ready),
@@ -94,11 +103,7 @@ pub(super) fn status(
         ("unavailableReplicas", counts.unavailable),
         ("collisionCount", collisions),
     ];
-    let mut status: Map<String, Value> = numbers
-        .into_iter()
-        .filter(|(_, n)| *n != 0)
-        .map(|(name, n)| (name.to_owned(), n.into()))
-        .collect();
+    write::set_counts(&mut status, &numbers);
     status.insert("conditions".into(), conditions.into());
     Value::Object(status)
 }
@@ -194,15 +199,19 @@ fn progress(
 }
 
 fn touch(conditions: &mut Vec<Value>, new: &Condition, stamp: &str) {
-    let since = conditions
-        .iter()
-        .find(|c| {
-            condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status
-        })
-        .map(|c| condition::text(c, "lastTransitionTime").to_owned());
-    conditions.retain(|c| condition::text(c, "type") != new.kind);
+    let mut since = None;
+    if let Some(old) = condition::of_type(conditions, new.kind)
+        && condition::text(old, "status") == new.status
+    {
+        let transition = condition::text(old, "lastTransitionTime");
+        since = Some(transition.to_owned());
+    }
+    conditions.retain(|entry| condition::text(entry, "type") != new.kind);
     condition::set(conditions, new, stamp, UPDATED);
-    if let (Some(since), Some(entry)) = (since, conditions.last_mut()) {
+    let Some(since) = since else {
+        return;
+    };
+    if let Some(entry) = conditions.last_mut() {
         tree::set(entry, "lastTransitionTime", since);
     }
 }
@@ -215,11 +224,8 @@ pub(super) fn announce(
 ) -> Option<Vec<Value>> {
     deployment.progress_deadline?;
     let mut conditions = condition::of(deployment.value());
-    if new.reason == "FoundNewReplicaSet"
-        && conditions
-            .iter()
-            .any(|c| condition::text(c, "type") == "Progressing")
-    {
+    let is_known = condition::of_type(&conditions, "Progressing").is_some();
+    if is_known && new.reason == "FoundNewReplicaSet" {
         return None;
     }
     condition::set(&mut conditions, new, stamp, UPDATED);
@@ -239,20 +245,24 @@ fn deadline_left(
     conditions: &[Value],
     now: Timestamp,
 ) -> Option<Duration> {
-    let progressing = conditions
-        .iter()
-        .find(|c| condition::text(c, "type") == "Progressing")?;
-    let updated = time::parse(condition::text(progressing, "lastUpdateTime"))?;
-    Some(time::until(now, updated, deployment.progress_deadline?).unwrap_or(Duration::ZERO))
+    let deadline = deployment.progress_deadline?;
+    let progressing = condition::of_type(conditions, "Progressing")?;
+    let updated = condition::text(progressing, "lastUpdateTime");
+    let updated = time::parse(updated)?;
+    let left = time::until(now, updated, deadline);
+    Some(left.unwrap_or(Duration::ZERO))
 }
 
 /// When the deadline of a rollout under way runs out. `None` where there is nothing to wait for.
 pub(super) fn wait(deployment: &Deployment, status: &Value, now: Timestamp) -> Option<Duration> {
-    let conditions = status.get("conditions").and_then(Value::as_array)?;
+    let conditions = tree::list(status, "conditions");
     match reason(conditions, "Progressing").as_str() {
         "" | "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused" => None,
-        // A second more, since times are written in whole seconds.
-        _ => deadline_left(deployment, conditions, now).map(|left| left + Duration::from_secs(1)),
+        _ => {
+            let left = deadline_left(deployment, conditions, now)?;
+            // A second more, since times are written in whole seconds.
+            Some(left + Duration::from_secs(1))
+        }
     }
 }
 
@@ -277,11 +287,10 @@ fn failure(sets: &Sets, conditions: &mut Vec<Value>, stamp: &str) {
 }
 
 fn reason(conditions: &[Value], kind: &str) -> String {
-    conditions
-        .iter()
-        .find(|c| condition::text(c, "type") == kind)
-        .map(|c| tree::text(c, "reason").to_owned())
-        .unwrap_or_default()
+    match condition::of_type(conditions, kind) {
+        Some(found) => condition::text(found, "reason").to_owned(),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ pub(super) fn is_scaling(deployment: &Deployment, sets: &Sets) -> bool {
 
 /// The new sizes.
 pub(super) fn scale(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
+    let wanted = deployment.replicas;
     if let Some(only) = active_or_latest(sets) {
-        return Some(only)
-            .filter(|set| set.replicas != deployment.replicas)
-            .map(|set| Resize::new(set, deployment.replicas))
-            .into_iter()
-            .collect();
+        if only.replicas == wanted {
+            return Vec::new();
+        }
+        return vec![Resize::new(only, wanted)];
     }
     if saturated(deployment, sets.new.as_ref()) {
         return super::plan::retire(sets);
@@ -32,11 +32,14 @@ pub(super) fn scale(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
 /// The one active set; with none active the newest.
 fn active_or_latest(sets: &Sets) -> Option<&Set> {
     let mut active = sets.all().filter(|set| set.replicas > 0);
-    match (active.next(), active.next()) {
-        (None, _) => sets.new.as_ref().or(sets.old.last()),
-        (Some(only), None) => Some(only),
-        _ => None,
+    let Some(first) = active.next() else {
+        let latest_old = sets.old.last();
+        return sets.new.as_ref().or(latest_old);
+    };
+    if active.next().is_some() {
+        return None;
     }
+    Some(first)
 }
 
 fn saturated(deployment: &Deployment, new: Option<&Set>) -> bool {

@@ -9,11 +9,12 @@ mod plan;
 use std::time::Duration;
 
 use k3s_client::resources::{NAMESPACES, PODS};
-use k3s_client::{Client, Informer};
+use k3s_client::{Client, Informer, InformerEvent, Object};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
+use crate::common::write;
 use crate::context::Context;
 
 pub(super) const FINALIZER: &str = "kubernetes";
@@ -28,29 +29,39 @@ struct NamespaceController {
 }
 
 pub(crate) fn start(context: &Context) {
+    let client = context.client("namespace-controller");
     let namespaces = context.informers.all(&NAMESPACES);
+    let pods = context.informers.all(&PODS);
     let reconciler = NamespaceController {
-        client: context.client("namespace-controller"),
+        client,
         clock: context.clock(),
         namespaces: namespaces.clone(),
     };
     let of_pods = namespaces.clone();
     Controller::new("namespace-controller")
         .workers(5)
-        .watch(&namespaces, |event| {
-            let ending = !event.is_deleted() && event.object().is_deleting();
-            ending
-                .then(|| event.object().key().clone())
-                .into_iter()
-                .collect()
-        })
-        .watch(&context.informers.all(&PODS), move |event| {
-            let namespace = of_pods
-                .get(event.object().namespace())
-                .filter(|ns| event.is_deleted() && ns.is_deleting());
-            namespace.map(|ns| ns.key().clone()).into_iter().collect()
-        })
+        .watch(&namespaces, namespace_changed)
+        .watch(&pods, move |event| pod_gone(event, &of_pods))
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn namespace_changed(event: &InformerEvent) -> Vec<Key> {
+    let namespace = event.object();
+    if event.is_deleted() || !namespace.is_deleting() {
+        return Vec::new();
+    }
+    vec![namespace.key().clone()]
+}
+
+fn pod_gone(event: &InformerEvent, namespaces: &Informer) -> Vec<Key> {
+    if !event.is_deleted() {
+        return Vec::new();
+    }
+    let pod = event.object();
+    match namespaces.get(pod.namespace()) {
+        Some(namespace) if namespace.is_deleting() => vec![namespace.key().clone()],
+        _ => Vec::new(),
+    }
 }
 
 impl Reconciler for NamespaceController {
@@ -60,35 +71,45 @@ impl Reconciler for NamespaceController {
         }
         // The decision to delete everything is never taken from a cache.
         let namespace = match self.client.get(&NAMESPACES, None, key).await {
-            Ok(namespace) if namespace.is_deleting() => namespace,
-            Ok(_) => return Ok(Outcome::Done),
+            Ok(namespace) => namespace,
             Err(error) if error.is_not_found() => return Ok(Outcome::Done),
             Err(error) => return Err(error.into()),
         };
         let finalizers = tree::list(namespace.value(), "spec.finalizers");
-        if !finalizers.iter().any(|f| f == FINALIZER) {
+        let is_held = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
+        if !namespace.is_deleting() || !is_held {
             return Ok(Outcome::Done);
         }
         let found = self.empty(key).await?;
-        if !found.is_empty() {
-            let status = plan::status(namespace.value(), &found, &self.clock.now_rfc3339());
-            crate::common::write::status(&self.client, &NAMESPACES, &namespace, status).await?;
-            return Ok(Outcome::After(AGAIN));
+        if found.is_empty() {
+            self.finalize(&namespace).await?;
+            return Ok(Outcome::Done);
         }
-        let rest: Vec<Value> = finalizers
+        let now = self.clock.now_rfc3339();
+        let status = plan::status(namespace.value(), &found, &now);
+        write::status(&self.client, &NAMESPACES, &namespace, status).await?;
+        Ok(Outcome::After(AGAIN))
+    }
+}
+
+impl NamespaceController {
+    /// Gives up this controller's hold on an empty namespace.
+    async fn finalize(&self, namespace: &Object) -> Result<(), Error> {
+        let rest: Vec<Value> = tree::list(namespace.value(), "spec.finalizers")
             .iter()
-            .filter(|f| *f != FINALIZER)
+            .filter(|finalizer| *finalizer != FINALIZER)
             .cloned()
             .collect();
         let mut body = namespace.value().clone();
         tree::set(&mut body, "spec.finalizers", rest);
-        match self
+        let finalized = self
             .client
             .update_subresource(&NAMESPACES, None, "finalize", &body)
-            .await
-        {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(Outcome::Done),
+            .await;
+        match finalized {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

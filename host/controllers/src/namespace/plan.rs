@@ -72,55 +72,81 @@ const FINALIZERS: Check = Check {
 /// The status of a namespace that is being deleted.
 pub(super) fn status(namespace: &Value, found: &Found, now: &str) -> Value {
     let mut conditions = condition::of(namespace);
-    let mut report = |check: &Check, trouble: Option<String>| {
+    for (check, trouble) in [
+        (&DISCOVERY, undiscovered(found)),
+        (&GROUP_VERSIONS, None),
+        (&CONTENT_DELETION, failed(found)),
+        (&CONTENT, remaining(found)),
+        (&FINALIZERS, held(found)),
+    ] {
         let new = match trouble {
             Some(message) => Condition::new(check.kind, "True", check.trouble, message),
             None => Condition::new(check.kind, "False", check.fine, check.message),
         };
         put(&mut conditions, &new, now);
-    };
+    }
+    json!({
+        "phase": "Terminating",
+        "conditions": conditions,
+    })
+}
+
+fn undiscovered(found: &Found) -> Option<String> {
+    if found.undiscovered.is_empty() {
+        return None;
+    }
     let groups = found.undiscovered.join(", ");
-    let undiscovered = format!("Discovery failed for some groups: {groups}");
-    report(&DISCOVERY, (!groups.is_empty()).then_some(undiscovered));
-    report(&GROUP_VERSIONS, None);
-    let failures = found.failures.join(", ");
+    Some(format!("Discovery failed for some groups: {groups}"))
+}
+
+fn failed(found: &Found) -> Option<String> {
+    if found.failures.is_empty() {
+        return None;
+    }
     let count = found.failures.len();
-    let failed = format!("Failed to delete all resource types, {count} remaining: {failures}");
-    report(&CONTENT_DELETION, (count > 0).then_some(failed));
-    let remaining = instances(&found.remaining, "has");
-    report(
-        &CONTENT,
-        remaining.map(|list| format!("Some resources are remaining: {list}")),
-    );
-    let finalizers = instances(&found.finalizers, "in");
-    report(
-        &FINALIZERS,
-        finalizers
-            .map(|list| format!("Some content in the namespace has finalizers remaining: {list}")),
-    );
-    json!({"phase": "Terminating", "conditions": conditions})
+    let failures = found.failures.join(", ");
+    Some(format!(
+        "Failed to delete all resource types, {count} remaining: {failures}"
+    ))
+}
+
+fn remaining(found: &Found) -> Option<String> {
+    let list = instances(&found.remaining, "has")?;
+    Some(format!("Some resources are remaining: {list}"))
+}
+
+fn held(found: &Found) -> Option<String> {
+    let list = instances(&found.finalizers, "in")?;
+    Some(format!(
+        "Some content in the namespace has finalizers remaining: {list}"
+    ))
 }
 
 /// `pods. has 2 resource instances, …`; `None` when there are none.
 fn instances(counts: &BTreeMap<String, usize>, verb: &str) -> Option<String> {
-    let each = counts
-        .iter()
-        .map(|(name, count)| format!("{name} {verb} {count} resource instances"));
-    let list = each.collect::<Vec<_>>().join(", ");
-    (!list.is_empty()).then_some(list)
+    if counts.is_empty() {
+        return None;
+    }
+    let mut each = Vec::with_capacity(counts.len());
+    for (name, count) in counts {
+        each.push(format!("{name} {verb} {count} resource instances"));
+    }
+    Some(each.join(", "))
 }
 
 /// Here the message counts too: it says how much is left.
 fn put(conditions: &mut Vec<Value>, new: &Condition, now: &str) {
-    let same = conditions.iter_mut().find(|c| {
-        condition::text(c, "type") == new.kind && condition::text(c, "status") == new.status
+    let same = conditions.iter_mut().find(|entry| {
+        let same_kind = condition::text(entry, "type") == new.kind;
+        let same_status = condition::text(entry, "status") == new.status;
+        same_kind && same_status
     });
-    match same {
-        Some(entry) if condition::text(entry, "message") != new.message => {
-            tree::set(entry, "message", new.message.as_str());
-            tree::set(entry, "reason", new.reason.as_str());
-        }
-        Some(_) => {}
-        None => condition::set(conditions, new, now, None),
+    let Some(entry) = same else {
+        condition::set(conditions, new, now, None);
+        return;
+    };
+    if condition::text(entry, "message") != new.message {
+        tree::set(entry, "message", new.message.as_str());
+        tree::set(entry, "reason", new.reason.as_str());
     }
 }

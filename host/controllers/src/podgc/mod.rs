@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
-use k3s_client::{Client, DeleteParams, Informer, Obj, Object, Patch, uid_is};
+use k3s_client::{Client, DeleteParams, Informer, InformerEvent, Obj, Object, Patch, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
@@ -43,34 +43,46 @@ pub(crate) fn start(context: &Context) {
         nodes: nodes.clone(),
         missed: Mutex::default(),
     };
-    let (of_nodes, known, ended) = (pods.clone(), nodes.clone(), pods.clone());
+    let of_pods = pods.clone();
+    let of_nodes = pods.clone();
+    let known = nodes.clone();
     Controller::new("pod-garbage-collector-controller")
-        .watch(&pods, move |event| {
-            let object = event.object();
-            let view = pod::of(object);
-            let mut keys = Vec::new();
-            if !event.is_deleted()
-                && ((object.is_deleting() && !view.is_scheduled())
-                    || (view.is_scheduled() && known.get(&view.spec.node_name).is_none()))
-            {
-                keys.push(object.key().clone());
-            }
-            if view.is_terminal() && !event.is_deleted() && ended.len() > THRESHOLD {
-                keys.push(ALL.into());
-            }
-            keys
-        })
-        .watch(&nodes, move |event| {
-            let node = event.object();
-            let concerns = event.is_deleted() || out_of_service(node);
-            let there = if concerns {
-                of_nodes.by_index(BY_NODE, node.name())
-            } else {
-                Vec::new()
-            };
-            there.into_iter().map(|pod| pod.key().clone()).collect()
-        })
+        .watch(&pods, move |event| pod_changed(event, &of_pods, &known))
+        .watch(&nodes, move |event| node_changed(event, &of_nodes))
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn pod_changed(event: &InformerEvent, pods: &Informer, nodes: &Informer) -> Vec<Key> {
+    if event.is_deleted() {
+        return Vec::new();
+    }
+    let object = event.object();
+    let view = pod::of(object);
+    let is_concerned = if view.is_scheduled() {
+        nodes.get(&view.spec.node_name).is_none()
+    } else {
+        object.is_deleting()
+    };
+    let mut keys = Vec::new();
+    if is_concerned {
+        keys.push(object.key().clone());
+    }
+    if view.is_terminal() && pods.len() > THRESHOLD {
+        keys.push(ALL.into());
+    }
+    keys
+}
+
+fn node_changed(event: &InformerEvent, pods: &Informer) -> Vec<Key> {
+    let node = event.object();
+    let is_concerned = event.is_deleted() || out_of_service(node);
+    if !is_concerned {
+        return Vec::new();
+    }
+    pods.by_index(BY_NODE, node.name())
+        .into_iter()
+        .map(|pod| pod.key().clone())
+        .collect()
 }
 
 fn out_of_service(node: &Obj) -> bool {
@@ -125,10 +137,9 @@ impl PodGcController {
         // The Pod may be newer than the cache of nodes, or the node about to come back.
         let now = self.clock.elapsed();
         let since = *self.missed.lock().entry(node.to_owned()).or_insert(now);
-        if let Some(left) = QUARANTINE
-            .checked_sub(now.saturating_sub(since))
-            .filter(|left| !left.is_zero())
-        {
+        let missed_for = now.saturating_sub(since);
+        let left = QUARANTINE.saturating_sub(missed_for);
+        if !left.is_zero() {
             return Ok(Outcome::After(left));
         }
         match self.client.get(&NODES, None, node).await {
@@ -140,22 +151,22 @@ impl PodGcController {
             reason: "DeletionByPodGC",
             message: "PodGC: node no longer exists",
         };
-        self.remove(object, Some(cause))
-            .await
-            .map(|()| Outcome::Done)
+        self.remove(object, Some(cause)).await?;
+        Ok(Outcome::Done)
     }
 
     /// The oldest ended Pods beyond the threshold.
     async fn trim(&self) -> Result<(), Error> {
-        let mut ended: Vec<Object> = self
-            .pods
-            .list()
-            .into_iter()
-            .filter(|o| pod::of(o).is_terminal() && !o.is_deleting())
-            .collect();
+        let mut ended = self.pods.list();
+        ended.retain(|object| {
+            let is_terminal = pod::of(object).is_terminal();
+            is_terminal && !object.is_deleting()
+        });
         let surplus = ended.len().saturating_sub(THRESHOLD);
         ended.sort_by(|a, b| {
-            (&a.meta().creation_timestamp, a.name()).cmp(&(&b.meta().creation_timestamp, b.name()))
+            let age = |object: &Object| object.meta().creation_timestamp.clone();
+            let by_age = age(a).cmp(&age(b));
+            by_age.then_with(|| a.name().cmp(b.name()))
         });
         for object in ended.iter().take(surplus) {
             self.remove(object, None).await?;
@@ -164,33 +175,50 @@ impl PodGcController {
     }
 
     async fn remove(&self, object: &Obj, cause: Option<Cause>) -> Result<(), Error> {
-        if let Some(cause) = cause.filter(|_| !pod::of(object).is_terminal()) {
-            let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": cause.reason,
-                "message": cause.message, "lastTransitionTime": self.clock.now_rfc3339()});
-            let patch = json!({"metadata": {"uid": object.uid()}, "status": {"phase": "Failed", "conditions": [condition]}});
-            match self
-                .client
-                .patch_status(&PODS, object.ns(), object.name(), &Patch::Strategic(patch))
-                .await
-            {
-                Err(error) if error.is_not_found() => return Ok(()),
-                result => result?,
-            };
-        }
-        match self
-            .client
-            .delete(
-                &PODS,
-                object.ns(),
-                object.name(),
-                &DeleteParams::default()
-                    .grace_period(0)
-                    .preconditions(uid_is(object.uid())),
-            )
-            .await
+        if let Some(cause) = cause
+            && !pod::of(object).is_terminal()
         {
-            Err(error) if error.is_not_found() => Ok(()),
-            result => Ok(result.map(drop)?),
+            let marked = self.mark_failed(object, &cause).await;
+            match marked {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
         }
+        let params = DeleteParams::default()
+            .grace_period(0)
+            .preconditions(uid_is(object.uid()));
+        let deleted = self
+            .client
+            .delete(&PODS, object.ns(), object.name(), &params)
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn mark_failed(&self, object: &Obj, cause: &Cause) -> k3s_client::Result<()> {
+        let condition = json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": cause.reason,
+            "message": cause.message,
+            "lastTransitionTime": self.clock.now_rfc3339(),
+        });
+        let patch = Patch::Strategic(json!({
+            "metadata": {
+                "uid": object.uid(),
+            },
+            "status": {
+                "phase": "Failed",
+                "conditions": [condition],
+            },
+        }));
+        self.client
+            .patch_status(&PODS, object.ns(), object.name(), &patch)
+            .await?;
+        Ok(())
     }
 }
