@@ -41,25 +41,29 @@ pub(crate) fn start(context: &Context) {
 
 impl Reconciler for CloudNodeController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(mut node) = self.nodes.get(key).filter(|n| !n.is_deleting()) else {
+        let Some(mut node) = self.nodes.get(key) else {
             return Ok(Outcome::Done);
         };
-        if let Some(status) = plan::status(node.value())
-            && let Some(written) = write::status(&self.client, &NODES, &node, status).await?
-        {
-            node = written;
+        if node.is_deleting() {
+            return Ok(Outcome::Done);
         }
-        let Some((patch, initialized)) = plan::spec(node.value(), key) else {
+        if let Some(status) = plan::status(node.value()) {
+            let written = write::status(&self.client, &NODES, &node, status).await?;
+            node = written.unwrap_or(node);
+        }
+        let Some((spec, initialized)) = plan::spec(node.value(), key) else {
             return Ok(Outcome::Done);
         };
-        let patch =
-            json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": patch});
-        self.client
-            .patch(&NODES, None, key, &Patch::Merge(patch))
-            .await?;
+        let patch = Patch::Merge(json!({
+            "metadata": {
+                "resourceVersion": node.resource_version(),
+            },
+            "spec": spec,
+        }));
+        self.client.patch(&NODES, None, key, &patch).await?;
         if initialized {
-            self.recorder
-                .normal(&*node, "Synced", "Node synced successfully");
+            let message = "Node synced successfully";
+            self.recorder.normal(&*node, "Synced", message);
         }
         Ok(Outcome::Done)
     }

@@ -19,18 +19,23 @@ const ADDRESSES: [(&str, &str); 5] = [
 pub(super) fn status(node: &Value) -> Option<Value> {
     let mut addresses = Vec::new();
     for (name, kind) in ADDRESSES {
-        let listed = annotation(node, name)
-            .unwrap_or("")
-            .split(',')
-            .map(str::trim)
-            .filter(|a| !a.is_empty());
-        addresses.extend(listed.map(|address| json!({"type": kind, "address": address})));
+        let listed = annotation(node, name).unwrap_or("");
+        for address in listed.split(',') {
+            let address = address.trim();
+            if address.is_empty() {
+                continue;
+            }
+            addresses.push(json!({
+                "type": kind,
+                "address": address,
+            }));
+        }
     }
-    if !addresses
+    let has_internal = addresses
         .iter()
-        .any(|a| tree::text(a, "type") == "InternalIP")
-        || tree::list(node, "status.addresses") == addresses.as_slice()
-    {
+        .any(|address| tree::text(address, "type") == "InternalIP");
+    let present = tree::list(node, "status.addresses");
+    if !has_internal || present == addresses.as_slice() {
         return None;
     }
     let mut status = node.get("status").cloned().unwrap_or_else(|| json!({}));
@@ -42,19 +47,24 @@ pub(super) fn status(node: &Value) -> Option<Value> {
 pub(super) fn spec(node: &Value, name: &str) -> Option<(Value, bool)> {
     let mut patch = Map::new();
     if tree::text(node, "spec.providerID").is_empty() {
-        patch.insert("providerID".into(), format!("k3s://{name}").into());
+        let id = format!("k3s://{name}");
+        patch.insert("providerID".into(), id.into());
     }
     let taints = tree::list(node, "spec.taints");
     let rest: Vec<&Value> = taints
         .iter()
-        .filter(|t| tree::text(t, "key") != TAINT)
+        .filter(|taint| tree::text(taint, "key") != TAINT)
         .collect();
-    let initialized =
-        rest.len() != taints.len() && !tree::list(node, "status.addresses").is_empty();
+    let is_tainted = rest.len() != taints.len();
+    let has_addresses = !tree::list(node, "status.addresses").is_empty();
+    let initialized = is_tainted && has_addresses;
     if initialized {
         patch.insert("taints".into(), json!(rest));
     }
-    (!patch.is_empty()).then_some((Value::Object(patch), initialized))
+    if patch.is_empty() {
+        return None;
+    }
+    Some((Value::Object(patch), initialized))
 }
 
 #[cfg(test)]

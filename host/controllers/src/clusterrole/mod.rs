@@ -41,18 +41,21 @@ fn aggregates(role: &Object) -> bool {
 
 impl Reconciler for ClusterRoleAggregationController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(role) = self
-            .roles
-            .get(key)
-            .filter(|r| aggregates(r) && !r.is_deleting())
-        else {
+        let Some(role) = self.roles.get(key) else {
             return Ok(Outcome::Done);
         };
+        if role.is_deleting() || !aggregates(&role) {
+            return Ok(Outcome::Done);
+        }
         let mut others = self.roles.list();
         others.retain(|other| other.name() != role.name());
-        others.sort_by(|a, b| a.name().cmp(b.name()));
+        others.sort_by(|a, b| {
+            let (a, b) = (a.name(), b.name());
+            a.cmp(b)
+        });
         let rules = rules(&role, &others)?;
-        if tree::list(role.value(), "rules") == rules.as_slice() {
+        let present = tree::list(role.value(), "rules");
+        if present == rules.as_slice() {
             return Ok(Outcome::Done);
         }
         let mut body = role.value().clone();

@@ -35,10 +35,15 @@ pub(super) struct Follower {
 }
 
 /// The kinds whose objects can have owners and be collected.
-fn to_follow(served: &[Served]) -> impl Iterator<Item = Resource> {
-    let followed =
-        |s: &&Served| s.takes(&["list", "watch", "delete"]) && s.resource.plural != "events";
-    served.iter().filter(followed).map(|s| s.resource.clone())
+fn to_follow(served: &[Served]) -> HashSet<Resource> {
+    let mut followed = HashSet::new();
+    for kind in served {
+        let is_collectable = kind.takes(&["list", "watch", "delete"]);
+        if is_collectable && kind.resource.plural != "events" {
+            followed.insert(kind.resource.clone());
+        }
+    }
+    followed
 }
 
 impl Follower {
@@ -65,9 +70,9 @@ impl Follower {
     }
 
     pub(super) fn adjust(&mut self, served: Vec<Served>) {
-        let wanted: HashSet<Resource> = to_follow(&served).collect();
-        self.graph
-            .set_kinds(served.into_iter().map(|s| s.resource).collect());
+        let wanted = to_follow(&served);
+        let kinds = served.into_iter().map(|kind| kind.resource).collect();
+        self.graph.set_kinds(kinds);
         let gone: Vec<Resource> = self
             .followed
             .keys()

@@ -82,11 +82,20 @@ async fn discover(context: &Context, client: &Client) -> Vec<Served> {
     let mut backoff = DISCOVERY.start();
     loop {
         match client.discover().await {
-            Ok((served, failed)) if failed.is_empty() && !served.is_empty() => return served,
-            Ok((_, failed)) => warn!(?failed, "cannot discover all kinds yet"),
-            Err(error) => tracing::debug!(error = %error.chain(), "cannot discover kinds yet"),
+            Ok((served, failed)) => {
+                let is_complete = failed.is_empty() && !served.is_empty();
+                if is_complete {
+                    return served;
+                }
+                warn!(?failed, "cannot discover all kinds yet");
+            }
+            Err(error) => {
+                let error = error.chain();
+                tracing::debug!(%error, "cannot discover kinds yet");
+            }
         }
-        tokio::time::sleep(backoff.next_delay(&context.config.random)).await;
+        let delay = backoff.next_delay(&context.config.random);
+        tokio::time::sleep(delay).await;
     }
 }
 
@@ -125,32 +134,38 @@ pub(crate) fn informer(context: &Context, resource: &Resource) -> Informer {
 /// The items that a change can affect.
 fn changed(graph: &Graph, number: usize, event: &InformerEvent) -> Vec<Key> {
     let object = event.object();
+    let mut keys = Vec::new();
     if event.is_deleted() {
         graph.remove(object.uid());
-        let mut keys: Vec<Key> = graph
-            .dependents(object.uid())
-            .iter()
-            .map(Item::key)
-            .collect();
+        keys.extend(dependent_keys(graph, object));
         keys.extend(waiting_owners(graph, object));
         return keys;
     }
     graph.insert(number, object);
-    let mut keys = Vec::new();
-    let item = Item::of(number, object);
-    if !object.meta().owner_references.is_empty() || (object.is_deleting() && waits_for_us(object))
-    {
+    let has_owners = !object.meta().owner_references.is_empty();
+    let is_held_by_us = object.is_deleting() && waits_for_us(object);
+    if has_owners || is_held_by_us {
+        let item = Item::of(number, object);
         keys.push(item.key());
     }
     if let InformerEvent::Updated { old, .. } = event {
         if old.meta().owner_references != object.meta().owner_references {
             keys.extend(waiting_owners(graph, old));
         }
-        if object.is_deleting() && !old.is_deleting() && object.has_finalizer(FOREGROUND) {
-            keys.extend(graph.dependents(object.uid()).iter().map(Item::key));
+        let deletion_began = object.is_deleting() && !old.is_deleting();
+        if deletion_began && object.has_finalizer(FOREGROUND) {
+            keys.extend(dependent_keys(graph, object));
         }
     }
     keys
+}
+
+fn dependent_keys(graph: &Graph, owner: &Obj) -> Vec<Key> {
+    graph
+        .dependents(owner.uid())
+        .iter()
+        .map(Item::key)
+        .collect()
 }
 
 fn waits_for_us(object: &Obj) -> bool {
@@ -159,15 +174,16 @@ fn waits_for_us(object: &Obj) -> bool {
 
 /// Owners in foreground deletion that may have waited for this object.
 fn waiting_owners(graph: &Graph, object: &Obj) -> Vec<Key> {
-    let owners = object
-        .meta()
-        .owner_references
-        .iter()
-        .filter_map(|owner| graph.find(&owner.uid));
-    owners
-        .filter(|(_, owner)| owner.is_deleting() && owner.has_finalizer(FOREGROUND))
-        .map(|(item, _)| item.key())
-        .collect()
+    let mut waiting = Vec::new();
+    for reference in &object.meta().owner_references {
+        let Some((item, owner)) = graph.find(&reference.uid) else {
+            continue;
+        };
+        if owner.is_deleting() && owner.has_finalizer(FOREGROUND) {
+            waiting.push(item.key());
+        }
+    }
+    waiting
 }
 
 impl Reconciler for GarbageCollector {
@@ -178,12 +194,12 @@ impl Reconciler for GarbageCollector {
         let Some(object) = self.graph.get(&item) else {
             return Ok(Outcome::Done);
         };
-        if object.is_deleting() && object.has_finalizer(ORPHAN) {
-            self.orphan_dependents(&item, &object).await?;
-        } else if object.is_deleting() && object.has_finalizer(FOREGROUND) {
-            self.work_off_foreground(&item, &object).await?;
-        } else if !object.is_deleting() {
+        if !object.is_deleting() {
             self.collect(&item, &object).await?;
+        } else if object.has_finalizer(ORPHAN) {
+            self.orphan_dependents(&item, &object).await?;
+        } else if object.has_finalizer(FOREGROUND) {
+            self.work_off_foreground(&item, &object).await?;
         }
         Ok(Outcome::Done)
     }

@@ -8,6 +8,7 @@ use super::{GarbageCollector, ORPHAN};
 
 impl GarbageCollector {
     pub(super) async fn orphan_dependents(&self, item: &Item, owner: &Obj) -> Result<(), Error> {
+        let uids = [item.uid.as_str()];
         for dependent in self.graph.dependents(&item.uid) {
             let Some(resource) = self.graph.resource(&dependent) else {
                 continue;
@@ -15,14 +16,11 @@ impl GarbageCollector {
             let Some(cached) = self.graph.get(&dependent) else {
                 continue;
             };
-            match self.client.get(&resource, cached.ns(), cached.name()).await {
-                Ok(live) if live.uid() == dependent.uid => {
-                    self.drop_owners(&resource, &live, &[item.uid.as_str()])
-                        .await?
-                }
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
+            let Some(live) = self.live(&resource, &cached).await? else {
+                continue;
+            };
+            if live.uid() == dependent.uid {
+                self.drop_owners(&resource, &live, &uids).await?;
             }
         }
         self.drop_finalizer(item, owner, ORPHAN).await

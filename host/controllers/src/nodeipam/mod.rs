@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 use k3s_client::resources::NODES;
-use k3s_client::{Client, EventRecorder, Informer, Patch};
+use k3s_client::{Client, EventRecorder, Informer, Obj, Patch};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
@@ -59,50 +59,59 @@ impl Reconciler for NodeIpamController {
             self.given.lock().remove(key);
             return Ok(Outcome::Done);
         };
-        if !tree::list(node.value(), "spec.podCIDRs").is_empty() {
+        let present = tree::list(node.value(), "spec.podCIDRs");
+        if !present.is_empty() {
             self.given.lock().remove(key);
             return Ok(Outcome::Done);
         }
         if node.is_deleting() {
             return Ok(Outcome::Done);
         }
-        let own = self.given.lock().get(key).cloned();
-        let parts = match own {
-            Some(parts) => parts,
-            None => match self.allocate() {
-                Ok(parts) => parts,
-                Err(full) => {
-                    self.recorder.normal(
-                        &*node,
-                        "CIDRNotAvailable",
-                        format!("Node {key} status is now: CIDRNotAvailable"),
-                    );
-                    return Err(full.into());
-                }
-            },
-        };
-        self.given.lock().insert(key.clone(), parts.clone());
+        let parts = self.parts_of(key, &node)?;
         let texts: Vec<String> = parts.iter().map(IpNet::to_string).collect();
-        let patch = json!({"metadata": {"uid": node.uid()}, "spec": {"podCIDR": texts.first(), "podCIDRs": texts}});
-        match self
-            .client
-            .patch(&NODES, None, key, &Patch::Strategic(patch))
-            .await
-        {
+        let patch = Patch::Strategic(json!({
+            "metadata": {
+                "uid": node.uid(),
+            },
+            "spec": {
+                "podCIDR": texts.first(),
+                "podCIDRs": texts,
+            },
+        }));
+        let patched = self.client.patch(&NODES, None, key, &patch).await;
+        match patched {
+            Ok(_) => Ok(Outcome::Done),
             Err(error) if error.is_not_found() => Ok(Outcome::Done),
-            result => Ok(result.map(|_| Outcome::Done)?),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 impl NodeIpamController {
+    /// What the node was given before, or else parts that are free.
+    fn parts_of(&self, key: &Key, node: &Obj) -> Result<Vec<IpNet>, ControllerError> {
+        let given = self.given.lock().get(key).cloned();
+        if let Some(parts) = given {
+            return Ok(parts);
+        }
+        let allocated = self.allocate();
+        if allocated.is_err() {
+            let message = format!("Node {key} status is now: CIDRNotAvailable");
+            self.recorder.normal(node, "CIDRNotAvailable", message);
+        }
+        let parts = allocated?;
+        self.given.lock().insert(key.clone(), parts.clone());
+        Ok(parts)
+    }
+
     fn allocate(&self) -> Result<Vec<IpNet>, ControllerError> {
         let mut taken: Vec<IpNet> = self.given.lock().values().flatten().copied().collect();
         for node in self.nodes.list() {
-            let texts = tree::list(node.value(), "spec.podCIDRs")
-                .iter()
-                .filter_map(|v| v.as_str());
-            taken.extend(texts.filter_map(|text| text.parse::<IpNet>().ok()));
+            for text in tree::texts(node.value(), "spec.podCIDRs") {
+                if let Ok(part) = text.parse::<IpNet>() {
+                    taken.push(part);
+                }
+            }
         }
         self.networks
             .iter()

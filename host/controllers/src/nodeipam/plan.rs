@@ -21,28 +21,30 @@ impl Network {
             network: self.cidr,
             prefix_len: self.mask,
         };
-        let overlapping: Vec<&IpNet> = taken
-            .iter()
-            .filter(|t| self.cidr.contains(*t) || t.contains(&self.cidr))
-            .collect();
         // Parts of the usual size are looked up; others (from an earlier mask) are compared.
-        let same: HashSet<IpAddr> = overlapping
-            .iter()
-            .filter(|t| t.prefix_len() == self.mask)
-            .map(|t| t.network())
-            .collect();
-        let odd: Vec<&IpNet> = overlapping
-            .into_iter()
-            .filter(|t| t.prefix_len() != self.mask)
-            .collect();
+        let mut same: HashSet<IpAddr> = HashSet::new();
+        let mut odd: Vec<&IpNet> = Vec::new();
+        for other in taken {
+            if !overlap(&self.cidr, other) {
+                continue;
+            }
+            if other.prefix_len() == self.mask {
+                same.insert(other.network());
+            } else {
+                odd.push(other);
+            }
+        }
+        let is_free = |part: &IpNet| {
+            let is_taken = same.contains(&part.network());
+            !is_taken && !odd.iter().any(|other| overlap(part, other))
+        };
         let mut parts = self.cidr.subnets(self.mask).map_err(|_| full())?;
-        parts
-            .find(|part| {
-                !same.contains(&part.network())
-                    && !odd.iter().any(|t| t.contains(part) || part.contains(*t))
-            })
-            .ok_or_else(full)
+        parts.find(is_free).ok_or_else(full)
     }
+}
+
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! by the server when that changed; the next pass then sees the new state.
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
-use k3s_client::{EventType, Obj, Object};
+use k3s_client::{EventType, Obj, Object, split_key};
 use k3s_meta::object::annotation;
 use k3s_meta::{object, tree};
 use k3s_reconcile::Error;
@@ -82,14 +82,11 @@ impl PersistentVolumeController {
             .cloned()
             .unwrap_or_else(|| json!({}));
         tree::set(&mut status, "phase", "Bound");
-        for (to, from) in [("accessModes", "accessModes"), ("capacity", "capacity")] {
-            tree::set(
-                &mut status,
-                to,
-                tree::get(volume.value(), &format!("spec.{from}"))
-                    .cloned()
-                    .unwrap_or(Value::Null),
-            );
+        for field in ["accessModes", "capacity"] {
+            let granted = tree::get(volume.value(), &format!("spec.{field}"))
+                .cloned()
+                .unwrap_or(Value::Null);
+            tree::set(&mut status, field, granted);
         }
         write::status(&self.client, &PERSISTENT_VOLUME_CLAIMS, &claim, status).await?;
         Ok(())
@@ -122,21 +119,22 @@ impl PersistentVolumeController {
 
     /// The claim's side: `volumeName`, and that the binding is complete.
     async fn point_to(&self, claim: &Object, volume: &Obj) -> Result<Object, Error> {
-        if volume_name(claim.value()) == volume.name()
-            && annotation(claim.value(), names::BIND_COMPLETED).is_some()
-        {
+        let named = volume_name(claim.value());
+        let is_completed = annotation(claim.value(), names::BIND_COMPLETED).is_some();
+        if is_completed && named == volume.name() {
             return Ok(claim.clone());
         }
         let mut changed = claim.value().clone();
-        if volume_name(claim.value()).is_empty() {
+        if named.is_empty() {
             tree::set(&mut changed, "spec.volumeName", volume.name());
             object::set_annotation(&mut changed, names::BOUND_BY_CONTROLLER, "yes");
         }
         object::set_annotation(&mut changed, names::BIND_COMPLETED, "yes");
-        Ok(self
+        let written = self
             .client
             .update(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), &changed)
-            .await?)
+            .await?;
+        Ok(written)
     }
 
     /// Names the provisioner on the claim, which asks it for a volume, and records an event.
@@ -177,19 +175,25 @@ impl PersistentVolumeController {
     /// may be deleted on this answer.
     async fn claim_of(&self, volume: &Object) -> Result<Option<Object>, Error> {
         let uid = tree::text(volume.value(), "spec.claimRef.uid");
-        let (Some(key), false) = (claim_key(volume), uid.is_empty()) else {
+        let Some(key) = claim_key(volume) else {
             return Ok(None);
         };
-        if let Some(cached) = self.claims.get(&key).filter(|claim| claim.uid() == uid) {
+        if uid.is_empty() {
+            return Ok(None);
+        }
+        if let Some(cached) = self.claims.get(&key)
+            && cached.uid() == uid
+        {
             return Ok(Some(cached));
         }
-        let (namespace, name) = k3s_client::split_key(&key);
-        match self
+        let (namespace, name) = split_key(&key);
+        let found = self
             .client
             .get(&PERSISTENT_VOLUME_CLAIMS, Some(namespace), name)
-            .await
-        {
-            Ok(claim) => Ok(Some(claim).filter(|claim| claim.uid() == uid)),
+            .await;
+        match found {
+            Ok(claim) if claim.uid() == uid => Ok(Some(claim)),
+            Ok(_) => Ok(None),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -231,13 +235,16 @@ impl PersistentVolumeController {
         phase: &str,
         message: Option<&str>,
     ) -> Result<(), Error> {
-        let same_message =
-            tree::text(volume.value(), "status.message") == message.unwrap_or_default();
-        if tree::text(volume.value(), "status.phase") == phase && same_message {
+        let value = volume.value();
+        let same_phase = tree::text(value, "status.phase") == phase;
+        let same_message = tree::text(value, "status.message") == message.unwrap_or_default();
+        if same_phase && same_message {
             return Ok(());
         }
-        let mut status =
-            json!({"phase": phase, "lastPhaseTransitionTime": self.clock.now_rfc3339()});
+        let mut status = json!({
+            "phase": phase,
+            "lastPhaseTransitionTime": self.clock.now_rfc3339(),
+        });
         if let Some(message) = message {
             tree::set(&mut status, "message", message);
         }

@@ -28,12 +28,9 @@ struct PersistentVolumeController {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("persistent-volume-binder");
-    let informers = &context.informers;
-    let (claims, volumes) = (
-        informers.all(&PERSISTENT_VOLUME_CLAIMS),
-        informers.all(&PERSISTENT_VOLUMES),
-    );
-    let classes = informers.all(&STORAGE_CLASSES);
+    let claims = context.informers.all(&PERSISTENT_VOLUME_CLAIMS);
+    let volumes = context.informers.all(&PERSISTENT_VOLUMES);
+    let classes = context.informers.all(&STORAGE_CLASSES);
     let reconciler = PersistentVolumeController {
         recorder: context.recorder(&client, "persistentvolume-controller"),
         client,
@@ -42,7 +39,8 @@ pub(crate) fn start(context: &Context) {
         volumes: volumes.clone(),
         classes: classes.clone(),
     };
-    let (of_volumes, of_classes) = (claims.clone(), claims.clone());
+    let of_volumes = claims.clone();
+    let of_classes = claims.clone();
     Controller::new("persistentvolume-binder-controller")
         .workers(1)
         .watch(&claims, claim_changed)
@@ -100,9 +98,12 @@ fn waiting(claims: &Informer, concerns: impl Fn(&Object) -> bool) -> Vec<Key> {
 
 /// The claim that a volume is reserved for or bound to.
 fn claim_key(volume: &Obj) -> Option<Key> {
-    let part = |name| tree::text(volume.value(), &format!("spec.claimRef.{name}"));
-    let name = part("name");
-    (!name.is_empty()).then(|| key(part("namespace"), name))
+    let namespace = tree::text(volume.value(), "spec.claimRef.namespace");
+    let name = tree::text(volume.value(), "spec.claimRef.name");
+    if name.is_empty() {
+        return None;
+    }
+    Some(key(namespace, name))
 }
 
 impl Reconciler for PersistentVolumeController {

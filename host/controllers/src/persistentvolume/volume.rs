@@ -25,21 +25,27 @@ pub(super) enum Decision {
 /// `claim` is the one that the volume names, if that very object still exists.
 pub(super) fn decide(volume: &Obj, claim: Option<&Obj>) -> Decision {
     let value = volume.value();
-    let reserved = tree::get(value, "spec.claimRef").is_some();
-    if !reserved || tree::text(value, "spec.claimRef.uid").is_empty() {
+    let is_reserved = tree::get(value, "spec.claimRef").is_some();
+    let uid = tree::text(value, "spec.claimRef.uid");
+    if !is_reserved || uid.is_empty() {
         return Decision::Available;
     }
     let Some(claim) = claim else {
         return Decision::Release;
     };
-    match k3s_volume::volume_name(claim.value()) {
-        "" => Decision::AskClaim,
-        name if name == volume.name() => Decision::Bound,
-        _ if annotation(value, names::PROVISIONED_BY).is_some() && policy(value) == "Delete" => {
-            Decision::Release
-        }
-        _ => Decision::Unbind(annotation(value, names::BOUND_BY_CONTROLLER).is_some()),
+    let named = k3s_volume::volume_name(claim.value());
+    if named.is_empty() {
+        return Decision::AskClaim;
     }
+    if named == volume.name() {
+        return Decision::Bound;
+    }
+    let is_provisioned = annotation(value, names::PROVISIONED_BY).is_some();
+    if is_provisioned && policy(value) == "Delete" {
+        return Decision::Release;
+    }
+    let was_chosen_here = annotation(value, names::BOUND_BY_CONTROLLER).is_some();
+    Decision::Unbind(was_chosen_here)
 }
 
 pub(super) fn policy(volume: &Value) -> &str {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k3s_client::informer::BY_NODE;
 use k3s_client::resources::{NODES, PODS};
-use k3s_client::{Client, DeleteParams, Informer, InformerEvent, Obj, Object, Patch, uid_is};
+use k3s_client::{Client, DeleteParams, Informer, InformerEvent, Obj, Patch, uid_is};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
@@ -101,7 +101,8 @@ struct Cause {
 impl Reconciler for PodGcController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         if &**key == ALL {
-            return self.trim().await.map(|()| Outcome::Done);
+            self.trim().await?;
+            return Ok(Outcome::Done);
         }
         let Some(object) = self.pods.get(key) else {
             return Ok(Outcome::Done);
@@ -113,22 +114,21 @@ impl Reconciler for PodGcController {
             }
             return Ok(Outcome::Done);
         }
-        match self.nodes.get(&view.spec.node_name) {
-            Some(node) if out_of_service(&node) && object.is_deleting() && !view.is_ready() => {
-                let cause = Cause {
-                    reason: "DeletionByPodGC",
-                    message: "PodGC: node is out of service",
-                };
-                self.remove(&object, Some(cause))
-                    .await
-                    .map(|()| Outcome::Done)
-            }
-            Some(node) => {
-                self.missed.lock().remove(node.name());
-                Ok(Outcome::Done)
-            }
-            None => self.orphan(&object, &view.spec.node_name).await,
+        let name = &view.spec.node_name;
+        let Some(node) = self.nodes.get(name) else {
+            return self.orphan(&object, name).await;
+        };
+        let is_stuck = object.is_deleting() && !view.is_ready();
+        if is_stuck && out_of_service(&node) {
+            let cause = Cause {
+                reason: "DeletionByPodGC",
+                message: "PodGC: node is out of service",
+            };
+            self.remove(&object, Some(cause)).await?;
+        } else {
+            self.missed.lock().remove(name);
         }
+        Ok(Outcome::Done)
     }
 }
 
@@ -164,8 +164,9 @@ impl PodGcController {
         });
         let surplus = ended.len().saturating_sub(THRESHOLD);
         ended.sort_by(|a, b| {
-            let age = |object: &Object| object.meta().creation_timestamp.clone();
-            let by_age = age(a).cmp(&age(b));
+            let created_a = &a.meta().creation_timestamp;
+            let created_b = &b.meta().creation_timestamp;
+            let by_age = created_a.cmp(created_b);
             by_age.then_with(|| a.name().cmp(b.name()))
         });
         for object in ended.iter().take(surplus) {

@@ -16,7 +16,6 @@ use k3s_client::resources::{
 use k3s_client::{Client, Informer, InformerEvent, Resource};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
-use serde_json::Value;
 
 use crate::common::write;
 use crate::context::Context;
@@ -51,25 +50,19 @@ struct ResourceQuotaController {
 
 pub(crate) fn start(context: &Context) {
     let quotas = context.informers.all(&RESOURCE_QUOTAS);
-    let whole = WHOLE
-        .into_iter()
-        .map(|resource| (resource.clone(), context.informers.all(&resource)));
-    let counted = COUNTED
-        .into_iter()
-        .map(|r| (r.clone(), garbagecollector::informer(context, &r)));
-    let counted: Vec<(Resource, Informer)> = whole.chain(counted).collect();
+    let mut counted: Vec<(Resource, Informer)> = Vec::new();
+    for resource in WHOLE {
+        let informer = context.informers.all(&resource);
+        counted.push((resource, informer));
+    }
+    for resource in COUNTED {
+        let informer = garbagecollector::informer(context, &resource);
+        counted.push((resource, informer));
+    }
     let mut controller = Controller::new("resourcequota-controller").watch_own(&quotas);
     for (_, informer) in &counted {
-        let all = quotas.clone();
-        controller = controller.watch(informer, move |event| {
-            if !matters(event) {
-                return Vec::new();
-            }
-            all.in_namespace(event.object().namespace())
-                .into_iter()
-                .map(|quota| quota.key().clone())
-                .collect()
-        });
+        let of_counted = quotas.clone();
+        controller = controller.watch(informer, move |event| counted_changed(event, &of_counted));
     }
     let reconciler = ResourceQuotaController {
         client: context.client("resourcequota-controller"),
@@ -79,35 +72,52 @@ pub(crate) fn start(context: &Context) {
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
 
+fn counted_changed(event: &InformerEvent, quotas: &Informer) -> Vec<Key> {
+    if !matters(event) {
+        return Vec::new();
+    }
+    let namespace = event.object().namespace();
+    quotas
+        .in_namespace(namespace)
+        .into_iter()
+        .map(|quota| quota.key().clone())
+        .collect()
+}
+
 /// Whether an event can change what is used: not every status of a pod does.
 fn matters(event: &InformerEvent) -> bool {
     let InformerEvent::Updated { old, new } = event else {
         return true;
     };
-    let (old, new) = (old.value(), new.value());
-    tree::text(old, "status.phase") != tree::text(new, "status.phase")
-        || tree::get(old, "spec") != tree::get(new, "spec")
+    let old = old.value();
+    let new = new.value();
+    let phase_changed = tree::text(old, "status.phase") != tree::text(new, "status.phase");
+    phase_changed || tree::get(old, "spec") != tree::get(new, "spec")
 }
 
 impl Reconciler for ResourceQuotaController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(quota) = self.quotas.get(key).filter(|quota| !quota.is_deleting()) else {
+        let Some(quota) = self.quotas.get(key) else {
             return Ok(Outcome::Done);
         };
+        if quota.is_deleting() {
+            return Ok(Outcome::Done);
+        }
+        let namespace = quota.namespace();
         let mut tally = plan::Tally::new(quota.value());
-        for (resource, informer) in &self.counted {
-            let name = (&*resource.group, &*resource.plural);
-            tally.kind(name);
-            for object in informer.in_namespace(quota.namespace()) {
-                tally.add(name, object.value());
+        let quotas = (&RESOURCE_QUOTAS, &self.quotas);
+        let counted = self
+            .counted
+            .iter()
+            .map(|(resource, informer)| (resource, informer));
+        for (resource, informer) in counted.chain([quotas]) {
+            let kind = (&*resource.group, &*resource.plural);
+            tally.kind(kind);
+            for object in informer.in_namespace(namespace) {
+                tally.add(kind, object.value());
             }
         }
-        let quotas = (&*RESOURCE_QUOTAS.group, &*RESOURCE_QUOTAS.plural);
-        tally.kind(quotas);
-        for object in self.quotas.in_namespace(quota.namespace()) {
-            tally.add(quotas, object.value());
-        }
-        let status: Value = tally.status();
+        let status = tally.status();
         write::status(&self.client, &RESOURCE_QUOTAS, &quota, status).await?;
         Ok(Outcome::After(RECOUNT))
     }

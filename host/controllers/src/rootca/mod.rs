@@ -20,9 +20,8 @@ struct RootCaPublisher {
 
 pub(crate) fn start(context: &Context) {
     let namespaces = context.informers.all(&NAMESPACES);
-    let published = context
-        .informers
-        .of(&CONFIG_MAPS, Scope::fields(format!("metadata.name={NAME}")));
+    let scope = Scope::fields(format!("metadata.name={NAME}"));
+    let published = context.informers.of(&CONFIG_MAPS, scope);
     let reconciler = RootCaPublisher {
         client: context.client("root-ca-cert-publisher"),
         pem: context.config.root_ca_pem.clone(),
@@ -31,7 +30,10 @@ pub(crate) fn start(context: &Context) {
     };
     Controller::new("root-ca-certificate-publisher-controller")
         .watch_own(&namespaces)
-        .watch(&published, |event| vec![event.object().namespace().into()])
+        .watch(&published, |event| {
+            let namespace = event.object().namespace();
+            vec![namespace.into()]
+        })
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
@@ -42,33 +44,49 @@ fn published_pem(map: &Value) -> Option<&str> {
 
 impl Reconciler for RootCaPublisher {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        if self
-            .namespaces
-            .get(key)
-            .is_none_or(|namespace| namespace.is_deleting())
-        {
+        let Some(namespace) = self.namespaces.get(key) else {
+            return Ok(Outcome::Done);
+        };
+        if namespace.is_deleting() {
             return Ok(Outcome::Done);
         }
-        let result = match self.published.get(&format!("{key}/{NAME}")) {
-            Some(there) if published_pem(there.value()) == Some(self.pem.as_str()) => {
-                return Ok(Outcome::Done);
-            }
+        let there = self.published.get(&format!("{key}/{NAME}"));
+        let written = match there {
             Some(there) => {
+                if published_pem(there.value()) == Some(self.pem.as_str()) {
+                    return Ok(Outcome::Done);
+                }
                 let mut body = there.value().clone();
                 tree::set(&mut body, "data", json!({"ca.crt": self.pem}));
                 self.client.update(&CONFIG_MAPS, Some(key), &body).await
             }
             None => {
-                let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": self.pem},
-                    "metadata": {"name": NAME, "namespace": &**key, "annotations": {"kubernetes.io/description": DESCRIPTION}}});
+                let body = config_map(key, &self.pem);
                 self.client.create(&CONFIG_MAPS, Some(key), &body).await
             }
         };
-        match result {
-            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => {
-                Ok(Outcome::Done)
-            }
-            result => Ok(result.map(|_| Outcome::Done)?),
+        match written {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.is_already_exists() => Ok(Outcome::Done),
+            Err(error) if error.is_namespace_terminating() => Ok(Outcome::Done),
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+fn config_map(namespace: &str, pem: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": NAME,
+            "namespace": namespace,
+            "annotations": {
+                "kubernetes.io/description": DESCRIPTION,
+            },
+        },
+        "data": {
+            "ca.crt": pem,
+        },
+    })
 }

@@ -1,7 +1,7 @@
 //! The `default` ServiceAccount of every namespace.
 
 use k3s_client::resources::{NAMESPACES, SERVICE_ACCOUNTS};
-use k3s_client::{Client, Informer};
+use k3s_client::{Client, Informer, InformerEvent};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::json;
 
@@ -25,34 +25,46 @@ pub(crate) fn start(context: &Context) {
     };
     Controller::new("serviceaccount-controller")
         .watch_own(&namespaces)
-        .watch(&accounts, |event| {
-            let lost = event.is_deleted() && event.object().name() == NAME;
-            lost.then(|| event.object().namespace().into())
-                .into_iter()
-                .collect()
-        })
+        .watch(&accounts, account_changed)
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+/// A default account that was deleted is created again.
+fn account_changed(event: &InformerEvent) -> Vec<Key> {
+    let account = event.object();
+    if !event.is_deleted() || account.name() != NAME {
+        return Vec::new();
+    }
+    vec![account.namespace().into()]
 }
 
 impl Reconciler for ServiceAccountController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let alive = self
+        let is_alive = self
             .namespaces
             .get(key)
             .is_some_and(|namespace| !namespace.is_deleting());
-        if !alive || self.accounts.get(&format!("{key}/{NAME}")).is_some() {
+        let is_there = self.accounts.get(&format!("{key}/{NAME}")).is_some();
+        if is_there || !is_alive {
             return Ok(Outcome::Done);
         }
-        let body = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": &**key}});
-        match self
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "name": NAME,
+                "namespace": &**key,
+            },
+        });
+        let created = self
             .client
             .create(&SERVICE_ACCOUNTS, Some(key), &body)
-            .await
-        {
-            Err(error) if error.is_already_exists() || error.is_namespace_terminating() => {
-                Ok(Outcome::Done)
-            }
-            result => Ok(result.map(|_| Outcome::Done)?),
+            .await;
+        match created {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) if error.is_already_exists() => Ok(Outcome::Done),
+            Err(error) if error.is_namespace_terminating() => Ok(Outcome::Done),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_client::resources::JOBS;
-use k3s_client::{Client, DeleteParams, Informer, unchanged};
+use k3s_client::{Client, DeleteParams, Informer, InformerEvent, unchanged};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use serde_json::Value;
 
-use crate::common::time;
+use crate::common::{condition, time};
 use crate::context::Context;
 
 struct TtlController {
@@ -26,48 +26,61 @@ pub(crate) fn start(context: &Context) {
         jobs: jobs.clone(),
     };
     Controller::new("ttl-after-finished-controller")
-        .watch(&jobs, |event| {
-            let due = !event.is_deleted() && expiry(event.object().value()).is_some();
-            due.then(|| event.object().key().clone())
-                .into_iter()
-                .collect()
-        })
+        .watch(&jobs, job_changed)
         .run(reconciler, &context.statuses, &context.tasks);
+}
+
+fn job_changed(event: &InformerEvent) -> Vec<Key> {
+    let job = event.object();
+    if event.is_deleted() || expiry(job.value()).is_none() {
+        return Vec::new();
+    }
+    vec![job.key().clone()]
 }
 
 /// When the Job finished and how long it stays.
 fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
     let ttl = tree::int(job, "spec.ttlSecondsAfterFinished")?;
-    let finished = tree::list(job, "status.conditions").iter().find(|c| {
-        matches!(tree::text(c, "type"), "Complete" | "Failed") && tree::text(c, "status") == "True"
-    })?;
-    Some((
-        time::parse(tree::text(finished, "lastTransitionTime"))?,
-        Duration::from_secs(ttl.max(0).unsigned_abs()),
-    ))
+    let is_end = |entry: &&Value| {
+        let kind = condition::text(entry, "type");
+        let is_true = condition::text(entry, "status") == "True";
+        is_true && (kind == "Complete" || kind == "Failed")
+    };
+    let end = tree::list(job, "status.conditions")
+        .iter()
+        .find(is_end)?;
+    let finished = condition::text(end, "lastTransitionTime");
+    let finished = time::parse(finished)?;
+    let seconds = ttl.max(0).unsigned_abs();
+    Some((finished, Duration::from_secs(seconds)))
 }
 
 impl Reconciler for TtlController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(job) = self.jobs.get(key).filter(|job| !job.is_deleting()) else {
+        let Some(job) = self.jobs.get(key) else {
             return Ok(Outcome::Done);
         };
+        if job.is_deleting() {
+            return Ok(Outcome::Done);
+        }
         let Some((finished, ttl)) = expiry(job.value()) else {
             return Ok(Outcome::Done);
         };
-        if let Some(left) = time::until(self.clock.now(), finished, ttl) {
+        let now = self.clock.now();
+        if let Some(left) = time::until(now, finished, ttl) {
             return Ok(Outcome::After(left));
         }
         // The TTL may have been raised since, so only the version that was read is deleted.
-        let params =
-            DeleteParams::foreground().preconditions(unchanged(job.uid(), job.resource_version()));
-        match self
+        let same_version = unchanged(job.uid(), job.resource_version());
+        let params = DeleteParams::foreground().preconditions(same_version);
+        let deleted = self
             .client
             .delete(&JOBS, job.ns(), job.name(), &params)
-            .await
-        {
+            .await;
+        match deleted {
+            Ok(_) => Ok(Outcome::Done),
             Err(error) if error.is_not_found() => Ok(Outcome::Done),
-            result => Ok(result.map(|_| Outcome::Done)?),
+            Err(error) => Err(error.into()),
         }
     }
 }
