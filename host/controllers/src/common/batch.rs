@@ -15,7 +15,8 @@ pub(crate) async fn slow_start<F, E>(mut requests: impl Iterator<Item = F>) -> (
 where
     F: Future<Output = Result<(), E>>,
 {
-    let (mut done, mut size) = (0, FIRST);
+    let mut done = 0;
+    let mut size = FIRST;
     loop {
         let batch: Vec<F> = requests.by_ref().take(size).collect();
         if batch.is_empty() {

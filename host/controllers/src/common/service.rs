@@ -46,34 +46,31 @@ impl Service {
     pub(crate) fn read(object: &Object) -> Option<Self> {
         let value = object.value();
         let selector = string_map(tree::get(value, "spec.selector"));
-        if selector.is_empty() || tree::text(value, "spec.type") == "ExternalName" {
+        let is_external = tree::text(value, "spec.type") == "ExternalName";
+        if is_external || selector.is_empty() {
             return None;
         }
-        let mut families: Vec<String> = tree::list(value, "spec.ipFamilies")
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let cluster_ip = tree::text(value, "spec.clusterIP");
+        let mut families = tree::texts(value, "spec.ipFamilies");
         if families.is_empty() {
-            families.push(
-                if tree::text(value, "spec.clusterIP").contains(':') {
-                    "IPv6"
-                } else {
-                    "IPv4"
-                }
-                .to_owned(),
-            );
+            let family = if cluster_ip.contains(':') {
+                "IPv6"
+            } else {
+                "IPv4"
+            };
+            families.push(family);
         }
+        let ports = tree::list(value, "spec.ports")
+            .iter()
+            .map(ServicePort::read)
+            .collect();
         Some(Self {
             object: object.clone(),
             selector,
-            ports: tree::list(value, "spec.ports")
-                .iter()
-                .map(ServicePort::read)
-                .collect(),
-            headless: tree::text(value, "spec.clusterIP") == "None",
+            ports,
+            headless: cluster_ip == "None",
             publish_not_ready: tree::flag(value, "spec.publishNotReadyAddresses"),
-            families,
+            families: families.into_iter().map(str::to_owned).collect(),
         })
     }
 

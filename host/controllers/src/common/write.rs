@@ -13,17 +13,16 @@ pub(crate) async fn status(
     mut status: Value,
 ) -> k3s_client::Result<Option<Object>> {
     prune(&mut status);
-    let mut current = object.value().get("status").cloned().unwrap_or(Value::Null);
+    let current = tree::map(object.value(), "status");
+    let mut current = Value::Object(current.clone());
     prune(&mut current);
-    if current == status || (current.is_null() && status.as_object().is_some_and(Map::is_empty)) {
+    if current == status {
         return Ok(None);
     }
     let mut whole = object.value().clone();
     tree::set(&mut whole, "status", status);
-    client
-        .update_status(resource, object.ns(), &whole)
-        .await
-        .map(Some)
+    let written = client.update_status(resource, object.ns(), &whole).await?;
+    Ok(Some(written))
 }
 
 /// Sets the counts of a status. Zero is written by leaving the field out, as upstream's encoder does.

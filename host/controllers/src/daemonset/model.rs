@@ -8,7 +8,7 @@ use k3s_objects::PodSpec;
 use serde_json::Value;
 
 use super::template_spec;
-use crate::common::number::scaled;
+use crate::common::number::{length, scaled};
 use crate::common::pod;
 
 pub(super) const HASH_LABEL: &str = "controller-revision-hash";
@@ -46,24 +46,21 @@ impl DaemonSet {
     /// `maxSurge` and `maxUnavailable` of a rolling update over so many nodes; nothing for
     /// `OnDelete`.
     pub(super) fn limits(&self, nodes: i64) -> Option<(usize, usize)> {
-        let field = |name| {
-            tree::get(
-                self.object.value(),
-                &format!("spec.updateStrategy.rollingUpdate.{name}"),
-            )
-        };
-        let surge = scaled(field("maxSurge"), nodes, true).unwrap_or(0);
-        let unavailable = match field("maxUnavailable") {
-            None => i64::from(surge == 0),
+        if !self.rolling {
+            return None;
+        }
+        let value = self.object.value();
+        let surge = tree::get(value, "spec.updateStrategy.rollingUpdate.maxSurge");
+        let surge = scaled(surge, nodes, true).unwrap_or(0);
+        let unavailable = tree::get(value, "spec.updateStrategy.rollingUpdate.maxUnavailable");
+        let mut unavailable = match unavailable {
+            None => 0,
             given => scaled(given, nodes, true).unwrap_or(1),
         };
-        let unavailable = if surge == 0 {
-            unavailable.max(1)
-        } else {
-            unavailable
-        };
-        let length = crate::common::number::length;
-        self.rolling.then(|| (length(surge), length(unavailable)))
+        if surge == 0 {
+            unavailable = unavailable.max(1);
+        }
+        Some((length(surge), length(unavailable)))
     }
 }
 
@@ -74,17 +71,17 @@ pub(super) fn node_of(object: &Obj) -> String {
         return view.spec.node_name.clone();
     }
     let terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
-    let fields = tree::list(object.value(), terms)
-        .iter()
-        .flat_map(|term| tree::list(term, "matchFields"));
-    let names = fields
-        .filter(|f| tree::text(f, "key") == "metadata.name")
-        .flat_map(|f| tree::list(f, "values"));
-    names
-        .filter_map(Value::as_str)
-        .next()
-        .unwrap_or("")
-        .to_owned()
+    for term in tree::list(object.value(), terms) {
+        for field in tree::list(term, "matchFields") {
+            if tree::text(field, "key") != "metadata.name" {
+                continue;
+            }
+            if let Some(name) = tree::texts(field, "values").first() {
+                return (*name).to_owned();
+            }
+        }
+    }
+    String::new()
 }
 
 /// Pods by the node they are for, the oldest first on each.
@@ -97,15 +94,11 @@ pub(super) fn by_node(pods: &[Object]) -> BTreeMap<String, Vec<Object>> {
             .push(object.clone());
     }
     for on_node in by_node.values_mut() {
-        on_node.sort_by(|a, b| {
-            let rank = |o: &Object| {
-                (
-                    !pod::of(o).is_scheduled(),
-                    o.meta().creation_timestamp.clone(),
-                    o.name().to_owned(),
-                )
-            };
-            rank(a).cmp(&rank(b))
+        on_node.sort_by_cached_key(|object| {
+            let is_waiting = !pod::of(object).is_scheduled();
+            let created = object.meta().creation_timestamp.clone();
+            let name = object.name().to_owned();
+            (is_waiting, created, name)
         });
     }
     by_node

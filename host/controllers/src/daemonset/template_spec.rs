@@ -18,23 +18,33 @@ const TOLERATED: [(&str, &str); 6] = [
 
 /// The view of the template's Pod spec, with the tolerations that are added to daemon Pods.
 pub(super) fn read(object: &Object) -> Option<PodSpec> {
-    let mut spec = tree::get(object.value(), "spec.template.spec")?.clone();
+    let template = tree::get(object.value(), "spec.template.spec")?;
+    let mut spec = template.clone();
     let tolerations = tolerations(&spec);
     tree::set(&mut spec, "tolerations", tolerations);
-    PodSpec::deserialize(&spec)
-        .inspect_err(|error| {
-            tracing::warn!(daemonset = %object.key(), %error, "cannot read the pod template");
-        })
-        .ok()
+    match PodSpec::deserialize(&spec) {
+        Ok(spec) => Some(spec),
+        Err(error) => {
+            let key = object.key();
+            tracing::warn!(daemonset = %key, %error, "cannot read the pod template");
+            None
+        }
+    }
 }
 
 /// The tolerations of a Pod spec and those that daemons have anyway.
 pub(super) fn tolerations(spec: &Value) -> Vec<Value> {
     let mut tolerations = tree::list(spec, "tolerations").to_vec();
-    let network = tree::flag(spec, "hostNetwork")
-        .then_some(("node.kubernetes.io/network-unavailable", "NoSchedule"));
-    for (key, effect) in TOLERATED.into_iter().chain(network) {
-        let new = json!({"key": key, "operator": "Exists", "effect": effect});
+    let mut missing = TOLERATED.to_vec();
+    if tree::flag(spec, "hostNetwork") {
+        missing.push(("node.kubernetes.io/network-unavailable", "NoSchedule"));
+    }
+    for (key, effect) in missing {
+        let new = json!({
+            "key": key,
+            "operator": "Exists",
+            "effect": effect,
+        });
         if !tolerations.contains(&new) {
             tolerations.push(new);
         }

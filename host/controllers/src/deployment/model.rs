@@ -119,6 +119,14 @@ impl Set {
         self.object.name()
     }
 
+    /// `wanted` is a template without the hash.
+    fn has_template(&self, wanted: &Value) -> bool {
+        match tree::get(self.object.value(), "spec.template") {
+            Some(template) => without_hash(template) == *wanted,
+            None => false,
+        }
+    }
+
     pub(super) fn revision(&self) -> i64 {
         number(self.object.value(), REVISION).unwrap_or(0)
     }
@@ -152,10 +160,7 @@ impl Sets {
             by_age.then_with(|| a.name().cmp(b.name()))
         });
         let wanted = without_hash(deployment.template());
-        let new = all.iter().position(|set| {
-            let template = tree::get(set.object.value(), "spec.template");
-            template.map(without_hash).as_ref() == Some(&wanted)
-        });
+        let new = all.iter().position(|set| set.has_template(&wanted));
         let new = new.map(|at| all.remove(at));
         Self { new, old: all }
     }

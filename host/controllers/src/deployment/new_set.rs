@@ -78,29 +78,24 @@ impl DeploymentController {
         revision: i64,
     ) -> Result<(Set, bool), Error> {
         let mut value = new.object.value().clone();
-        let own = new.revision();
         for (name, text) in inherited(deployment) {
             object::set_annotation(&mut value, &name, text);
         }
+        let own = new.revision();
         if own < revision {
             object::set_annotation(&mut value, REVISION, revision.to_string());
             if own > 0 {
-                let history = annotations(&value)
-                    .get(REVISION_HISTORY)
-                    .map_or_else(|| own.to_string(), |h| format!("{h},{own}"));
+                let history = match annotation(&value, REVISION_HISTORY) {
+                    Some(history) => format!("{history},{own}"),
+                    None => own.to_string(),
+                };
                 object::set_annotation(&mut value, REVISION_HISTORY, history);
             }
         }
-        if deployment.min_ready_seconds
-            != tree::get(&value, "spec.minReadySeconds")
-                .and_then(Value::as_i64)
-                .unwrap_or(0)
-        {
-            tree::set(
-                &mut value,
-                "spec.minReadySeconds",
-                deployment.min_ready_seconds,
-            );
+        let wanted = deployment.min_ready_seconds;
+        let present = tree::int(&value, "spec.minReadySeconds").unwrap_or(0);
+        if present != wanted {
+            tree::set(&mut value, "spec.minReadySeconds", wanted);
         }
         if value == *new.object.value() {
             return Ok((new, false));

@@ -43,11 +43,7 @@ pub(super) fn status(
     } else {
         0
     };
-    let new = match &sizes {
-        Err(why) => disallowed("SyncFailed", &why.to_string()),
-        Ok(_) if allowed > 0 => Condition::new("DisruptionAllowed", "True", "SufficientPods", ""),
-        Ok(_) => disallowed("InsufficientPods", ""),
-    };
+    let new = verdict(sizes.err(), allowed);
     let mut conditions = condition::of(budget);
     condition::set(&mut conditions, &new, &rfc3339(now), None);
     if let Some(entry) = conditions.last_mut() {
@@ -67,8 +63,17 @@ pub(super) fn status(
     (status, wait)
 }
 
-fn disallowed(reason: &str, message: &str) -> Condition {
-    Condition::new("DisruptionAllowed", "False", reason, message)
+fn verdict(failure: Option<NoController>, allowed: i64) -> Condition {
+    let (status, reason) = match &failure {
+        Some(_) => ("False", "SyncFailed"),
+        None if allowed > 0 => ("True", "SufficientPods"),
+        None => ("False", "InsufficientPods"),
+    };
+    let message = match failure {
+        Some(why) => why.to_string(),
+        None => String::new(),
+    };
+    Condition::new("DisruptionAllowed", status, reason, message)
 }
 
 /// Granted evictions that are still to come.

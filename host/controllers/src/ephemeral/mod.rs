@@ -22,10 +22,8 @@ struct EphemeralVolumeController {
 
 pub(crate) fn start(context: &Context) {
     let client = context.client("ephemeral-volume-controller");
-    let (pods, claims) = (
-        context.informers.all(&PODS),
-        context.informers.all(&PERSISTENT_VOLUME_CLAIMS),
-    );
+    let pods = context.informers.all(&PODS);
+    let claims = context.informers.all(&PERSISTENT_VOLUME_CLAIMS);
     let reconciler = EphemeralVolumeController {
         recorder: context.recorder(&client, "ephemeral_volume"),
         client,
@@ -33,28 +31,33 @@ pub(crate) fn start(context: &Context) {
         claims: claims.clone(),
     };
     Controller::new("ephemeral-volume-controller")
-        .watch(&pods, |event| {
-            let pod = event.object();
-            if event.is_deleted() || sources(pod).next().is_none() {
-                Vec::new()
-            } else {
-                vec![pod.key().clone()]
-            }
-        })
+        .watch(&pods, pod_changed)
         .watch(&claims, claim_changed)
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
+fn pod_changed(event: &InformerEvent) -> Vec<Key> {
+    let pod = event.object();
+    let has_source = sources(pod).next().is_some();
+    if event.is_deleted() || !has_source {
+        return Vec::new();
+    }
+    vec![pod.key().clone()]
+}
+
 /// A deleted claim is created again for its Pod.
 fn claim_changed(event: &InformerEvent) -> Vec<Key> {
+    if !event.is_deleted() {
+        return Vec::new();
+    }
     let claim = event.object();
-    let owner = claim
-        .controller()
-        .filter(|owner| owner.kind == "Pod" && event.is_deleted());
-    owner
-        .map(|owner| key(claim.namespace(), &owner.name))
-        .into_iter()
-        .collect()
+    match claim.controller() {
+        Some(owner) if owner.kind == "Pod" => {
+            let pod = key(claim.namespace(), &owner.name);
+            vec![pod]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The Pod's ephemeral volumes: name and claim template.

@@ -11,7 +11,7 @@ use k3s_lifecycle::CancellationToken;
 use k3s_reconcile::Key;
 use tracing::debug;
 
-use super::graph::{Graph, Item};
+use super::graph::Graph;
 use super::{changed, discover, informer};
 use crate::context::Context;
 
@@ -98,8 +98,10 @@ impl Follower {
         let informer = informer(&self.context, &kind);
         let number = self.graph.add(informer.clone());
         let stop = CancellationToken::new();
-        let (graph, queue, stopped) = (self.graph.clone(), self.queue.clone(), stop.clone());
+        let graph = self.graph.clone();
+        let queue = self.queue.clone();
         let source = informer.clone();
+        let stopped = stop.clone();
         self.context
             .tasks
             .spawn_until_stopped("garbage-collector-source", async move {
@@ -109,11 +111,9 @@ impl Follower {
                 }
             });
         // Owners of this kind could not be looked up before.
-        self.graph
-            .owned_by(&kind)
-            .iter()
-            .map(Item::key)
-            .for_each(|key| self.queue.add(key));
+        for item in self.graph.owned_by(&kind) {
+            self.queue.add(item.key());
+        }
         self.followed.insert(
             kind,
             Followed {

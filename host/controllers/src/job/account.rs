@@ -7,6 +7,7 @@ use k3s_client::Object;
 use super::model::{FINALIZER, Job, Tally};
 use super::pods::index_of;
 use super::policy::{self, Ruling};
+use crate::common::number::count;
 use crate::common::pod;
 
 /// The state of a Job's Pods after the books are brought up to date.
@@ -28,25 +29,14 @@ enum End {
 }
 
 pub(super) fn account(job: &Job, pods: &[Object]) -> Account {
-    let mut tally = job.tally.clone();
     let held: BTreeSet<&str> = pods
         .iter()
-        .filter(|p| p.has_finalizer(FINALIZER))
-        .map(|p| p.uid())
+        .filter(|object| object.has_finalizer(FINALIZER))
+        .map(|object| object.uid())
         .collect();
-    // Written down before, and the finalizer is gone: now it is a number.
-    let (before, failed_before) = (
-        tally.uncounted_succeeded.len(),
-        tally.uncounted_failed.len(),
-    );
-    tally
-        .uncounted_succeeded
-        .retain(|uid| held.contains(uid.as_str()));
-    tally
-        .uncounted_failed
-        .retain(|uid| held.contains(uid.as_str()));
-    tally.succeeded += crate::common::number::count(before - tally.uncounted_succeeded.len());
-    tally.failed += crate::common::number::count(failed_before - tally.uncounted_failed.len());
+    let mut tally = job.tally.clone();
+    tally.succeeded += settle(&mut tally.uncounted_succeeded, &held);
+    tally.failed += settle(&mut tally.uncounted_failed, &held);
     let mut account = Account {
         tally,
         active: Vec::new(),
@@ -63,6 +53,13 @@ pub(super) fn account(job: &Job, pods: &[Object]) -> Account {
     account
 }
 
+/// Removes the UIDs that were written down and whose finalizer is gone; returns how many there were.
+fn settle(uncounted: &mut BTreeSet<String>, held: &BTreeSet<&str>) -> i64 {
+    let before = uncounted.len();
+    uncounted.retain(|uid| held.contains(uid.as_str()));
+    count(before - uncounted.len())
+}
+
 impl Account {
     /// Whether no Pod is left to wait for and every end is counted.
     pub(super) fn is_closed(&self) -> bool {
@@ -70,9 +67,12 @@ impl Account {
     }
 
     fn take(&mut self, job: &Job, object: &Object) {
-        self.terminating += usize::from(object.is_deleting() && !pod::of(object).is_terminal());
+        let is_deleting = object.is_deleting();
+        if is_deleting && !pod::of(object).is_terminal() {
+            self.terminating += 1;
+        }
         let Some(end) = end_of(job, object) else {
-            if !object.is_deleting() {
+            if !is_deleting {
                 self.active.push(object.clone());
             }
             return;
@@ -80,15 +80,19 @@ impl Account {
         if !object.has_finalizer(FINALIZER) {
             return;
         }
+        if !self.tally.names(object.uid()) {
+            self.record(job, object, end);
+        }
+        self.settled.push(object.clone());
+    }
+
+    fn record(&mut self, job: &Job, object: &Object, end: End) {
         let uid = object.uid().to_owned();
-        let known = self.tally.uncounted_succeeded.contains(&uid)
-            || self.tally.uncounted_failed.contains(&uid);
         match end {
-            _ if known => {}
             End::Succeeded if job.indexed => {
                 // An index counts once, however many Pods succeed for it.
-                if let Some(index) =
-                    index_of(object).filter(|index| job.completions.is_none_or(|n| *index < n))
+                if let Some(index) = index_of(object)
+                    && job.has_index(index)
                 {
                     self.tally.completed.insert(index);
                 }
@@ -103,11 +107,10 @@ impl Account {
                 Ruling::Ignore => {}
                 Ruling::FailJob(message) => {
                     self.tally.uncounted_failed.insert(uid);
-                    self.fatal = self.fatal.take().or(Some(message));
+                    self.fatal.get_or_insert(message);
                 }
             },
         }
-        self.settled.push(object.clone());
     }
 }
 

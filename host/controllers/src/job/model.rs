@@ -66,7 +66,13 @@ impl Tally {
     }
 
     pub(super) fn has_uncounted(&self) -> bool {
-        !(self.uncounted_succeeded.is_empty() && self.uncounted_failed.is_empty())
+        let is_counted = self.uncounted_succeeded.is_empty() && self.uncounted_failed.is_empty();
+        !is_counted
+    }
+
+    /// Whether the end of this Pod is written down.
+    pub(super) fn names(&self, uid: &str) -> bool {
+        self.uncounted_succeeded.contains(uid) || self.uncounted_failed.contains(uid)
     }
 }
 
@@ -102,7 +108,16 @@ impl Job {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        condition::is_true(self.value(), "Complete") || condition::is_true(self.value(), "Failed")
+        let value = self.value();
+        condition::is_true(value, "Complete") || condition::is_true(value, "Failed")
+    }
+
+    /// Whether the Job has a place for this index; one without a number of completions has all.
+    pub(super) fn has_index(&self, index: i64) -> bool {
+        match self.completions {
+            Some(completions) => index < completions,
+            None => true,
+        }
     }
 
     pub(super) fn managed_elsewhere(&self) -> bool {

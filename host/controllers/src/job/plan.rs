@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k3s_client::Object;
+use serde_json::Value;
 
 use super::account::Account;
 use super::model::Job;
@@ -30,53 +31,59 @@ pub(super) enum End {
     },
 }
 
+impl End {
+    fn failed(reason: &'static str, message: &str) -> Self {
+        Self::Failed {
+            reason,
+            message: message.to_owned(),
+        }
+    }
+}
+
 /// Nothing while the Job goes on.
 pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
-    if let Some(found) = condition::find(job.value(), "FailureTarget")
-        .filter(|c| condition::text(c, "status") == "True")
+    if let Some(target) = condition::find(job.value(), "FailureTarget")
+        && condition::text(target, "status") == "True"
     {
-        let reason = [
-            "BackoffLimitExceeded",
-            "DeadlineExceeded",
-            "PodFailurePolicy",
-        ]
-        .into_iter()
-        .find(|r| *r == condition::text(found, "reason"));
-        return Some(End::Failed {
-            reason: reason.unwrap_or("BackoffLimitExceeded"),
-            message: condition::text(found, "message").to_owned(),
-        });
+        return Some(announced_failure(target));
     }
     if condition::is_true(job.value(), "SuccessCriteriaMet") {
         return Some(End::Complete);
     }
     if let Some(message) = &account.fatal {
-        return Some(End::Failed {
-            reason: "PodFailurePolicy",
-            message: message.clone(),
-        });
+        return Some(End::failed("PodFailurePolicy", message));
     }
-    if account.tally.all_failed() > job.backoff_limit || restarted_too_often(job, account) {
-        let message = "Job has reached the specified backoff limit".to_owned();
-        return Some(End::Failed {
-            reason: "BackoffLimitExceeded",
-            message,
-        });
+    let is_over_limit = account.tally.all_failed() > job.backoff_limit;
+    if is_over_limit || restarted_too_often(job, account) {
+        let message = "Job has reached the specified backoff limit";
+        return Some(End::failed("BackoffLimitExceeded", message));
     }
-    if !job.suspended && deadline_left(job, now).is_some_and(|left| left.is_zero()) {
-        let message = "Job was active longer than specified deadline".to_owned();
-        return Some(End::Failed {
-            reason: "DeadlineExceeded",
-            message,
-        });
+    let left = deadline_left(job, now);
+    if !job.suspended && left == Some(Duration::ZERO) {
+        let message = "Job was active longer than specified deadline";
+        return Some(End::failed("DeadlineExceeded", message));
     }
     let succeeded = account.tally.all_succeeded();
-    let complete = match job.completions {
+    let is_complete = match job.completions {
         Some(wanted) => succeeded >= wanted,
         // A work queue is empty once one worker says so and the others have ended.
         None => succeeded > 0 && account.active.is_empty(),
     };
-    complete.then_some(End::Complete)
+    if is_complete {
+        return Some(End::Complete);
+    }
+    None
+}
+
+/// The failure that an earlier pass put into the status.
+fn announced_failure(target: &Value) -> End {
+    let reason = match condition::text(target, "reason") {
+        "DeadlineExceeded" => "DeadlineExceeded",
+        "PodFailurePolicy" => "PodFailurePolicy",
+        _ => "BackoffLimitExceeded",
+    };
+    let message = condition::text(target, "message");
+    End::failed(reason, message)
 }
 
 /// With `restartPolicy: OnFailure` the kubelet retries; its restarts count.

@@ -37,8 +37,8 @@ pub(super) fn superfluous(job: &Job, account: &Account) -> Vec<Object> {
     for object in &account.active {
         let keeps = match index_of(object) {
             Some(index) => {
-                let has_place = job.completions.is_none_or(|count| index < count);
-                has_place && !completed.contains(index) && seen.insert(index)
+                let is_open = job.has_index(index) && !completed.contains(index);
+                is_open && seen.insert(index)
             }
             None => false,
         };

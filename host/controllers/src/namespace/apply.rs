@@ -42,40 +42,39 @@ impl NamespaceController {
         kind: &Served,
         found: &mut Found,
     ) -> k3s_client::Result<()> {
+        let resource = &kind.resource;
         let all = ListParams::default();
         let before = self
             .client
-            .list_all_metadata(&kind.resource, Some(namespace), &all)
+            .list_all_metadata(resource, Some(namespace), &all)
             .await?;
-        if before.items.iter().all(|object| object.is_deleting()) {
+        let mut undeleted = before.items.clone();
+        undeleted.retain(|object| !object.is_deleting());
+        if undeleted.is_empty() {
             note(kind, &before.items, found);
             return Ok(());
         }
         let background = DeleteParams::background();
         if kind.takes(&["deletecollection"]) {
             self.client
-                .delete_collection(
-                    &kind.resource,
-                    Some(namespace),
-                    &background,
-                    &ListParams::default(),
-                )
+                .delete_collection(resource, Some(namespace), &background, &all)
                 .await?;
         } else {
-            for object in before.items.iter().filter(|object| !object.is_deleting()) {
-                match self
+            for object in undeleted {
+                let deleted = self
                     .client
-                    .delete(&kind.resource, Some(namespace), object.name(), &background)
-                    .await
-                {
-                    Err(error) if !error.is_not_found() => return Err(error),
-                    _ => {}
+                    .delete(resource, Some(namespace), object.name(), &background)
+                    .await;
+                match deleted {
+                    Ok(_) => {}
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
         let after = self
             .client
-            .list_all_metadata(&kind.resource, Some(namespace), &all)
+            .list_all_metadata(resource, Some(namespace), &all)
             .await?;
         note(kind, &after.items, found);
         Ok(())
@@ -86,10 +85,15 @@ fn note(kind: &Served, left: &[Object], found: &mut Found) {
     if left.is_empty() {
         return;
     }
+    let plural = &kind.resource.plural;
+    let group = &kind.resource.group;
     // As upstream writes it: `pods.` for the core group.
-    let name = format!("{}.{}", kind.resource.plural, kind.resource.group);
+    let name = format!("{plural}.{group}");
     found.remaining.insert(name, left.len());
-    for finalizer in left.iter().flat_map(|object| &object.meta().finalizers) {
-        *found.finalizers.entry(finalizer.clone()).or_default() += 1;
+    for object in left {
+        for finalizer in &object.meta().finalizers {
+            let holders = found.finalizers.entry(finalizer.clone()).or_default();
+            *holders += 1;
+        }
     }
 }

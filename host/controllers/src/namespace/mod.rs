@@ -75,9 +75,7 @@ impl Reconciler for NamespaceController {
             Err(error) if error.is_not_found() => return Ok(Outcome::Done),
             Err(error) => return Err(error.into()),
         };
-        let finalizers = tree::list(namespace.value(), "spec.finalizers");
-        let is_held = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
-        if !namespace.is_deleting() || !is_held {
+        if !namespace.is_deleting() || !is_held(&namespace) {
             return Ok(Outcome::Done);
         }
         let found = self.empty(key).await?;
@@ -90,6 +88,13 @@ impl Reconciler for NamespaceController {
         write::status(&self.client, &NAMESPACES, &namespace, status).await?;
         Ok(Outcome::After(AGAIN))
     }
+}
+
+/// Whether the namespace still waits for this controller.
+fn is_held(namespace: &Object) -> bool {
+    tree::list(namespace.value(), "spec.finalizers")
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
 }
 
 impl NamespaceController {

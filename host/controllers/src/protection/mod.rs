@@ -8,7 +8,6 @@ use k3s_client::{Client, Informer, InformerEvent, Obj, Object, Resource, key};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use k3s_volume::{claims_of_pod, names};
-use serde_json::Value;
 
 use crate::context::Context;
 
@@ -27,10 +26,8 @@ struct ClaimProtectionController {
 }
 
 fn start_claims(context: &Context) {
-    let (claims, pods) = (
-        context.informers.all(&PERSISTENT_VOLUME_CLAIMS),
-        context.informers.all(&PODS),
-    );
+    let claims = context.informers.all(&PERSISTENT_VOLUME_CLAIMS);
+    let pods = context.informers.all(&PODS);
     pods.add_index(BY_CLAIM, users);
     let reconciler = ClaimProtectionController {
         client: context.client("pvc-protection-controller"),
@@ -189,9 +186,11 @@ async fn write(
     finalizers: Vec<String>,
 ) -> Result<(), Error> {
     let mut changed = object.value().clone();
-    tree::set(&mut changed, "metadata.finalizers", Value::from(finalizers));
-    match client.update(resource, object.ns(), &changed).await {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
+    tree::set(&mut changed, "metadata.finalizers", finalizers);
+    let written = client.update(resource, object.ns(), &changed).await;
+    match written {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -16,6 +16,14 @@ use crate::common::number::count;
 use crate::common::pod::{self, Availability};
 use crate::common::{time, write};
 
+/// Numbers of Pods.
+#[derive(Default)]
+struct Counts {
+    labeled: i64,
+    ready: i64,
+    available: i64,
+}
+
 /// A status, and when it will change without any event.
 pub(super) fn status(
     set: &Value,
@@ -23,37 +31,40 @@ pub(super) fn status(
     failure: Option<&str>,
     now: Timestamp,
 ) -> (Value, Option<Duration>) {
-    let template_labels = string_map(tree::get(set, "spec.template.metadata.labels"));
-    let min_ready = tree::int(set, "spec.minReadySeconds").unwrap_or(0);
-    let mut labeled = 0;
-    let mut ready = 0;
-    let mut available = 0;
-    let mut wait = None;
-    for object in active {
-        let view = pod::of(object);
-        let is_labeled = pod::has_labels(object, &template_labels);
-        labeled += i64::from(is_labeled);
-        ready += i64::from(view.is_ready());
-        match pod::availability(view, min_ready, now) {
-            Availability::Yes => available += 1,
-            Availability::In(left) => wait = Some(time::sooner(wait, left)),
-            Availability::No => {}
-        }
-    }
+    let (counts, wait) = observe(set, active, now);
     let replicas = count(active.len());
     let conditions = conditions(set, active, failure, now);
     let generation = tree::int(set, "metadata.generation").unwrap_or(0);
     let mut status = Map::new();
     status.insert("replicas".into(), replicas.into());
     status.insert("conditions".into(), conditions.into());
-    let counts = [
-        ("fullyLabeledReplicas", labeled),
-        ("readyReplicas", ready),
-        ("availableReplicas", available),
+    let numbers = [
+        ("fullyLabeledReplicas", counts.labeled),
+        ("readyReplicas", counts.ready),
+        ("availableReplicas", counts.available),
         ("observedGeneration", generation),
     ];
-    write::set_counts(&mut status, &counts);
+    write::set_counts(&mut status, &numbers);
     (Value::Object(status), wait)
+}
+
+fn observe(set: &Value, active: &[Object], now: Timestamp) -> (Counts, Option<Duration>) {
+    let template_labels = string_map(tree::get(set, "spec.template.metadata.labels"));
+    let min_ready = tree::int(set, "spec.minReadySeconds").unwrap_or(0);
+    let mut counts = Counts::default();
+    let mut wait = None;
+    for object in active {
+        let view = pod::of(object);
+        let is_labeled = pod::has_labels(object, &template_labels);
+        counts.labeled += i64::from(is_labeled);
+        counts.ready += i64::from(view.is_ready());
+        match pod::availability(view, min_ready, now) {
+            Availability::Yes => counts.available += 1,
+            Availability::In(left) => wait = Some(time::sooner(wait, left)),
+            Availability::No => {}
+        }
+    }
+    (counts, wait)
 }
 
 fn conditions(set: &Value, active: &[Object], failure: Option<&str>, now: Timestamp) -> Vec<Value> {

@@ -46,9 +46,7 @@ fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
         let is_true = condition::text(entry, "status") == "True";
         is_true && (kind == "Complete" || kind == "Failed")
     };
-    let end = tree::list(job, "status.conditions")
-        .iter()
-        .find(is_end)?;
+    let end = tree::list(job, "status.conditions").iter().find(is_end)?;
     let finished = condition::text(end, "lastTransitionTime");
     let finished = time::parse(finished)?;
     let seconds = ttl.max(0).unsigned_abs();
