@@ -50,16 +50,19 @@ pub(super) fn spec(node: &Value, name: &str) -> Option<(Value, bool)> {
         let id = format!("k3s://{name}");
         patch.insert("providerID".into(), id.into());
     }
-    let taints = tree::list(node, "spec.taints");
-    let rest: Vec<&Value> = taints
-        .iter()
-        .filter(|taint| tree::text(taint, "key") != TAINT)
-        .collect();
-    let is_tainted = rest.len() != taints.len();
     let has_addresses = !tree::list(node, "status.addresses").is_empty();
+    let mut is_tainted = false;
+    let mut rest = Vec::new();
+    for taint in tree::list(node, "spec.taints") {
+        if tree::text(taint, "key") == TAINT {
+            is_tainted = true;
+        } else {
+            rest.push(taint.clone());
+        }
+    }
     let initialized = is_tainted && has_addresses;
     if initialized {
-        patch.insert("taints".into(), json!(rest));
+        patch.insert("taints".into(), rest.into());
     }
     if patch.is_empty() {
         return None;

@@ -49,10 +49,7 @@ impl Reconciler for ClusterRoleAggregationController {
         }
         let mut others = self.roles.list();
         others.retain(|other| other.name() != role.name());
-        others.sort_by(|a, b| {
-            let (a, b) = (a.name(), b.name());
-            a.cmp(b)
-        });
+        others.sort_by(|a, b| a.name().cmp(b.name()));
         let rules = rules(&role, &others)?;
         let present = tree::list(role.value(), "rules");
         if present == rules.as_slice() {
@@ -70,10 +67,11 @@ fn rules(role: &Object, others: &[Object]) -> Result<Vec<Value>, ControllerError
     let mut rules: Vec<Value> = Vec::new();
     for selector in tree::list(role.value(), "aggregationRule.clusterRoleSelectors") {
         let selector = selector::read(role, selector)?;
-        for other in others
-            .iter()
-            .filter(|other| selector.matches_labels(&other.meta().labels))
-        {
+        for other in others {
+            let labels = &other.meta().labels;
+            if !selector.matches_labels(labels) {
+                continue;
+            }
             for rule in tree::list(other.value(), "rules") {
                 if !rules.contains(rule) {
                     rules.push(rule.clone());

@@ -26,9 +26,12 @@ fn safe(byte: usize) -> char {
 
 /// FNV-1a, 32 bits, continued from `seed`.
 pub(crate) fn fnv32a(bytes: &[u8], seed: u32) -> u32 {
-    bytes.iter().fold(seed, |hash, &byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    let mut hash = seed;
+    for &byte in bytes {
+        hash ^= u32::from(byte);
+        hash = hash.wrapping_mul(0x0100_0193);
+    }
+    hash
 }
 
 #[cfg(test)]

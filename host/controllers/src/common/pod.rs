@@ -56,10 +56,13 @@ pub(crate) fn availability(pod: &Pod, min_ready_seconds: i64, now: Timestamp) ->
     if min_ready_seconds <= 0 {
         return Availability::Yes;
     }
+    let Some(since) = ready_since(pod) else {
+        return Availability::No;
+    };
     let span = Duration::from_secs(min_ready_seconds.unsigned_abs());
-    match ready_since(pod) {
-        Some(since) => time::until(now, since, span).map_or(Availability::Yes, Availability::In),
-        None => Availability::No,
+    match time::until(now, since, span) {
+        Some(left) => Availability::In(left),
+        None => Availability::Yes,
     }
 }
 

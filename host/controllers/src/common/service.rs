@@ -78,26 +78,25 @@ impl Service {
     pub(crate) fn pods(&self, pods: &Informer) -> Vec<Object> {
         let mut picked = pods.in_namespace(self.object.namespace());
         picked.retain(|object| pod::has_labels(object, &self.selector));
-        picked.sort_by(|a, b| {
-            let (a, b) = (a.name(), b.name());
-            a.cmp(b)
-        });
+        picked.sort_by(|a, b| a.name().cmp(b.name()));
         picked
     }
 
     /// The Service's ports on one Pod; a named target that the Pod does not have is left out.
     pub(crate) fn ports_on(&self, pod: &Pod) -> Vec<EndpointPort> {
-        self.ports
-            .iter()
-            .filter_map(|port| {
-                Some(EndpointPort {
-                    name: port.name.clone(),
-                    protocol: port.protocol.clone(),
-                    port: port.on(pod)?,
-                    app_protocol: port.app_protocol.clone(),
-                })
-            })
-            .collect()
+        let mut ports = Vec::new();
+        for declared in &self.ports {
+            let Some(port) = declared.on(pod) else {
+                continue;
+            };
+            ports.push(EndpointPort {
+                name: declared.name.clone(),
+                protocol: declared.protocol.clone(),
+                port,
+                app_protocol: declared.app_protocol.clone(),
+            });
+        }
+        ports
     }
 
     /// The labels that its endpoints inherit.

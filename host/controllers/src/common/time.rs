@@ -21,5 +21,8 @@ pub(crate) fn sooner(wait: Option<Duration>, left: Duration) -> Duration {
 pub(crate) fn until(now: Timestamp, from: Timestamp, span: Duration) -> Option<Duration> {
     let due = from.checked_add(span).ok()?;
     let left = due.duration_since(now);
-    (left.is_positive()).then(|| left.unsigned_abs())
+    if !left.is_positive() {
+        return None;
+    }
+    Some(left.unsigned_abs())
 }

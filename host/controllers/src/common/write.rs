@@ -36,9 +36,12 @@ pub(crate) fn set_counts(status: &mut Map<String, Value>, counts: &[(&str, i64)]
 
 /// Removes nulls and empty lists at the first level.
 fn prune(status: &mut Value) {
-    if let Some(map) = status.as_object_mut() {
-        map.retain(|_, value| {
-            !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty())
-        });
-    }
+    let Some(map) = status.as_object_mut() else {
+        return;
+    };
+    map.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
 }

@@ -51,7 +51,10 @@ impl DaemonSetController {
         };
         let wait = self.write_status(daemon, &observed).await?;
         let next = [acted?, wait].into_iter().flatten().min();
-        Ok(next.map_or(Outcome::Done, Outcome::After))
+        match next {
+            Some(next) => Ok(Outcome::After(next)),
+            None => Ok(Outcome::Done),
+        }
     }
 
     async fn act(

@@ -73,9 +73,11 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn owner(object: &Obj) -> Option<Key> {
-    let owner = object
-        .controller()
-        .filter(|o| o.kind == "DaemonSet" && o.api_version == "apps/v1")?;
+    let owner = object.controller()?;
+    let is_daemon_set = owner.kind == "DaemonSet" && owner.api_version == "apps/v1";
+    if !is_daemon_set {
+        return None;
+    }
     Some(key(object.namespace(), &owner.name))
 }
 

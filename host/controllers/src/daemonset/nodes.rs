@@ -1,5 +1,6 @@
 //! Pure: where a daemon Pod belongs, and the Pod that is made for a node.
 
+use k3s_client::resources::DAEMON_SETS;
 use k3s_client::{Obj, Object};
 use k3s_meta::{object, tree};
 use serde_json::{Value, json};
@@ -41,27 +42,31 @@ pub(super) fn fit(daemon: &DaemonSet, node: &Obj) -> Fit {
 
 /// The Pod of a node.
 pub(super) fn pod(daemon: &DaemonSet, node: &str, hash: &str, generation: i64) -> Value {
-    let mut pod = template::pod(
-        daemon.template(),
-        &daemon.object,
-        &k3s_client::resources::DAEMON_SETS,
-    );
+    let mut pod = template::pod(daemon.template(), &daemon.object, &DAEMON_SETS);
     object::set_label(&mut pod, HASH_LABEL, hash);
     tree::set(
         &mut pod,
         "metadata.labels.pod-template-generation",
         generation.to_string(),
     );
-    let all = tolerations(tree::get(&pod, "spec").unwrap_or(&Value::Null));
+    let spec = tree::get(&pod, "spec").unwrap_or(&Value::Null);
+    let all = tolerations(spec);
     tree::set(&mut pod, "spec.tolerations", all);
     // Only this term counts: the node was picked by all the others already.
-    let term =
-        json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
-    tree::set(
-        &mut pod,
-        REQUIRED_NODE_AFFINITY,
-        json!({"nodeSelectorTerms": [term]}),
-    );
+    let affinity = json!({
+        "nodeSelectorTerms": [
+            {
+                "matchFields": [
+                    {
+                        "key": "metadata.name",
+                        "operator": "In",
+                        "values": [node],
+                    },
+                ],
+            },
+        ],
+    });
+    tree::set(&mut pod, REQUIRED_NODE_AFFINITY, affinity);
     pod
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Compared as trees, never as bytes.
 
+use std::collections::BTreeSet;
+
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS};
 use k3s_client::{DeleteParams, Object, Patch, uid_is};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::DaemonSetController;
 use super::model::{DaemonSet, HASH_LABEL};
+use crate::common::number::length;
 use crate::common::template::controller_reference;
 use crate::common::{hash, write};
 
@@ -125,34 +128,42 @@ impl DaemonSetController {
         pods: &[Object],
         current: &str,
     ) -> Result<(), Error> {
-        let in_use = |revision: &&Object| {
-            let own = revision.label(HASH_LABEL);
-            own == Some(current) || pods.iter().any(|pod| pod.label(HASH_LABEL) == own)
-        };
+        let mut used: BTreeSet<&str> = pods
+            .iter()
+            .filter_map(|pod| pod.label(HASH_LABEL))
+            .collect();
+        used.insert(current);
         let old: Vec<&Object> = history
             .iter()
-            .filter(|revision| !in_use(revision))
+            .filter(|revision| {
+                let hash = revision.label(HASH_LABEL).unwrap_or_default();
+                !used.contains(hash)
+            })
             .collect();
-        let surplus = old
-            .len()
-            .saturating_sub(crate::common::number::length(daemon.history_limit));
+        let limit = length(daemon.history_limit);
+        let surplus = old.len().saturating_sub(limit);
         for revision in old.into_iter().take(surplus) {
-            let params = DeleteParams::background().preconditions(uid_is(revision.uid()));
-            match self
-                .client
-                .delete(
-                    &CONTROLLER_REVISIONS,
-                    revision.ns(),
-                    revision.name(),
-                    &params,
-                )
-                .await
-            {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
+            self.drop_revision(revision).await?;
         }
         Ok(())
+    }
+
+    async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {
+        let params = DeleteParams::background().preconditions(uid_is(revision.uid()));
+        let deleted = self
+            .client
+            .delete(
+                &CONTROLLER_REVISIONS,
+                revision.ns(),
+                revision.name(),
+                &params,
+            )
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

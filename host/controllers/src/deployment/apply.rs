@@ -152,18 +152,21 @@ impl DeploymentController {
 
     async fn clean_up(&self, deployment: &Deployment, sets: &Sets) -> Result<(), Error> {
         // Only when a rollout is through: until then an old set may be rolled back to.
-        if !Counts::observe(sets).complete(deployment) && !deployment.paused {
+        let is_complete = Counts::observe(sets).complete(deployment);
+        if !is_complete && !deployment.paused {
             return Ok(());
         }
         for old in history::surplus(deployment, sets) {
-            let params = DeleteParams::background().preconditions(uid_is(old.object.uid()));
-            match self
+            let object = &old.object;
+            let params = DeleteParams::background().preconditions(uid_is(object.uid()));
+            let deleted = self
                 .client
-                .delete(&REPLICA_SETS, old.object.ns(), old.name(), &params)
-                .await
-            {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
+                .delete(&REPLICA_SETS, object.ns(), object.name(), &params)
+                .await;
+            match deleted {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

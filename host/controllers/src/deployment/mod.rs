@@ -13,7 +13,7 @@ mod progress;
 mod proportional;
 
 use k3s_client::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
-use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, Object, key};
+use k3s_client::{Client, EventRecorder, Informer, InformerEvent, Obj, key};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::controller_ref::ControllerRefManager;
@@ -57,9 +57,11 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn owner(object: &Obj) -> Option<Key> {
-    let owner = object
-        .controller()
-        .filter(|o| o.kind == "Deployment" && o.api_version == "apps/v1")?;
+    let owner = object.controller()?;
+    let is_deployment = owner.kind == "Deployment" && owner.api_version == "apps/v1";
+    if !is_deployment {
+        return None;
+    }
     Some(key(object.namespace(), &owner.name))
 }
 
@@ -83,16 +85,19 @@ fn set_changed(event: &InformerEvent, deployments: &Informer) -> Vec<Key> {
 
 fn possible_owners(set: &Obj, deployments: &Informer) -> Vec<Key> {
     let labels = &set.meta().labels;
-    let could_own = |deployment: &Object| match selector::of(deployment) {
-        Ok(selector) => !selector.is_empty() && selector.matches_labels(labels),
-        Err(_) => false,
-    };
-    deployments
-        .in_namespace(set.namespace())
-        .into_iter()
-        .filter(could_own)
-        .map(|deployment| deployment.key().clone())
-        .collect()
+    let mut owners = Vec::new();
+    for deployment in deployments.in_namespace(set.namespace()) {
+        let Ok(selector) = selector::of(&deployment) else {
+            continue;
+        };
+        if selector.is_empty() {
+            continue;
+        }
+        if selector.matches_labels(labels) {
+            owners.push(deployment.key().clone());
+        }
+    }
+    owners
 }
 
 /// Recreate waits for the last old Pod to go.

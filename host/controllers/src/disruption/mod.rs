@@ -97,7 +97,10 @@ impl Reconciler for DisruptionController {
         let now = self.clock.now();
         let (status, wait) = plan::status(budget.value(), &pods, &expected, now);
         write::status(&self.client, &POD_DISRUPTION_BUDGETS, &budget, status).await?;
-        Ok(wait.map_or(Outcome::Done, Outcome::After))
+        match wait {
+            Some(wait) => Ok(Outcome::After(wait)),
+            None => Ok(Outcome::Done),
+        }
     }
 }
 

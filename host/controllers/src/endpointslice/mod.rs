@@ -15,6 +15,7 @@ use k3s_client::{
 };
 use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use serde_json::Value;
 
 use crate::common::service::{Service, services_of_pod};
 use crate::context::Context;
@@ -140,15 +141,15 @@ impl EndpointSliceController {
 
     async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
-        let creations = actions
-            .iter()
-            .filter(|action| matches!(action, Action::Create(_)))
-            .count();
-        let deletions: Vec<String> = actions
-            .iter()
-            .filter_map(Action::deletes)
-            .map(|slice| slice.uid().to_owned())
-            .collect();
+        let mut creations = 0;
+        let mut deletions = Vec::new();
+        for action in &actions {
+            match action {
+                Action::Create(_) => creations += 1,
+                Action::Delete(slice) => deletions.push(slice.uid().to_owned()),
+                Action::Update(_) => {}
+            }
+        }
         if creations > 0 || !deletions.is_empty() {
             self.expectations.expect(key, creations, deletions);
         }
@@ -172,37 +173,46 @@ impl EndpointSliceController {
     async fn perform(&self, service: &Service, action: &Action) -> Result<(), Error> {
         let namespace = service.object.ns();
         match action {
-            Action::Create(body) => {
-                match self.client.create(&ENDPOINT_SLICES, namespace, body).await {
-                    Err(error) if error.is_namespace_terminating() => {
-                        self.expectations.creation_observed(service.object.key());
-                        Ok(())
-                    }
-                    result => Ok(result.map(drop)?),
-                }
+            Action::Create(body) => self.create(service, body).await,
+            Action::Update(body) => {
+                self.client
+                    .update(&ENDPOINT_SLICES, namespace, body)
+                    .await?;
+                Ok(())
             }
-            Action::Update(body) => Ok(self
-                .client
-                .update(&ENDPOINT_SLICES, namespace, body)
-                .await
-                .map(drop)?),
             Action::Delete(slice) => self.delete(service, slice).await,
         }
     }
 
-    async fn delete(&self, service: &Service, slice: &Object) -> Result<(), Error> {
-        let params = DeleteParams::default().preconditions(uid_is(slice.uid()));
-        match self
-            .client
-            .delete(&ENDPOINT_SLICES, slice.ns(), slice.name(), &params)
-            .await
-        {
-            Err(error) if error.is_not_found() => {
-                self.expectations
-                    .deletion_observed(service.object.key(), slice.uid());
+    async fn create(&self, service: &Service, body: &Value) -> Result<(), Error> {
+        let namespace = service.object.ns();
+        let created = self.client.create(&ENDPOINT_SLICES, namespace, body).await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_namespace_terminating() => {
+                let key = service.object.key();
+                self.expectations.creation_observed(key);
                 Ok(())
             }
-            result => Ok(result.map(drop)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn delete(&self, service: &Service, slice: &Object) -> Result<(), Error> {
+        let same_slice = uid_is(slice.uid());
+        let params = DeleteParams::default().preconditions(same_slice);
+        let deleted = self
+            .client
+            .delete(&ENDPOINT_SLICES, slice.ns(), slice.name(), &params)
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => {
+                let key = service.object.key();
+                self.expectations.deletion_observed(key, slice.uid());
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn groups(
             ports.sort();
             let uid = object.uid().to_owned();
             let endpoint = endpoint(service, object, ip, &zone);
-            by_ports.entry(ports).or_default().insert(uid, endpoint);
+            let endpoints = by_ports.entry(ports).or_default();
+            endpoints.insert(uid, endpoint);
         }
         if by_ports.is_empty() {
             by_ports.insert(Vec::new(), BTreeMap::new());

@@ -23,20 +23,22 @@ pub(super) enum Action {
     Delete(Object),
 }
 
-impl Action {
-    pub(super) fn deletes(&self) -> Option<&Object> {
-        match self {
-            Self::Delete(slice) => Some(slice),
-            _ => None,
-        }
-    }
-}
-
 /// A slice under construction.
 struct Draft {
     from: Option<Object>,
     endpoints: Vec<Value>,
     changed: bool,
+}
+
+impl Draft {
+    /// A slice that does not exist yet.
+    fn new(endpoints: Vec<Value>) -> Self {
+        Self {
+            from: None,
+            endpoints,
+            changed: true,
+        }
+    }
 }
 
 pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> Vec<Action> {
@@ -45,10 +47,7 @@ pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> 
         .filter(|slice| !slice.is_deleting())
         .cloned()
         .collect();
-    left.sort_by(|a, b| {
-        let (a, b) = (a.name(), b.name());
-        a.cmp(b)
-    });
+    left.sort_by(|a, b| a.name().cmp(b.name()));
     let mut actions = Vec::new();
     for group in groups {
         let (mut own, others): (Vec<Object>, Vec<Object>) =
@@ -89,29 +88,10 @@ fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
         .into_iter()
         .map(|slice| keep(slice, &mut wanted))
         .collect();
-    let mut fresh: Vec<Value> = wanted.into_values().cloned().collect();
-    // Slices that are written anyway take new endpoints first.
-    drafts.sort_by_key(|draft| !draft.changed);
-    for draft in &mut drafts {
-        let room = CAPACITY
-            .saturating_sub(draft.endpoints.len())
-            .min(fresh.len());
-        draft.changed |= room > 0;
-        draft.endpoints.extend(fresh.drain(..room));
-    }
-    for chunk in fresh.chunks(CAPACITY) {
-        drafts.push(Draft {
-            from: None,
-            endpoints: chunk.to_vec(),
-            changed: true,
-        });
-    }
+    let fresh = wanted.into_values().cloned().collect();
+    place(fresh, &mut drafts);
     if group.endpoints.is_empty() && drafts.is_empty() {
-        drafts.push(Draft {
-            from: None,
-            endpoints: Vec::new(),
-            changed: true,
-        });
+        drafts.push(Draft::new(Vec::new()));
     }
     // Of empty slices one stays where nothing serves, so that readers know the Service was seen.
     let mut spare = usize::from(group.endpoints.is_empty());
@@ -119,14 +99,33 @@ fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
     for draft in drafts {
         if draft.endpoints.is_empty() {
             if spare == 0 {
-                actions.extend(draft.from.map(Action::Delete));
+                let unused = draft.from.map(Action::Delete);
+                actions.extend(unused);
                 continue;
             }
             spare -= 1;
         }
-        actions.extend(write(service, group, draft));
+        let written = write(service, group, draft);
+        actions.extend(written);
     }
     actions
+}
+
+/// Puts new endpoints where there is room, and the rest into new slices.
+fn place(mut fresh: Vec<Value>, drafts: &mut Vec<Draft>) {
+    // Slices that are written anyway take new endpoints first.
+    drafts.sort_by_key(|draft| !draft.changed);
+    for draft in drafts.iter_mut() {
+        let free = CAPACITY.saturating_sub(draft.endpoints.len());
+        let room = free.min(fresh.len());
+        if room > 0 {
+            draft.changed = true;
+            draft.endpoints.extend(fresh.drain(..room));
+        }
+    }
+    for chunk in fresh.chunks(CAPACITY) {
+        drafts.push(Draft::new(chunk.to_vec()));
+    }
 }
 
 fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
@@ -261,6 +260,11 @@ mod tests {
             matches!(actions.as_slice(), [Action::Update(body)] if body["endpoints"].as_array().unwrap().len() == 99)
         );
         let gone = plan(&service(), &[group(0..100)], &slices);
-        assert_eq!(gone.iter().filter(|a| a.deletes().is_some()).count(), 2);
+        assert_eq!(
+            gone.iter()
+                .filter(|a| matches!(a, Action::Delete(_)))
+                .count(),
+            2
+        );
     }
 }

@@ -85,11 +85,13 @@ impl Graph {
 
     /// Every object that names an owner of this kind.
     pub(super) fn owned_by(&self, kind: &Resource) -> Vec<Item> {
-        let names =
-            |owner: &OwnerReference| group_of(owner) == kind.group && owner.kind == kind.kind;
+        let is_owned = |object: &Object| {
+            let owners = &object.meta().owner_references;
+            owners.iter().any(|owner| is_of(owner, kind))
+        };
         self.each(|informer| {
             let mut objects = informer.list();
-            objects.retain(|object| object.meta().owner_references.iter().any(names));
+            objects.retain(is_owned);
             objects
         })
     }
@@ -97,24 +99,26 @@ impl Graph {
     /// Objects of all kinds, as `pick` takes them from each informer.
     fn each(&self, pick: impl Fn(&Informer) -> Vec<Object>) -> Vec<Item> {
         let informers = self.informers.read().clone();
-        let found = informers
-            .iter()
-            .enumerate()
-            .filter_map(|(number, informer)| Some((number, informer.as_ref()?)));
-        found
-            .flat_map(|(number, informer)| {
-                pick(informer)
-                    .into_iter()
-                    .map(move |o| Item::of(number, &o))
-            })
-            .collect()
+        let mut items = Vec::new();
+        for (number, informer) in informers.iter().enumerate() {
+            let Some(informer) = informer else {
+                continue;
+            };
+            for object in pick(informer) {
+                items.push(Item::of(number, &object));
+            }
+        }
+        items
     }
 
     pub(super) fn insert(&self, number: usize, object: &Arc<Obj>) {
         let mut by_uid = self.by_uid.write();
-        if !by_uid.contains_key(object.uid()) {
-            by_uid.insert(object.uid().to_owned(), (number, object.key().clone()));
+        if by_uid.contains_key(object.uid()) {
+            return;
         }
+        let uid = object.uid().to_owned();
+        let key = object.key().clone();
+        by_uid.insert(uid, (number, key));
     }
 
     pub(super) fn remove(&self, uid: &str) {
@@ -153,16 +157,14 @@ impl Graph {
     /// The resource of an owner: the version may be another one than is served by preference.
     pub(super) fn resource_of(&self, owner: &OwnerReference) -> Option<Resource> {
         let kinds = self.kinds.read();
-        kinds
-            .iter()
-            .find(|resource| resource.group == group_of(owner) && resource.kind == owner.kind)
-            .cloned()
+        kinds.iter().find(|kind| is_of(owner, kind)).cloned()
     }
 }
 
-fn group_of(owner: &OwnerReference) -> &str {
-    owner
-        .api_version
-        .split_once('/')
-        .map_or("", |(group, _)| group)
+fn is_of(owner: &OwnerReference, kind: &Resource) -> bool {
+    let group = match owner.api_version.split_once('/') {
+        Some((group, _)) => group,
+        None => "",
+    };
+    owner.kind == kind.kind && kind.group == group
 }

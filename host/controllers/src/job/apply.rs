@@ -51,7 +51,10 @@ impl JobController {
             .flatten()
             .filter(|wait| !wait.is_zero())
             .min();
-        Ok(next.map_or(Outcome::Done, Outcome::After))
+        match next {
+            Some(next) => Ok(Outcome::After(next)),
+            None => Ok(Outcome::Done),
+        }
     }
 
     fn sizing(&self, job: &Job, account: &Account, pods: &[Object], end: Option<&End>) -> Sizing {

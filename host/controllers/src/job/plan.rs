@@ -1,5 +1,6 @@
 //! Pure: whether a Job has ended, and how many Pods it should have.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -119,35 +120,26 @@ pub(super) struct Sizing {
 }
 
 pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp) -> Sizing {
+    let mut sizing = Sizing::default();
     if job.suspended {
-        return Sizing {
-            delete: account.active.clone(),
-            ..Sizing::default()
-        };
+        sizing.delete = account.active.clone();
+        return sizing;
     }
     let active = count(account.active.len());
     let succeeded = account.tally.all_succeeded();
     let wanted = match job.completions {
-        Some(completions) => (completions - succeeded).clamp(0, job.parallelism),
+        Some(completions) => {
+            let left = completions - succeeded;
+            left.clamp(0, job.parallelism)
+        }
         None if succeeded > 0 => active,
         None => job.parallelism,
     };
     if active > wanted {
-        let mut ranked = account.active.clone();
-        // The least advanced first.
-        ranked.sort_by_cached_key(|o| {
-            let view = pod::of(o);
-            (
-                view.is_scheduled(),
-                view.is_ready(),
-                std::cmp::Reverse(o.meta().creation_timestamp.clone()),
-            )
-        });
-        ranked.truncate(length(active - wanted));
-        return Sizing {
-            delete: ranked,
-            ..Sizing::default()
-        };
+        let surplus = length(active - wanted);
+        sizing.delete = least_advanced(&account.active);
+        sizing.delete.truncate(surplus);
+        return sizing;
     }
     // Where only ended Pods are replaced, those on their way out still hold their place.
     let held = if job.replaces_ended_only() {
@@ -155,45 +147,54 @@ pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp
     } else {
         0
     };
-    let create = length(wanted - active - held).min(BURST);
-    match backoff(account, pods, now).filter(|_| create > 0) {
-        Some(left) => Sizing {
-            wait: Some(left),
-            ..Sizing::default()
-        },
-        None => Sizing {
-            create,
-            ..Sizing::default()
-        },
+    let missing = length(wanted - active - held);
+    if missing == 0 {
+        return sizing;
     }
+    match backoff(account, pods, now) {
+        Some(left) => sizing.wait = Some(left),
+        None => sizing.create = missing.min(BURST),
+    }
+    sizing
+}
+
+/// The Pods in the order in which they are given up.
+fn least_advanced(active: &[Object]) -> Vec<Object> {
+    let mut ranked = active.to_vec();
+    ranked.sort_by_cached_key(|object| {
+        let view = pod::of(object);
+        let created = object.meta().creation_timestamp.clone();
+        (view.is_scheduled(), view.is_ready(), Reverse(created))
+    });
+    ranked
 }
 
 fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duration> {
-    let failed = account.tally.all_failed();
-    let last_success = pods
-        .iter()
-        .filter(|o| pod::of(o).status.phase == "Succeeded")
-        .filter_map(ended)
-        .max();
-    let failures: Vec<Timestamp> = pods
-        .iter()
-        .filter(|o| pod::of(o).status.phase == "Failed")
-        .filter_map(ended)
-        .collect();
+    let successes = ends(pods, "Succeeded");
+    let failures = ends(pods, "Failed");
     let last = failures.iter().max().copied()?;
     // Failures since the last success are a row.
-    let row = match last_success {
-        Some(success) => count(failures.iter().filter(|at| **at > success).count()),
-        None => failed,
+    let row = match successes.iter().max() {
+        Some(success) => {
+            let since = failures.iter().filter(|at| *at > success);
+            count(since.count())
+        }
+        None => account.tally.all_failed(),
     };
     if row <= 0 {
         return None;
     }
-    time::until(
-        now,
-        last,
-        BACKOFF.delay(u32::try_from(row - 1).unwrap_or(u32::MAX)),
-    )
+    let doublings = u32::try_from(row - 1).unwrap_or(u32::MAX);
+    let delay = BACKOFF.delay(doublings);
+    time::until(now, last, delay)
+}
+
+/// When the Pods that ended in this phase did so.
+fn ends(pods: &[Object], phase: &str) -> Vec<Timestamp> {
+    pods.iter()
+        .filter(|object| pod::of(object).status.phase == phase)
+        .filter_map(ended)
+        .collect()
 }
 
 fn ended(object: &Object) -> Option<Timestamp> {

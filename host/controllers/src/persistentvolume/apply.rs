@@ -15,14 +15,13 @@ use crate::common::write;
 
 impl PersistentVolumeController {
     pub(super) async fn sync_claim(&self, object: &Object) -> Result<(), Error> {
-        let (volumes, classes) = (self.volumes.list(), self.classes.list());
-        match claim::decide(
-            object,
-            &View {
-                volumes: &volumes,
-                classes: &classes,
-            },
-        ) {
+        let volumes = self.volumes.list();
+        let classes = self.classes.list();
+        let view = View {
+            volumes: &volumes,
+            classes: &classes,
+        };
+        match claim::decide(object, &view) {
             Decision::Bind(volume) => self.bind(object, &volume).await,
             Decision::Provision(provisioner) => self.ask_provisioner(object, &provisioner).await,
             Decision::SetClass(class) => {

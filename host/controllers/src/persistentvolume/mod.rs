@@ -87,13 +87,16 @@ fn class_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
 }
 
 fn waiting(claims: &Informer, concerns: impl Fn(&Object) -> bool) -> Vec<Key> {
-    let open = |claim: &Object| !is_fully_bound(claim.value()) && concerns(claim);
-    claims
-        .list()
-        .into_iter()
-        .filter(open)
-        .map(|claim| claim.key().clone())
-        .collect()
+    let mut keys = Vec::new();
+    for claim in claims.list() {
+        if is_fully_bound(claim.value()) {
+            continue;
+        }
+        if concerns(&claim) {
+            keys.push(claim.key().clone());
+        }
+    }
+    keys
 }
 
 /// The claim that a volume is reserved for or bound to.

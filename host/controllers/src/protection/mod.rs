@@ -4,7 +4,7 @@
 //! Upstream: `pkg/controller/volume/pvcprotection` and `pvprotection`.
 
 use k3s_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
-use k3s_client::{Client, Informer, InformerEvent, Obj, Object, Resource, key};
+use k3s_client::{Client, Informer, InformerEvent, ListParams, Obj, Object, Resource, key};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use k3s_volume::{claims_of_pod, names};
@@ -97,14 +97,16 @@ impl Reconciler for ClaimProtectionController {
 impl ClaimProtectionController {
     /// The cache may lag; data may be deleted on this answer, so the server is asked too.
     async fn is_used_by_any(&self, claim: &Object) -> Result<bool, Error> {
-        let pods = self
-            .client
-            .list_all(&PODS, claim.ns(), &k3s_client::ListParams::default())
-            .await?;
-        Ok(pods
-            .items
-            .iter()
-            .any(|pod| users(pod).iter().any(|used| **used == **claim.key())))
+        let everything = ListParams::default();
+        let pods = self.client.list_all(&PODS, claim.ns(), &everything).await?;
+        for pod in &pods.items {
+            for used in users(pod) {
+                if *used == **claim.key() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }
 

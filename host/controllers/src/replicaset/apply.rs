@@ -40,15 +40,16 @@ impl ReplicaSetController {
 
     /// The Pods of all sets under the same Deployment, or of this set alone.
     fn related(&self, set: &Obj) -> Vec<Object> {
-        let own = || self.pods.by_index(BY_OWNER, set.uid());
-        match set.controller() {
-            Some(owner) if self.family.resource == REPLICA_SETS => self
-                .sets
-                .by_index(BY_OWNER, &owner.uid)
-                .iter()
-                .flat_map(|sibling| self.pods.by_index(BY_OWNER, sibling.uid()))
-                .collect(),
-            _ => own(),
+        let is_replica_set = self.family.resource == REPLICA_SETS;
+        let owner = match set.controller() {
+            Some(owner) if is_replica_set => owner,
+            _ => return self.pods.by_index(BY_OWNER, set.uid()),
+        };
+        let mut pods = Vec::new();
+        for sibling in self.sets.by_index(BY_OWNER, &owner.uid) {
+            let own = self.pods.by_index(BY_OWNER, sibling.uid());
+            pods.extend(own);
         }
+        pods
     }
 }

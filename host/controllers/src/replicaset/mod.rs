@@ -119,21 +119,27 @@ fn observe_deletion(pod: &Obj, owner: &Key, expectations: &Expectations) {
 
 fn owner(pod: &Obj, family: &Family) -> Option<Key> {
     let controller = pod.controller()?;
-    family
-        .is(controller)
-        .then(|| key(pod.namespace(), &controller.name))
+    if !family.is(controller) {
+        return None;
+    }
+    Some(key(pod.namespace(), &controller.name))
 }
 
 fn possible_owners(pod: &Obj, family: &Family, sets: &Informer) -> Vec<Key> {
-    sets.in_namespace(pod.namespace())
-        .into_iter()
-        .filter(|set| {
-            family
-                .selector(set)
-                .is_ok_and(|s| !s.is_empty() && s.matches_labels(&pod.meta().labels))
-        })
-        .map(|set| set.key().clone())
-        .collect()
+    let labels = &pod.meta().labels;
+    let mut owners = Vec::new();
+    for set in sets.in_namespace(pod.namespace()) {
+        let Ok(selector) = family.selector(&set) else {
+            continue;
+        };
+        if selector.is_empty() {
+            continue;
+        }
+        if selector.matches_labels(labels) {
+            owners.push(set.key().clone());
+        }
+    }
+    owners
 }
 
 impl Reconciler for ReplicaSetController {
@@ -169,6 +175,9 @@ impl Reconciler for ReplicaSetController {
             .write_status(&set, &active, managed.as_ref().err())
             .await?;
         managed?;
-        Ok(wait.map_or(Outcome::Done, Outcome::After))
+        match wait {
+            Some(wait) => Ok(Outcome::After(wait)),
+            None => Ok(Outcome::Done),
+        }
     }
 }

@@ -58,14 +58,19 @@ impl<'a> Tally<'a> {
     }
 
     pub(super) fn status(self) -> Value {
-        let text = |amounts: &Amounts| -> BTreeMap<String, String> {
-            amounts
-                .iter()
-                .map(|(name, amount)| (name.clone(), amount.to_string()))
-                .collect()
-        };
-        json!({"hard": text(&self.hard), "used": text(&self.used)})
+        json!({
+            "hard": texts(&self.hard),
+            "used": texts(&self.used),
+        })
     }
+}
+
+fn texts(amounts: &Amounts) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    for (name, amount) in amounts {
+        texts.insert(name.clone(), amount.to_string());
+    }
+    texts
 }
 
 fn is_storage(name: &str) -> bool {

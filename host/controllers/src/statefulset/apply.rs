@@ -48,7 +48,10 @@ impl StatefulSetController {
             .iter()
             .filter_map(|member| member.available_in)
             .min();
-        Ok(next.map_or(Outcome::Done, Outcome::After))
+        match next {
+            Some(next) => Ok(Outcome::After(next)),
+            None => Ok(Outcome::Done),
+        }
     }
 
     /// Places without a Pod whose old claims are not gone yet.

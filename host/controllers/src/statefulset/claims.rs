@@ -17,10 +17,9 @@ use crate::error::ControllerError;
 
 impl StatefulSetController {
     fn claim(&self, owner: &StatefulSet, template: &Value, ordinal: i64) -> Option<Object> {
-        self.claims.get(&key(
-            owner.object.namespace(),
-            &owner.claim_name(template, ordinal),
-        ))
+        let namespace = owner.object.namespace();
+        let name = owner.claim_name(template, ordinal);
+        self.claims.get(&key(namespace, &name))
     }
 
     /// Makes the missing claims of a place.
@@ -68,18 +67,20 @@ impl StatefulSetController {
     /// collected, and a new Pod must not begin to use it.
     pub(super) fn has_stale_claim(&self, owner: &StatefulSet, ordinal: i64) -> bool {
         let pod = owner.pod_name(ordinal);
-        let stale = |claim: &Obj| {
-            claim.is_deleting()
-                || claim
-                    .meta()
-                    .owner_references
-                    .iter()
-                    .any(|o| o.kind == "Pod" && o.name == pod)
-        };
-        owner.claim_templates().iter().any(|template| {
-            self.claim(owner, template, ordinal)
-                .is_some_and(|c| stale(&c))
-        })
+        for template in owner.claim_templates() {
+            let Some(claim) = self.claim(owner, template, ordinal) else {
+                continue;
+            };
+            let belongs_to_pod = claim
+                .meta()
+                .owner_references
+                .iter()
+                .any(|owner| owner.kind == "Pod" && owner.name == pod);
+            if belongs_to_pod || claim.is_deleting() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Brings the owners of a Pod's claims in line with the retention policy.
@@ -89,27 +90,30 @@ impl StatefulSetController {
         member: &Member,
     ) -> Result<(), Error> {
         for template in owner.claim_templates() {
-            let Some(claim) = self
-                .claim(owner, template, member.ordinal)
-                .filter(|c| !c.is_deleting())
-            else {
+            let Some(claim) = self.claim(owner, template, member.ordinal) else {
                 continue;
             };
+            if claim.is_deleting() {
+                continue;
+            }
             let Some(owners) = wanted_owners(owner, member, &claim) else {
                 continue;
             };
-            let patch = Patch::Merge(json!({"metadata": {
-                "uid": claim.uid(),
-                "resourceVersion": claim.resource_version(),
-                "ownerReferences": owners,
-            }}));
-            match self
+            let patch = Patch::Merge(json!({
+                "metadata": {
+                    "uid": claim.uid(),
+                    "resourceVersion": claim.resource_version(),
+                    "ownerReferences": owners,
+                },
+            }));
+            let patched = self
                 .client
                 .patch(&PERSISTENT_VOLUME_CLAIMS, claim.ns(), claim.name(), &patch)
-                .await
-            {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
+                .await;
+            match patched {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

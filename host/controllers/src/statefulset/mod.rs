@@ -62,9 +62,11 @@ pub(crate) fn start(context: &Context) {
 }
 
 fn owner(pod: &Obj) -> Option<Key> {
-    let owner = pod
-        .controller()
-        .filter(|o| o.kind == "StatefulSet" && o.api_version.starts_with("apps/"))?;
+    let owner = pod.controller()?;
+    let is_of_apps = owner.api_version.starts_with("apps/");
+    if !is_of_apps || owner.kind != "StatefulSet" {
+        return None;
+    }
     Some(key(pod.namespace(), &owner.name))
 }
 
@@ -94,12 +96,14 @@ fn claim_changed(event: &InformerEvent, sets: &Informer) -> Vec<Key> {
         return Vec::new();
     }
     let claim = event.object();
-    let named = |set: &Object| claim.name().contains(&format!("-{}-", set.name()));
-    sets.in_namespace(claim.namespace())
-        .into_iter()
-        .filter(named)
-        .map(|set| set.key().clone())
-        .collect()
+    let mut keys = Vec::new();
+    for set in sets.in_namespace(claim.namespace()) {
+        let part = format!("-{}-", set.name());
+        if claim.name().contains(&part) {
+            keys.push(set.key().clone());
+        }
+    }
+    keys
 }
 
 impl Reconciler for StatefulSetController {

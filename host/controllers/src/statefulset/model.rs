@@ -124,8 +124,12 @@ fn strategy(value: &Value, replicas: i64) -> Strategy {
 pub(super) fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
     let rest = pod.strip_prefix(set)?;
     let digits = rest.strip_prefix('-')?;
-    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    if is_plain { digits.parse().ok() } else { None }
+    for byte in digits.bytes() {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+    }
+    digits.parse().ok()
 }
 
 /// One Pod of the set.

@@ -46,21 +46,25 @@ fn identity(owner: &StatefulSet, ordinal: i64) -> [(&'static str, String); 2] {
 
 /// The template's volumes; one that bears the name of a claim template gives way to the claim.
 fn volumes(owner: &StatefulSet, ordinal: i64, others: &[Value]) -> Vec<Value> {
-    let claims = owner.claim_templates();
-    let named = |volume: &Value| {
-        claims
-            .iter()
-            .any(|c| tree::text(c, "metadata.name") == tree::text(volume, "name"))
-    };
-    let of_claims = claims.iter().map(|claim| {
-        json!({
-            "name": tree::text(claim, "metadata.name"),
-            "persistentVolumeClaim": {"claimName": owner.claim_name(claim, ordinal)},
-        })
-    });
-    of_claims
-        .chain(others.iter().filter(|volume| !named(volume)).cloned())
-        .collect()
+    let mut volumes = Vec::new();
+    let mut names = Vec::new();
+    for claim in owner.claim_templates() {
+        let name = tree::text(claim, "metadata.name");
+        names.push(name);
+        volumes.push(json!({
+            "name": name,
+            "persistentVolumeClaim": {
+                "claimName": owner.claim_name(claim, ordinal),
+            },
+        }));
+    }
+    for volume in others {
+        let name = tree::text(volume, "name");
+        if !names.contains(&name) {
+            volumes.push(volume.clone());
+        }
+    }
+    volumes
 }
 
 /// A patch that restores the labels of identity, where they were changed.

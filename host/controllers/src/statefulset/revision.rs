@@ -179,7 +179,7 @@ impl StatefulSetController {
 
     async fn drop_revision(&self, revision: &Object) -> Result<(), Error> {
         let params = DeleteParams::background().preconditions(uid_is(revision.uid()));
-        match self
+        let deleted = self
             .client
             .delete(
                 &CONTROLLER_REVISIONS,
@@ -187,10 +187,11 @@ impl StatefulSetController {
                 revision.name(),
                 &params,
             )
-            .await
-        {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -41,16 +41,25 @@ fn job_changed(event: &InformerEvent) -> Vec<Key> {
 /// When the Job finished and how long it stays.
 fn expiry(job: &Value) -> Option<(Timestamp, Duration)> {
     let ttl = tree::int(job, "spec.ttlSecondsAfterFinished")?;
-    let is_end = |entry: &&Value| {
-        let kind = condition::text(entry, "type");
-        let is_true = condition::text(entry, "status") == "True";
-        is_true && (kind == "Complete" || kind == "Failed")
-    };
-    let end = tree::list(job, "status.conditions").iter().find(is_end)?;
-    let finished = condition::text(end, "lastTransitionTime");
-    let finished = time::parse(finished)?;
+    let finished = finished(job)?;
     let seconds = ttl.max(0).unsigned_abs();
     Some((finished, Duration::from_secs(seconds)))
+}
+
+fn finished(job: &Value) -> Option<Timestamp> {
+    for entry in tree::list(job, "status.conditions") {
+        if condition::text(entry, "status") != "True" {
+            continue;
+        }
+        match condition::text(entry, "type") {
+            "Complete" | "Failed" => {
+                let since = condition::text(entry, "lastTransitionTime");
+                return time::parse(since);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 impl Reconciler for TtlController {
