@@ -25,10 +25,17 @@ fn definition() -> Value {
         "metadata": {"name": "addons.k3s.cattle.io"},
         "spec": {
             "group": "k3s.cattle.io",
-            "names": {"kind": "Addon", "listKind": "AddonList", "plural": "addons", "singular": "addon"},
+            "names": {
+                "kind": "Addon",
+                "listKind": "AddonList",
+                "plural": "addons",
+                "singular": "addon",
+            },
             "scope": "Namespaced",
             "versions": [{
-                "name": "v1", "served": true, "storage": true,
+                "name": "v1",
+                "served": true,
+                "storage": true,
                 "additionalPrinterColumns": [
                     {"name": "Source", "type": "string", "jsonPath": ".spec.source"},
                     {"name": "Checksum", "type": "string", "jsonPath": ".spec.checksum"},
@@ -68,9 +75,16 @@ pub(crate) async fn ensure(client: &Client, name: &str, source: &str) -> Result<
         found => return found,
     }
     let addon = json!({
-        "apiVersion": "k3s.cattle.io/v1", "kind": "Addon",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"source": source, "checksum": ""},
+        "apiVersion": "k3s.cattle.io/v1",
+        "kind": "Addon",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+        },
+        "spec": {
+            "source": source,
+            "checksum": "",
+        },
     });
     client.create(&ADDONS, Some(NAMESPACE), &addon).await
 }
@@ -102,19 +116,25 @@ pub(crate) async fn record_applied(
     gvks: &str,
 ) -> Result<(), ApiError> {
     let spec = tree::get(addon.value(), "spec");
-    let same = |key: &str, want: &str| spec.is_some_and(|spec| tree::text(spec, key) == want);
-    if same("source", source)
-        && same("checksum", checksum)
-        && addon.annotation(GVKS).unwrap_or_default() == gvks
-    {
+    let is_same = |key: &str, want: &str| {
+        let present = spec.map(|spec| tree::text(spec, key));
+        present == Some(want)
+    };
+    let gvks_before = addon.annotation(GVKS).unwrap_or_default();
+    if is_same("source", source) && is_same("checksum", checksum) && gvks_before == gvks {
         return Ok(());
     }
-    let patch = json!({
-        "metadata": {"annotations": {GVKS: gvks}},
-        "spec": {"source": source, "checksum": checksum},
-    });
+    let patch = Patch::Merge(json!({
+        "metadata": {
+            "annotations": {GVKS: gvks},
+        },
+        "spec": {
+            "source": source,
+            "checksum": checksum,
+        },
+    }));
     client
-        .patch(&ADDONS, Some(NAMESPACE), addon.name(), &Patch::Merge(patch))
-        .await
-        .map(drop)
+        .patch(&ADDONS, Some(NAMESPACE), addon.name(), &patch)
+        .await?;
+    Ok(())
 }

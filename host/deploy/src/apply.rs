@@ -53,12 +53,14 @@ pub(crate) async fn apply(
     before: &[String],
 ) -> Result<(), Error> {
     let mut lookup = Lookup::new(client);
-    let mut kinds: BTreeSet<String> = plan::gvks(&objects);
-    let mut kept: BTreeSet<ObjectRef> = BTreeSet::new();
+    let mut kinds = plan::gvks(&objects);
+    let mut kept = BTreeSet::new();
     for wanted in plan::in_order(objects) {
-        kept.insert(apply_one(client, &mut lookup, addon, wanted).await?);
+        let applied = apply_one(client, &mut lookup, addon, wanted).await?;
+        kept.insert(applied);
     }
-    kinds.extend(before.iter().cloned());
+    let kinds_before = before.iter().cloned();
+    kinds.extend(kinds_before);
     prune(client, &mut lookup, addon, &kinds, &kept).await
 }
 
@@ -82,9 +84,9 @@ async fn apply_one(
     addon: &str,
     mut wanted: Value,
 ) -> Result<ObjectRef, Error> {
-    let resource = lookup
-        .find(object::api_version(&wanted), object::kind(&wanted))
-        .await?;
+    let api_version = object::api_version(&wanted);
+    let kind = object::kind(&wanted);
+    let resource = lookup.find(api_version, kind).await?;
     if !resource.namespaced {
         tree::remove(&mut wanted, "metadata.namespace");
     } else if object::namespace(&wanted).is_empty() {
@@ -98,7 +100,8 @@ async fn apply_one(
     };
     let written = put(client, &resource, &wanted).await;
     written.map_err(|error| about_object(&applied, error))?;
-    if applied.resource == "customresourcedefinitions.apiextensions.k8s.io" {
+    let is_definition = applied.resource == "customresourcedefinitions.apiextensions.k8s.io";
+    if is_definition {
         wait_established(client, &applied.name).await?;
         lookup.forget();
     }
@@ -121,11 +124,14 @@ async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(),
     let mut attempts_left = ATTEMPTS;
     loop {
         attempts_left -= 1;
-        match put_once(client, resource, wanted).await {
-            Err(AttemptError::Conflict(_)) if attempts_left > 0 => {}
-            Err(AttemptError::Conflict(error)) => return Err(error.into()),
-            Err(AttemptError::Failed(error)) => return Err(error),
-            Ok(()) => return Ok(()),
+        let attempt = put_once(client, resource, wanted).await;
+        let Err(error) = attempt else {
+            return Ok(());
+        };
+        match error {
+            AttemptError::Conflict(_) if attempts_left > 0 => {}
+            AttemptError::Conflict(error) => return Err(error.into()),
+            AttemptError::Failed(error) => return Err(error),
         }
     }
 }
@@ -152,52 +158,68 @@ async fn put_once(
     resource: &Resource,
     wanted: &Value,
 ) -> Result<(), AttemptError> {
-    let namespace = Some(object::namespace(wanted)).filter(|namespace| !namespace.is_empty());
+    let namespace = namespace_of(wanted);
     let name = object::name(wanted);
     let live = match client.get(resource, namespace, name).await {
         Ok(live) => live,
         Err(error) if error.is_not_found() => {
-            let Err(error) = client.create(resource, namespace, wanted).await else {
-                return Ok(());
-            };
-            // If another client created a Service first, it has the address that this one wants, and the
-            // refusal is another error than a conflict.
-            return match client.get(resource, namespace, name).await {
-                Ok(_) => Err(AttemptError::Conflict(error)),
-                Err(_) => Err(error.into()),
-            };
+            return create(client, resource, wanted).await;
         }
         Err(error) => return Err(error.into()),
     };
     let wanted = objectset::keep_choices(live.value(), wanted.clone());
-    if let Some(patch) = difference(resource, &live, &wanted).map_err(AttemptError::Failed)? {
+    let patch = difference(resource, &live, &wanted);
+    let patch = patch.map_err(AttemptError::Failed)?;
+    if let Some(patch) = patch {
         client.patch(resource, namespace, name, &patch).await?;
     }
     Ok(())
+}
+
+fn namespace_of(object: &Value) -> Option<&str> {
+    let namespace = object::namespace(object);
+    if namespace.is_empty() {
+        return None;
+    }
+    Some(namespace)
+}
+
+async fn create(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), AttemptError> {
+    let namespace = namespace_of(wanted);
+    let created = client.create(resource, namespace, wanted).await;
+    let Err(error) = created else {
+        return Ok(());
+    };
+    // If another client created a Service first, it has the address that this one wants, and the
+    // refusal is another error than a conflict.
+    let name = object::name(wanted);
+    let exists = client.get(resource, namespace, name).await.is_ok();
+    if exists {
+        return Err(AttemptError::Conflict(error));
+    }
+    Err(error.into())
 }
 
 /// The patch from the live object to the wanted one; `None` when there is nothing to change.
 fn difference(resource: &Resource, live: &Obj, wanted: &Value) -> Result<Option<Patch>, Error> {
     let original = objectset::applied(live.value());
     let built_in = k3s_api::by_kind(&resource.group, &resource.version, &resource.kind);
-    let patch = match built_in {
-        Some(kind) => {
-            let patch =
-                patch::three_way_strategic(&original, wanted, live.value(), kind.object_type());
-            Patch::Strategic(patch.map_err(Error::Patch)?)
-        }
-        None => {
-            let patch = patch::three_way_json(&original, wanted, live.value());
-            Patch::Merge(patch.map_err(Error::Patch)?)
-        }
+    let live = live.value();
+    let body = match built_in {
+        Some(kind) => patch::three_way_strategic(&original, wanted, live, kind.object_type()),
+        None => patch::three_way_json(&original, wanted, live),
     };
-    let is_empty = match &patch {
-        Patch::Strategic(body) | Patch::Merge(body) => {
-            body.as_object().is_some_and(serde_json::Map::is_empty)
-        }
-        _ => false,
+    let body = body.map_err(Error::Patch)?;
+    let is_empty = body.as_object().is_some_and(serde_json::Map::is_empty);
+    if is_empty {
+        return Ok(None);
+    }
+    let patch = if built_in.is_some() {
+        Patch::Strategic(body)
+    } else {
+        Patch::Merge(body)
     };
-    Ok((!is_empty).then_some(patch))
+    Ok(Some(patch))
 }
 
 /// Deletes the objects of the set, of these kinds, that are not in `kept`.
@@ -208,9 +230,13 @@ async fn prune(
     kinds: &BTreeSet<String>,
     kept: &BTreeSet<ObjectRef>,
 ) -> Result<(), Error> {
-    let selector = format!("{}={}", objectset::HASH, objectset::hash(addon));
+    let hash = objectset::hash(addon);
+    let selector = format!("{}={hash}", objectset::HASH);
     let of_set = ListParams::default().labels(&selector);
-    for (api_version, kind) in kinds.iter().filter_map(|gvk| plan::parse_gvk(gvk)) {
+    for gvk in kinds {
+        let Some((api_version, kind)) = plan::parse_gvk(gvk) else {
+            continue;
+        };
         let resource = match lookup.find(api_version, kind).await {
             Ok(resource) => resource,
             // A kind that is no longer served has no objects.
@@ -224,10 +250,11 @@ async fn prune(
                 namespace: found.namespace().to_owned(),
                 name: found.name().to_owned(),
             };
-            if !kept.contains(&object) {
-                let deleted = delete(client, &resource, &found).await;
-                deleted.map_err(|error| about_object(&object, error.into()))?;
+            if kept.contains(&object) {
+                continue;
             }
+            let deleted = delete(client, &resource, &found).await;
+            deleted.map_err(|error| about_object(&object, error.into()))?;
         }
     }
     Ok(())
@@ -239,10 +266,10 @@ async fn delete(client: &Client, resource: &Resource, found: &Obj) -> Result<(),
         return Ok(());
     }
     let params = DeleteParams::background().preconditions(uid_is(found.uid()));
-    match client
+    let deleted = client
         .delete(resource, found.ns(), found.name(), &params)
-        .await
-    {
+        .await;
+    match deleted {
         Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
         _ => {
             info!(%resource, object = %found.key(), "deleted what is no longer in its manifest");

@@ -76,51 +76,56 @@ impl Driver {
     /// Makes the folder, writes the server's own manifests, and defines the kind of AddOns.
     async fn prepare(&self) {
         let config = self.config.clone();
-        let prepared = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&config.dir)?;
-            packaged::write(&config.dir, &config.packaged, &config.disabled);
-            std::io::Result::Ok(())
-        });
+        let prepared = tokio::task::spawn_blocking(move || write_packaged(&config));
         if let Ok(Err(error)) = prepared.await {
-            warn!(error = chain(&error), dir = %self.config.dir.display(), "cannot make the manifests directory");
+            let dir = self.config.dir.display();
+            warn!(error = chain(&error), %dir, "cannot make the manifests directory");
         }
         let mut backoff = RETRY.start();
         while let Err(error) = addon::define(&self.config.client).await {
             debug!(error = chain(&error), "cannot define AddOns yet");
-            tokio::time::sleep(backoff.next_delay(&self.config.random)).await;
+            let delay = backoff.next_delay(&self.config.random);
+            tokio::time::sleep(delay).await;
         }
     }
 
     async fn scan(&self) -> Found {
-        let (dir, disabled) = (self.config.dir.clone(), self.config.disabled.clone());
-        match tokio::task::spawn_blocking(move || scan::scan(&dir, &disabled)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                warn!(error = chain(&error), dir = %self.config.dir.display(), "cannot read the manifests directory");
+        let dir = self.config.dir.clone();
+        let disabled = self.config.disabled.clone();
+        let scanning = tokio::task::spawn_blocking(move || scan::scan(&dir, &disabled));
+        let Ok(scanned) = scanning.await else {
+            // The process is stopping.
+            return Found::default();
+        };
+        match scanned {
+            Ok(found) => found,
+            Err(error) => {
+                let dir = &self.config.dir;
+                warn!(error = chain(&error), dir = %dir.display(), "cannot read the manifests directory");
                 Found {
-                    dirs: vec![self.config.dir.clone()],
+                    dirs: vec![dir.clone()],
                     ..Found::default()
                 }
             }
-            Err(_stopping) => Found::default(),
         }
     }
 
     /// The time until the first failed file is tried again.
     fn next_retry(&self) -> Option<Duration> {
+        let retries = self.seen.values();
+        let retries = retries.filter_map(|seen| seen.retry_at);
+        let first = retries.min()?;
         let now = self.config.clock.elapsed();
-        self.seen
-            .values()
-            .filter_map(|seen| seen.retry_at)
-            .min()
-            .map(|at| at.saturating_sub(now))
+        Some(first.saturating_sub(now))
     }
 
     /// Applies and deletes what a scan found.
     async fn apply_found(&mut self, found: Found) {
         // Removing a file deletes nothing; if it returns, it counts as new.
-        self.seen
-            .retain(|path, _| found.files.contains(path) || found.disabled.contains(path));
+        self.seen.retain(|path, _| {
+            let is_file = found.files.contains(path);
+            is_file || found.disabled.contains(path)
+        });
         self.backoffs.retain(|path, _| self.seen.contains_key(path));
         for path in &found.disabled {
             self.disable_file(path).await;
@@ -133,18 +138,25 @@ impl Driver {
     /// Reads one file, and applies it where it changed.
     async fn apply_file(&mut self, path: &Path, name: Result<String, Error>) {
         let text = read(path.to_owned()).await;
-        let checksum = checksum(text.as_deref().unwrap_or_default());
+        let readable = text.as_deref().unwrap_or_default();
+        let checksum = checksum(readable);
         let now = self.config.clock.elapsed();
-        if !plan::needs_work(self.seen.get(path), &checksum, now) {
+        let seen = self.seen.get(path);
+        if !plan::needs_work(seen, &checksum, now) {
             return;
         }
         let outcome = match (name, text) {
-            (Err(error), _) | (_, Err(error)) => Err(error),
-            (Ok(name), Ok(text)) => self.apply(&name, path, &text, &checksum).await,
+            (Err(error), _) => Err(error),
+            (_, Err(error)) => Err(error),
+            (Ok(name), Ok(text)) => {
+                let applied = self.apply(&name, path, &text, &checksum);
+                applied.await
+            }
         };
         if let Err(error) = &outcome {
             let error = chain(error);
-            warn!(error, path = %path.display(), "manifest is not applied");
+            let path = path.display();
+            warn!(error, %path, "manifest is not applied");
         }
         self.remember(path, checksum, outcome);
     }
@@ -158,10 +170,11 @@ impl Driver {
             }
             Err(error) if error.is_permanent() => None,
             Err(_) => {
+                let config = &self.config;
                 let backoff = self.backoffs.entry(path.to_owned());
                 let backoff = backoff.or_insert_with(|| RETRY.start());
-                let delay = backoff.next_delay(&self.config.random);
-                Some(self.config.clock.elapsed() + delay)
+                let delay = backoff.next_delay(&config.random);
+                Some(config.clock.elapsed() + delay)
             }
         };
         let seen = FileState { checksum, retry_at };
@@ -178,21 +191,27 @@ impl Driver {
         let source = path.display().to_string();
         let client = &self.config.client;
         let addon = addon::ensure(client, name, &source).await?;
-        let objects = parse::objects(text, is_json(path)).inspect_err(|error| {
-            let message = format!("Parse manifest at {source:?} failed: {}", chain(error));
-            self.record(&addon, EventType::Warning, "ParseManifestFailed", message);
+        let parsed = parse::objects(text, is_json(path));
+        let objects = parsed.inspect_err(|error| {
+            let cause = chain(error);
+            let message = format!("Parse manifest at {source:?} failed: {cause}");
+            self.record_failure(&addon, "ParseManifestFailed", message);
         })?;
         let gvks: Vec<String> = plan::gvks(&objects).into_iter().collect();
+        let gvks = gvks.join(";");
+
         let message = format!("Applying manifest at {source:?}");
-        self.record(&addon, EventType::Normal, "ApplyingManifest", message);
-        let applied = apply::apply(client, name, objects, &addon::gvks(&addon)).await;
+        self.record(&addon, "ApplyingManifest", message);
+        let before = addon::gvks(&addon);
+        let applied = apply::apply(client, name, objects, &before).await;
         applied.inspect_err(|error| {
-            let message = format!("Applying manifest at {source:?} failed: {}", chain(error));
-            self.record(&addon, EventType::Warning, "ApplyManifestFailed", message);
+            let cause = chain(error);
+            let message = format!("Applying manifest at {source:?} failed: {cause}");
+            self.record_failure(&addon, "ApplyManifestFailed", message);
         })?;
-        addon::record_applied(client, &addon, &source, checksum, &gvks.join(";")).await?;
+        addon::record_applied(client, &addon, &source, checksum, &gvks).await?;
         let message = format!("Applied manifest at {source:?}");
-        self.record(&addon, EventType::Normal, "AppliedManifest", message);
+        self.record(&addon, "AppliedManifest", message);
         info!(path = source, "applied manifest");
         Ok(())
     }
@@ -200,23 +219,27 @@ impl Driver {
     /// Deletes the objects of a disabled file, then its AddOn, then the file itself.
     async fn disable_file(&mut self, path: &Path) {
         let now = self.config.clock.elapsed();
-        let is_due = |seen: &FileState| seen.retry_at.is_some_and(|at| at <= now);
-        if self.seen.get(path).is_some_and(|seen| !is_due(seen)) {
-            return;
+        if let Some(seen) = self.seen.get(path) {
+            let is_due = seen.retry_at.is_some_and(|at| at <= now);
+            if !is_due {
+                return;
+            }
         }
         let outcome = self.delete(path).await;
         if let Err(error) = &outcome {
             let error = chain(error);
-            warn!(error, path = %path.display(), "disabled manifest is not deleted");
+            let path = path.display();
+            warn!(error, %path, "disabled manifest is not deleted");
         }
         self.remember(path, String::new(), outcome);
     }
 
     async fn delete(&self, path: &Path) -> Result<(), Error> {
-        if let Ok(name) = scan::addon_name(path)
-            && let Some(addon) = addon::find(&self.config.client, &name).await?
-        {
-            self.delete_addon(&name, &addon, path).await?;
+        if let Ok(name) = scan::addon_name(path) {
+            let found = addon::find(&self.config.client, &name).await?;
+            if let Some(addon) = found {
+                self.delete_addon(&name, &addon, path).await?;
+            }
         }
         tokio::fs::remove_file(path).await?;
         info!(path = %path.display(), "deleted the manifest of a disabled component");
@@ -226,12 +249,15 @@ impl Driver {
     /// Deletes an AddOn after its objects: those of the kinds that it records, and those in its file.
     async fn delete_addon(&self, name: &str, addon: &Obj, path: &Path) -> Result<(), Error> {
         let client = &self.config.client;
-        let message = format!("Deleting manifest at \"{}\"", path.display());
-        self.record(addon, EventType::Normal, "DeletingManifest", message);
-        let mut kinds: BTreeSet<String> = addon::gvks(addon).into_iter().collect();
+        let source = path.display();
+        let message = format!("Deleting manifest at \"{source}\"");
+        self.record(addon, "DeletingManifest", message);
+        let recorded = addon::gvks(addon);
+        let mut kinds: BTreeSet<String> = recorded.into_iter().collect();
         if let Ok(text) = read(path.to_owned()).await {
-            let objects = parse::objects(&text, is_json(path)).unwrap_or_default();
-            kinds.extend(plan::gvks(&objects));
+            let objects = parse::objects(&text, is_json(path));
+            let in_file = plan::gvks(&objects.unwrap_or_default());
+            kinds.extend(in_file);
         }
         apply::remove(client, name, &kinds).await?;
         let params = DeleteParams::default();
@@ -244,25 +270,40 @@ impl Driver {
         }
     }
 
-    fn record(&self, addon: &Obj, kind: EventType, reason: &str, message: String) {
-        self.events.event(addon, kind, reason, message);
+    fn record(&self, addon: &Obj, reason: &str, message: String) {
+        self.events.event(addon, EventType::Normal, reason, message);
+    }
+
+    fn record_failure(&self, addon: &Obj, reason: &str, message: String) {
+        self.events
+            .event(addon, EventType::Warning, reason, message);
     }
 }
 
+fn write_packaged(config: &ManifestsConfig) -> std::io::Result<()> {
+    std::fs::create_dir_all(&config.dir)?;
+    packaged::write(&config.dir, &config.packaged, &config.disabled);
+    Ok(())
+}
+
 async fn read(path: PathBuf) -> Result<String, Error> {
-    let bytes = tokio::fs::metadata(&path).await?.len();
+    let metadata = tokio::fs::metadata(&path).await?;
+    let bytes = metadata.len();
     if bytes > MAX_FILE_BYTES {
         return Err(Error::TooLarge {
             bytes,
             limit: MAX_FILE_BYTES,
         });
     }
-    Ok(tokio::fs::read_to_string(&path).await?)
+    let text = tokio::fs::read_to_string(&path).await?;
+    Ok(text)
 }
 
 fn is_json(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    let Some(extension) = path.extension() else {
+        return false;
+    };
+    extension.eq_ignore_ascii_case("json")
 }
 
 fn checksum(text: &str) -> String {

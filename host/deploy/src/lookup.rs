@@ -34,10 +34,10 @@ impl<'a> Lookup<'a> {
     /// When the API does not serve it.
     pub(crate) async fn find(&mut self, api_version: &str, kind: &str) -> Result<Resource, Error> {
         if !self.known.contains_key(api_version) {
-            let served = match self.client.resources_of(api_version).await {
-                Ok(served) => served,
+            let answer = self.client.resources_of(api_version).await;
+            let served = match answer {
                 Err(error) if error.is_not_found() => Vec::new(),
-                Err(error) => return Err(error.into()),
+                other => other?,
             };
             self.known.insert(api_version.to_owned(), served);
         }

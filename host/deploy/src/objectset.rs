@@ -92,9 +92,9 @@ pub(crate) fn keep_choices(live: &Value, mut wanted: Value) -> Value {
 fn pack(value: &Value) -> String {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     // Writing to memory cannot fail.
-    let packed = encoder
-        .write_all(value.to_string().as_bytes())
-        .and_then(|()| encoder.finish());
+    let text = value.to_string();
+    let written = encoder.write_all(text.as_bytes());
+    let packed = written.and_then(|()| encoder.finish());
     STANDARD_NO_PAD.encode(packed.unwrap_or_default())
 }
 

@@ -13,11 +13,14 @@ const MAX_OBJECTS: usize = 10_000;
 /// # Errors
 /// What is wrong with the text.
 pub(crate) fn objects(text: &str, is_json: bool) -> Result<Vec<Value>, Error> {
-    let documents: Vec<Value> = if is_json || text.trim_start().starts_with('{') {
-        let stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        stream.collect::<Result<_, _>>().map_err(Error::Json)?
+    let is_json = is_json || text.trim_start().starts_with('{');
+    let documents: Vec<Value> = if is_json {
+        let stream = serde_json::Deserializer::from_str(text).into_iter();
+        let documents: Result<_, _> = stream.collect();
+        documents.map_err(Error::Json)?
     } else {
-        serde_saphyr::from_multiple::<Value>(text).map_err(Error::Yaml)?
+        let documents = serde_saphyr::from_multiple(text);
+        documents.map_err(Error::Yaml)?
     };
     let mut objects = Vec::new();
     for document in documents {
@@ -36,25 +39,24 @@ fn split(document: Value, objects: &mut Vec<Value>) -> Result<(), Error> {
         // There may be nothing between two separators.
         return Ok(());
     }
-    let (kind, version) = (
-        object::kind(&document).to_owned(),
-        object::api_version(&document).to_owned(),
-    );
-    for (field, text) in [("kind", &kind), ("apiVersion", &version)] {
+    let number = objects.len() + 1;
+    let kind = object::kind(&document);
+    let version = object::api_version(&document);
+    for (field, text) in [("kind", kind), ("apiVersion", version)] {
         if text.is_empty() {
-            let reason = format!("object {}: {field} not set", objects.len() + 1);
+            let reason = format!("object {number}: {field} not set");
             return Err(Error::Objects(reason.into()));
         }
     }
     if kind.ends_with("List")
         && let Some(Value::Array(items)) = document.get("items")
     {
-        return items
-            .iter()
-            .try_for_each(|item| split(item.clone(), objects));
+        for item in items {
+            split(item.clone(), objects)?;
+        }
+        return Ok(());
     }
     if object::name(&document).is_empty() {
-        let number = objects.len() + 1;
         let reason = format!("object {number} ({kind}): metadata.name not set");
         return Err(Error::Objects(reason.into()));
     }

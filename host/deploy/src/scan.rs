@@ -30,14 +30,12 @@ pub(crate) fn scan(dir: &Path, disabled: &[String]) -> std::io::Result<Found> {
     found.files.sort();
     found.files.truncate(MAX_FILES);
     let is_off = |path: &PathBuf| {
-        path.strip_prefix(dir)
-            .is_ok_and(|path| is_disabled(path, disabled))
+        let relative = path.strip_prefix(dir);
+        relative.is_ok_and(|path| is_disabled(path, disabled))
     };
-    let (off, on): (Vec<_>, Vec<_>) = found.files.into_iter().partition(is_off);
-    found.files = on
-        .into_iter()
-        .filter(|path| !is_skipped(dir, path))
-        .collect();
+    let (off, mut on): (Vec<_>, Vec<_>) = found.files.into_iter().partition(is_off);
+    on.retain(|path| !is_skipped(dir, path));
+    found.files = on;
     found.disabled = off;
     Ok(found)
 }
@@ -50,14 +48,11 @@ fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Found) -> std::io::Re
             continue;
         }
         // Links to folders are followed at the top only, so there are no cycles.
-        let is_link = path.is_symlink();
+        let is_followed = !path.is_symlink() || dir == root;
         if path.is_dir() {
-            if depth < MAX_DEPTH && (!is_link || dir == root) {
-                // A folder that vanished meanwhile has no files.
-                walk(root, &path, depth + 1, found).or_else(|error| match error.kind() {
-                    std::io::ErrorKind::NotFound => Ok(()),
-                    _ => Err(error),
-                })?;
+            if depth < MAX_DEPTH && is_followed {
+                let walked = walk(root, &path, depth + 1, found);
+                unless_vanished(walked)?;
             }
         } else if is_manifest(&path) {
             found.files.push(path);
@@ -66,14 +61,23 @@ fn walk(root: &Path, dir: &Path, depth: usize, found: &mut Found) -> std::io::Re
     Ok(())
 }
 
+/// A folder that vanished meanwhile has no files.
+fn unless_vanished(walked: std::io::Result<()>) -> std::io::Result<()> {
+    match walked {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 fn name(path: &Path) -> &str {
-    path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.unwrap_or_default()
 }
 
 fn is_manifest(path: &Path) -> bool {
-    path.extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "yaml" | "yml" | "json"))
+    let extension = path.extension().and_then(OsStr::to_str);
+    let extension = extension.unwrap_or_default().to_ascii_lowercase();
+    matches!(extension.as_str(), "yaml" | "yml" | "json")
 }
 
 /// Whether there is a `.skip` file beside the file, or beside a folder it is in.
@@ -90,18 +94,28 @@ pub(crate) fn is_skipped(dir: &Path, path: &Path) -> bool {
 
 /// Whether the file's base name, or a folder it is in, is disabled. The path is relative.
 pub(crate) fn is_disabled(path: &Path, disabled: &[String]) -> bool {
-    let is_off = |name: &OsStr| disabled.iter().any(|off| OsStr::new(off) == name);
-    let folders = path.parent().into_iter().flat_map(Path::iter);
-    path.file_stem().is_some_and(is_off) || folders.into_iter().any(is_off)
+    let is_off = |name: &OsStr| {
+        let mut disabled = disabled.iter();
+        disabled.any(|off| OsStr::new(off) == name)
+    };
+    if path.file_stem().is_some_and(is_off) {
+        return true;
+    }
+    let Some(folder) = path.parent() else {
+        return false;
+    };
+    folder.iter().any(is_off)
 }
 
 /// The name of the file's AddOn: the file name up to its first dot.
 pub(crate) fn addon_name(path: &Path) -> Result<String, Error> {
-    let base = name(path).split('.').next().unwrap_or_default();
-    match k3s_meta::names::is_dns1123_label(base) {
-        Ok(()) => Ok(base.to_owned()),
-        Err(_) => Err(Error::Name(base.to_owned())),
+    let base = name(path).split('.').next();
+    let base = base.unwrap_or_default().to_owned();
+    let is_valid = k3s_meta::names::is_dns1123_label(&base).is_ok();
+    if !is_valid {
+        return Err(Error::Name(base));
     }
+    Ok(base)
 }
 
 #[cfg(test)]

@@ -74,8 +74,9 @@ struct SettingsController {
 pub fn start(config: StorageConfig, tasks: &Tasks) {
     let tasks = tasks.child("storage");
     let component = format!("{}_{}", config.provisioner_name, config.node_name);
+    let client = config.client.clone();
     let clock = config.clock.clone();
-    let recorder = EventRecorder::new(config.client.clone(), &component, "", clock, &tasks);
+    let recorder = EventRecorder::new(client, &component, "", clock, &tasks);
     let statuses = Statuses::default();
     start_settings(&config, &recorder, &statuses, &tasks);
     start_storage(config, recorder, &statuses, &tasks);
@@ -88,7 +89,8 @@ fn start_settings(
     tasks: &Tasks,
 ) {
     let source = &config.settings;
-    let by_name = Scope::fields(format!("metadata.name={}", source.name));
+    let selector = format!("metadata.name={}", source.name);
+    let by_name = Scope::fields(selector);
     let scope = by_name.in_namespace(&source.namespace);
     let maps = config.informers.of(&resources::CONFIG_MAPS, scope);
     let controller = SettingsController {
@@ -162,20 +164,23 @@ impl Reconciler for SettingsController {
             return Ok(Outcome::Done);
         };
         let data = tree::map(map.value(), "data");
-        let text = data
-            .get(&self.key)
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        match self.provisioner.configure(text.as_bytes().to_vec()).await {
-            Ok(()) => Ok(Outcome::Done),
-            Err(error @ (ProvisionError::Retry(_) | ProvisionError::Unavailable(_))) => {
-                Err(Error::other(chain(&error)))
-            }
-            Err(error) => {
-                let (key, error) = (&self.key, chain(&error));
-                tracing::warn!(error, "the provisioner refuses the storage settings");
+        let text = data.get(&self.key).and_then(Value::as_str);
+        let text = text.unwrap_or_default().as_bytes();
+        let configured = self.provisioner.configure(text.to_vec()).await;
+        let Err(error) = configured else {
+            return Ok(Outcome::Done);
+        };
+        let cause = chain(&error);
+        match error {
+            ProvisionError::Retry(_) | ProvisionError::Unavailable(_) => Err(Error::other(cause)),
+            ProvisionError::Refused(_) | ProvisionError::WrongNode(_) => {
+                tracing::warn!(
+                    error = cause,
+                    "the provisioner refuses the storage settings"
+                );
+                let key = &self.key;
                 let message =
-                    format!("{key} is refused, the settings before stay in force: {error}");
+                    format!("{key} is refused, the settings before stay in force: {cause}");
                 self.recorder.warning(&*map, "ConfigRefused", message);
                 Ok(Outcome::Done)
             }
@@ -195,14 +200,14 @@ impl Reconciler for StorageController {
             return Ok(Outcome::Done);
         };
         let class = self.classes.get(class_of(claim.value()));
+        // Without its class nothing is known of the wish; the class's arrival brings us back.
+        let Some(class) = class else {
+            return Ok(Outcome::Done);
+        };
         if plan::is_wanted(&claim, &self.provisioner_name, &self.node_name) {
-            // Without its class nothing is known of the wish; the class's arrival brings us back.
-            return match class {
-                Some(class) => self.provision_volume(&claim, &class).await,
-                None => Ok(Outcome::Done),
-            };
+            return self.provision_volume(&claim, &class).await;
         }
-        match plan::growth(&claim, class.as_deref()) {
+        match plan::growth(&claim, &class) {
             Some(bytes) => self.expand_volume(&claim, bytes).await,
             None => Ok(Outcome::Done),
         }
@@ -212,18 +217,18 @@ impl Reconciler for StorageController {
 impl StorageController {
     async fn provision_volume(&self, claim: &Object, class: &Object) -> Result<Outcome, Error> {
         let name = plan::volume_name_of(claim);
-        if self.volumes.get(&name).is_some() {
+        let exists = self.volumes.get(&name).is_some();
+        if exists {
             // Binding it is the volume controller's part.
             return Ok(Outcome::Done);
         }
-        let message = format!(
-            "External provisioner is provisioning volume for claim \"{}\"",
-            claim.key()
-        );
+        let key = claim.key();
+        let message = format!("External provisioner is provisioning volume for claim \"{key}\"");
         self.recorder.normal(&**claim, "Provisioning", message);
         let node = self.nodes.get(&self.node_name);
         let request = plan::request(claim, class, node.as_deref());
-        match self.provisioner.provision(request).await {
+        let provisioned = self.provisioner.provision(request).await;
+        match provisioned {
             Ok(volume) => {
                 let object = plan::volume(claim, class, &volume, &self.provisioner_name);
                 self.create_object(claim, &name, &object).await
@@ -248,7 +253,8 @@ impl StorageController {
             }
             Err(error) if error.is_already_exists() => Ok(Outcome::Done),
             Err(error) => {
-                let message = format!("Error saving volume {name}: {}", error.chain());
+                let cause = error.chain();
+                let message = format!("Error saving volume {name}: {cause}");
                 self.recorder
                     .warning(&**claim, "ProvisioningFailed", message);
                 Err(error.into())
@@ -262,11 +268,9 @@ impl StorageController {
         class: &Object,
         error: ProvisionError,
     ) -> Result<Outcome, Error> {
-        let message = format!(
-            "failed to provision volume with StorageClass \"{}\": {}",
-            class.name(),
-            chain(&error)
-        );
+        let name = class.name();
+        let cause = chain(&error);
+        let message = format!("failed to provision volume with StorageClass \"{name}\": {cause}");
         self.recorder
             .warning(&**claim, "ProvisioningFailed", message);
         match error {
@@ -277,10 +281,12 @@ impl StorageController {
 
     /// Takes the chosen node off a claim, so that the scheduler chooses again.
     async fn release_node(&self, claim: &Object) -> Result<Outcome, Error> {
-        let patch = Patch::Merge(json!({"metadata": {
-            "uid": claim.uid(), "resourceVersion": claim.resource_version(),
+        let metadata = json!({
+            "uid": claim.uid(),
+            "resourceVersion": claim.resource_version(),
             "annotations": {names::SELECTED_NODE: null},
-        }}));
+        });
+        let patch = Patch::Merge(json!({"metadata": metadata}));
         let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
         self.client
             .patch(claims, claim.ns(), claim.name(), &patch)
@@ -290,22 +296,34 @@ impl StorageController {
 
     /// Deletes a released volume: the data first, then the object.
     async fn reclaim_volume(&self, volume: &Object) -> Result<Outcome, Error> {
+        if !plan::is_to_delete(volume) {
+            return Ok(Outcome::Done);
+        }
         let existing = plan::existing(volume, &self.provisioner_name, &self.node_name);
-        let Some(existing) = existing.filter(|_| plan::is_to_delete(volume)) else {
+        let Some(existing) = existing else {
             return Ok(Outcome::Done);
         };
         if !self.is_still_to_delete(volume).await? {
             return Ok(Outcome::Done);
         }
-        if let Err(error) = self.provisioner.delete(existing).await {
+        let deleted = self.provisioner.delete(existing).await;
+        if let Err(error) = deleted {
+            let cause = chain(&error);
             self.recorder
-                .warning(&**volume, "VolumeFailedDelete", chain(&error));
+                .warning(&**volume, "VolumeFailedDelete", cause);
             return retry(&error);
         }
-        let params = DeleteParams::default().preconditions(uid_is(volume.uid()));
+        self.delete_object(volume).await
+    }
+
+    async fn delete_object(&self, volume: &Object) -> Result<Outcome, Error> {
         let volumes = &resources::PERSISTENT_VOLUMES;
-        let deleted = self.client.delete(volumes, None, volume.name(), &params);
-        match deleted.await {
+        let params = DeleteParams::default().preconditions(uid_is(volume.uid()));
+        let deleted = self
+            .client
+            .delete(volumes, None, volume.name(), &params)
+            .await;
+        match deleted {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(Outcome::Done),
         }
@@ -314,15 +332,18 @@ impl StorageController {
     /// Asks the API itself: a cache that lags must not cost anyone's data.
     async fn is_still_to_delete(&self, volume: &Object) -> Result<bool, Error> {
         let volumes = &resources::PERSISTENT_VOLUMES;
-        match self.client.get(volumes, None, volume.name()).await {
-            Ok(fresh) => Ok(fresh.uid() == volume.uid() && plan::is_to_delete(&fresh)),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let found = self.client.get(volumes, None, volume.name()).await;
+        let fresh = match found {
+            Err(error) if error.is_not_found() => return Ok(false),
+            other => other?,
+        };
+        let is_same = fresh.uid() == volume.uid();
+        Ok(is_same && plan::is_to_delete(&fresh))
     }
 
     async fn expand_volume(&self, claim: &Object, bytes: u64) -> Result<Outcome, Error> {
-        let Some(volume) = self.volumes.get(k3s_volume::volume_name(claim.value())) else {
+        let name = k3s_volume::volume_name(claim.value());
+        let Some(volume) = self.volumes.get(name) else {
             return Ok(Outcome::Done);
         };
         let existing = plan::existing(&volume, &self.provisioner_name, &self.node_name);
@@ -330,10 +351,13 @@ impl StorageController {
             return Ok(Outcome::Done);
         };
         match self.provisioner.expand(existing, bytes).await {
-            Ok(size) => self.write_size(claim, &volume, &plan::quantity(size)).await,
+            Ok(size) => {
+                let size = plan::quantity(size);
+                self.write_size(claim, &volume, &size).await
+            }
             Err(error) => {
-                self.recorder
-                    .warning(&**claim, "VolumeResizeFailed", chain(&error));
+                let cause = chain(&error);
+                self.recorder.warning(&**claim, "VolumeResizeFailed", cause);
                 retry(&error)
             }
         }
@@ -350,9 +374,10 @@ impl StorageController {
         self.client
             .patch(volumes, None, volume.name(), &capacity)
             .await?;
-        let status = Patch::Merge(
-            json!({"metadata": {"uid": claim.uid()}, "status": {"capacity": {"storage": size}}}),
-        );
+        let status = Patch::Merge(json!({
+            "metadata": {"uid": claim.uid()},
+            "status": {"capacity": {"storage": size}},
+        }));
         let claims = &resources::PERSISTENT_VOLUME_CLAIMS;
         self.client
             .patch_status(claims, claim.ns(), claim.name(), &status)

@@ -2,13 +2,13 @@
 //! provisioner is asked about them, and the objects that its answers become.
 
 use k3s_client::Obj;
-use k3s_meta::object::{annotation, annotations, labels};
+use k3s_meta::object::{annotation, annotations, labels, string_map};
 use k3s_meta::quantity::{Format, Quantity};
 use k3s_meta::tree;
 use k3s_volume::{class_of, names, volume_name};
 use serde_json::{Map, Value, json};
 
-use crate::provisioner::{Claim, Class, Existing, Node, Request, Volume, VolumeKind};
+use crate::provisioner::{Affinity, Claim, Class, Existing, Node, Request, Volume, VolumeKind};
 
 /// Notes on a volume the node it was made on; K3s' provisioner does the same.
 const MADE_ON: &str = "local.path.provisioner/selected-node";
@@ -23,44 +23,60 @@ pub(crate) fn volume_name_of(claim: &Obj) -> String {
 /// Whether a claim waits for a volume of `provisioner` on this node.
 pub(crate) fn is_wanted(claim: &Obj, provisioner: &str, node: &str) -> bool {
     let value = claim.value();
+    let asked = annotation(value, names::STORAGE_PROVISIONER);
     let selected = annotation(value, names::SELECTED_NODE);
-    !claim.is_deleting()
-        && volume_name(value).is_empty()
-        && annotation(value, names::STORAGE_PROVISIONER) == Some(provisioner)
-        && selected.is_none_or(|selected| selected == node)
+    let is_here = selected.is_none_or(|selected| selected == node);
+    let is_bound = !volume_name(value).is_empty();
+    asked == Some(provisioner) && is_here && !is_bound && !claim.is_deleting()
 }
 
 /// What the provisioner is asked.
 pub(crate) fn request(claim: &Obj, class: &Obj, node: Option<&Obj>) -> Request {
-    let value = claim.value();
-    let selected = annotation(value, names::SELECTED_NODE).is_some();
+    let selected = annotation(claim.value(), names::SELECTED_NODE);
+    let node = match node {
+        Some(node) if selected.is_some() => Some(node_of(node)),
+        _ => None,
+    };
     Request {
         volume_name: volume_name_of(claim),
-        claim: Claim {
-            namespace: claim.namespace().to_owned(),
-            name: claim.name().to_owned(),
-            uid: claim.uid().to_owned(),
-            labels: pairs(labels(value)),
-            annotations: pairs(annotations(value)),
-            access_modes: tree::list(value, "spec.accessModes")
-                .iter()
-                .filter_map(|m| m.as_str().map(Into::into))
-                .collect(),
-            capacity_bytes: bytes(k3s_volume::request(value)),
-            block: tree::text(value, "spec.volumeMode") == "Block",
-            has_selector: tree::get(value, "spec.selector").is_some(),
-        },
-        class: Class {
-            name: class.name().to_owned(),
-            annotations: pairs(annotations(class.value())),
-            parameters: pairs(k3s_meta::object::string_map(
-                class.value().get("parameters"),
-            )),
-        },
-        node: node.filter(|_| selected).map(|node| Node {
-            name: node.name().to_owned(),
-            labels: pairs(labels(node.value())),
-        }),
+        claim: claim_of(claim),
+        class: class_facts(class),
+        node,
+    }
+}
+
+fn claim_of(claim: &Obj) -> Claim {
+    let value = claim.value();
+    let modes = tree::list(value, "spec.accessModes").iter();
+    let modes = modes.filter_map(Value::as_str);
+    let capacity = k3s_volume::request(value);
+    Claim {
+        namespace: claim.namespace().to_owned(),
+        name: claim.name().to_owned(),
+        uid: claim.uid().to_owned(),
+        labels: pairs(labels(value)),
+        annotations: pairs(annotations(value)),
+        access_modes: modes.map(str::to_owned).collect(),
+        capacity_bytes: bytes(capacity),
+        block: tree::text(value, "spec.volumeMode") == "Block",
+        has_selector: tree::get(value, "spec.selector").is_some(),
+    }
+}
+
+fn class_facts(class: &Obj) -> Class {
+    let value = class.value();
+    let parameters = string_map(value.get("parameters"));
+    Class {
+        name: class.name().to_owned(),
+        annotations: pairs(annotations(value)),
+        parameters: pairs(parameters),
+    }
+}
+
+fn node_of(node: &Obj) -> Node {
+    Node {
+        name: node.name().to_owned(),
+        labels: pairs(labels(node.value())),
     }
 }
 
@@ -69,56 +85,97 @@ fn pairs(map: std::collections::BTreeMap<String, String>) -> Vec<(String, String
 }
 
 fn bytes(quantity: Option<Quantity>) -> u64 {
-    quantity.map_or(0, |q| u64::try_from(q.value()).unwrap_or(0))
+    let Some(quantity) = quantity else {
+        return 0;
+    };
+    u64::try_from(quantity.value()).unwrap_or(0)
 }
 
 /// A size as a claim would write it.
 pub(crate) fn quantity(bytes: u64) -> String {
-    Quantity::from_value(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySi).to_string()
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let quantity = Quantity::from_value(bytes, Format::BinarySi);
+    quantity.to_string()
 }
 
 /// The PersistentVolume of an answer.
 pub(crate) fn volume(claim: &Obj, class: &Obj, made: &Volume, provisioner: &str) -> Value {
+    let mut noted = Map::new();
+    noted.insert(names::PROVISIONED_BY.to_owned(), json!(provisioner));
+    for (key, value) in &made.annotations {
+        noted.insert(key.clone(), json!(value));
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": volume_name_of(claim),
+            "annotations": noted,
+        },
+        "spec": volume_spec(claim, class, made),
+    })
+}
+
+fn volume_spec(claim: &Obj, class: &Obj, made: &Volume) -> Value {
+    let policy = match tree::text(class.value(), "reclaimPolicy") {
+        "" => "Delete",
+        policy => policy,
+    };
     let mut spec = json!({
         "accessModes": tree::get(claim.value(), "spec.accessModes"),
         "capacity": {"storage": quantity(made.capacity_bytes)},
         "claimRef": {
-            "kind": "PersistentVolumeClaim", "apiVersion": "v1",
-            "namespace": claim.namespace(), "name": claim.name(), "uid": claim.uid(),
+            "kind": "PersistentVolumeClaim",
+            "apiVersion": "v1",
+            "namespace": claim.namespace(),
+            "name": claim.name(),
+            "uid": claim.uid(),
             "resourceVersion": claim.resource_version(),
         },
-        "persistentVolumeReclaimPolicy": match tree::text(class.value(), "reclaimPolicy") { "" => "Delete", policy => policy },
+        "persistentVolumeReclaimPolicy": policy,
         "storageClassName": class_of(claim.value()),
         "volumeMode": "Filesystem",
     });
-    let source = match made.kind {
-        VolumeKind::Local => ("local", json!({"path": made.path})),
-        VolumeKind::HostPath => (
-            "hostPath",
-            json!({"path": made.path, "type": "DirectoryOrCreate"}),
-        ),
-    };
-    if let Some(map) = spec.as_object_mut() {
-        map.insert(source.0.to_owned(), source.1);
-        if let Some(affinity) = &made.affinity {
-            let term = json!({"matchExpressions": [{"key": affinity.key, "operator": "In", "values": affinity.values}]});
-            map.insert(
-                "nodeAffinity".into(),
-                json!({"required": {"nodeSelectorTerms": [term]}}),
-            );
+    let (field, source) = source(made);
+    tree::set(&mut spec, field, source);
+    if let Some(affinity) = &made.affinity {
+        tree::set(&mut spec, "nodeAffinity", node_affinity(affinity));
+    }
+    let options = class.value().get("mountOptions");
+    if let Some(options) = options
+        && !options.is_null()
+    {
+        tree::set(&mut spec, "mountOptions", options.clone());
+    }
+    spec
+}
+
+/// The field of the volume's source, and the source.
+fn source(made: &Volume) -> (&'static str, Value) {
+    match made.kind {
+        VolumeKind::Local => {
+            let source = json!({"path": made.path});
+            ("local", source)
         }
-        if let Some(options) = class.value().get("mountOptions").filter(|o| !o.is_null()) {
-            map.insert("mountOptions".into(), options.clone());
+        VolumeKind::HostPath => {
+            let source = json!({
+                "path": made.path,
+                "type": "DirectoryOrCreate",
+            });
+            ("hostPath", source)
         }
     }
-    let mut noted = Map::from_iter([(names::PROVISIONED_BY.to_owned(), provisioner.into())]);
-    for (key, value) in &made.annotations {
-        noted.insert(key.clone(), value.as_str().into());
-    }
+}
+
+fn node_affinity(affinity: &Affinity) -> Value {
+    let requirement = json!({
+        "key": affinity.key,
+        "operator": "In",
+        "values": affinity.values,
+    });
+    let term = json!({"matchExpressions": [requirement]});
     json!({
-        "apiVersion": "v1", "kind": "PersistentVolume",
-        "metadata": {"name": volume_name_of(claim), "annotations": noted},
-        "spec": spec,
+        "required": {"nodeSelectorTerms": [term]},
     })
 }
 
@@ -128,15 +185,16 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
     if annotation(value, names::PROVISIONED_BY) != Some(provisioner) {
         return None;
     }
-    if annotation(value, MADE_ON).is_some_and(|made_on| made_on != node) {
+    let made_on = annotation(value, MADE_ON);
+    if made_on.is_some_and(|made_on| made_on != node) {
         return None;
     }
-    let path = ["local", "hostPath"]
-        .iter()
-        .map(|kind| tree::text(value, &format!("spec.{kind}.path")))
-        .find(|p| !p.is_empty())?;
-    let capacity =
-        tree::get(value, "spec.capacity.storage").and_then(|c| Quantity::from_json(c).ok());
+    let local = tree::text(value, "spec.local.path");
+    let host_path = tree::text(value, "spec.hostPath.path");
+    let mut paths = [local, host_path].into_iter();
+    let path = paths.find(|path| !path.is_empty())?;
+    let capacity = tree::get(value, "spec.capacity.storage");
+    let capacity = capacity.and_then(|text| Quantity::from_json(text).ok());
     Some(Existing {
         volume_name: volume.name().to_owned(),
         path: path.to_owned(),
@@ -147,21 +205,25 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
 
 /// Whether a volume's data is to be deleted now.
 pub(crate) fn is_to_delete(volume: &Obj) -> bool {
-    tree::text(volume.value(), "status.phase") == "Released"
-        && tree::text(volume.value(), "spec.persistentVolumeReclaimPolicy") == "Delete"
-        && !volume.is_deleting()
+    let value = volume.value();
+    let phase = tree::text(value, "status.phase");
+    let policy = tree::text(value, "spec.persistentVolumeReclaimPolicy");
+    phase == "Released" && policy == "Delete" && !volume.is_deleting()
 }
 
 /// The size that a bound claim asks for beyond what it has.
-pub(crate) fn growth(claim: &Obj, class: Option<&Obj>) -> Option<u64> {
+pub(crate) fn growth(claim: &Obj, class: &Obj) -> Option<u64> {
     let value = claim.value();
     let capacity = tree::get(value, "status.capacity.storage")?;
     let has = Quantity::from_json(capacity).ok()?;
     let wanted = k3s_volume::request(value)?;
     let is_bound = tree::text(value, "status.phase") == "Bound" && !claim.is_deleting();
-    let can_expand = class.is_some_and(|class| k3s_volume::Class(class.value()).can_expand());
-    let grows = is_bound && can_expand && wanted > has;
-    grows.then(|| bytes(Some(wanted)))
+    let class = k3s_volume::Class(class.value());
+    let grows = is_bound && class.can_expand() && wanted > has;
+    if !grows {
+        return None;
+    }
+    Some(bytes(Some(wanted)))
 }
 
 #[cfg(test)]
@@ -244,8 +306,8 @@ mod tests {
         let class = |allows: bool| {
             object(json!({"metadata": {"name": "s"}, "allowVolumeExpansion": allows}))
         };
-        assert_eq!(growth(&bound, Some(&class(true))), Some(2 << 30));
-        assert_eq!(growth(&bound, Some(&class(false))), None);
-        assert_eq!(growth(&claim(&json!({})), Some(&class(true))), None);
+        assert_eq!(growth(&bound, &class(true)), Some(2 << 30));
+        assert_eq!(growth(&bound, &class(false)), None);
+        assert_eq!(growth(&claim(&json!({})), &class(true)), None);
     }
 }

@@ -435,11 +435,9 @@ pub(crate) fn verify_non_root(
     let own_user = own.and_then(|own| own.run_as_user);
     let pod_user = pod_context.and_then(|context| context.run_as_user);
     let user = own_user.or(pod_user);
-    let place = format!(
-        "(pod: \"{}\", container: {})",
-        model::pod_long(pod),
-        container.name
-    );
+    let pod_name = model::pod_long(pod);
+    let container_name = &container.name;
+    let place = format!("(pod: \"{pod_name}\", container: {container_name})");
     match (user, image_uid) {
         (Some(0), _) => Err(NonRootError::RunAsUser { place }),
         (Some(_), _) => Ok(()),

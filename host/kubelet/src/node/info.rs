@@ -60,13 +60,13 @@ fn line(path: &str) -> String {
 }
 
 fn os_image(os_release: &str) -> String {
-    let pretty = os_release
-        .lines()
-        .find_map(|l| l.strip_prefix("PRETTY_NAME="));
-    pretty.map_or_else(
-        || "Unknown".to_owned(),
-        |v| v.trim_matches(['"', '\'']).to_owned(),
-    )
+    let mut lines = os_release.lines();
+    let pretty = lines.find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let Some(pretty) = pretty else {
+        return "Unknown".to_owned();
+    };
+    let name = pretty.trim_matches(['"', '\'']);
+    name.to_owned()
 }
 
 fn cpus(cpuinfo: &str) -> i64 {

@@ -214,9 +214,10 @@ impl NodeReporter {
             .patch_status(&resources::NODES, None, name, &patch)
             .await?;
         progress.written = Some(elapsed);
-        let ready = health.not_ready.is_empty();
-        if is_ready(old) != ready {
-            self.announce(&node, ready);
+        let is_ready_now = health.not_ready.is_empty();
+        let was_ready = is_ready(old);
+        if was_ready != is_ready_now {
+            self.announce(&node, is_ready_now);
         }
         Ok(Some(node))
     }

@@ -12,6 +12,7 @@ use k3s_base::error::chain;
 use k3s_client::{Client, resources};
 use k3s_serve::PeerCertificates;
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -153,7 +154,8 @@ impl Authorizer {
             .create(&resources::TOKEN_REVIEWS, None, &review)
             .await;
         let answer = answer.map_err(|error| {
-            Refusal::Unavailable(format!("token review failed: {}", chain(&error)))
+            let cause = chain(&error);
+            Refusal::Unavailable(format!("token review failed: {cause}"))
         })?;
         let status = answer.value().get("status");
         Ok(status.and_then(reviewed))
@@ -208,7 +210,8 @@ impl Authorizer {
             .create(&resources::SUBJECT_ACCESS_REVIEWS, None, &review)
             .await;
         let answer = answer.map_err(|error| {
-            Refusal::Unavailable(format!("access review failed: {}", chain(&error)))
+            let cause = chain(&error);
+            Refusal::Unavailable(format!("access review failed: {cause}"))
         })?;
         let status = answer.value().get("status");
         let allowed = status.and_then(|status| status.get("allowed"));
@@ -229,9 +232,13 @@ fn insert<K: Eq + Hash, V>(cache: &mut HashMap<K, V>, key: K, value: V) {
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let header = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
-    let token = header.strip_prefix("Bearer ")?.trim();
-    (!token.is_empty()).then_some(token)
+    let header = headers.get(http::header::AUTHORIZATION)?;
+    let text = header.to_str().ok()?;
+    let token = text.strip_prefix("Bearer ")?.trim();
+    if token.is_empty() {
+        return None;
+    }
+    Some(token)
 }
 
 /// The identity in a certificate that the TLS layer has verified: CN is the user, O the groups.
@@ -265,17 +272,18 @@ fn reviewed(status: &Value) -> Option<Caller> {
     Some(Caller {
         name: text("username"),
         uid: text("uid"),
-        groups: user
-            .get("groups")
-            .cloned()
-            .and_then(|g| serde_json::from_value(g).ok())
-            .unwrap_or_default(),
-        extra: user
-            .get("extra")
-            .cloned()
-            .and_then(|e| serde_json::from_value(e).ok())
-            .unwrap_or_default(),
+        groups: decoded(user.get("groups")),
+        extra: decoded(user.get("extra")),
     })
+}
+
+/// A field's value; the default where it is missing or of another type.
+fn decoded<T: DeserializeOwned + Default>(field: Option<&Value>) -> T {
+    let Some(value) = field else {
+        return T::default();
+    };
+    let decoded = serde_json::from_value(value.clone());
+    decoded.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -127,9 +127,8 @@ impl VolumeManager {
             }
             other => return Err(MountError::UnsupportedMedium(other.to_owned())),
         }
-        if fresh && let Some(group) = payload::fs_group(pod) {
-            let owned = sys::own_by_group(&dir, group, false, false);
-            owned.map_err(MountError::OwnByGroup)?;
+        if fresh {
+            own_fresh(pod, &dir)?;
         }
         Ok(Ready {
             path: dir,
@@ -163,6 +162,14 @@ impl VolumeManager {
     pub(crate) async fn remove_pod_dir(&self, uid: &str) -> std::io::Result<()> {
         remove_dirs(vec![self.context.config.pod_dir(uid)]).await
     }
+}
+
+fn own_fresh(pod: &Pod, dir: &Path) -> Result<(), MountError> {
+    let Some(group) = payload::fs_group(pod) else {
+        return Ok(());
+    };
+    let owned = sys::own_by_group(dir, group, false, false);
+    owned.map_err(MountError::OwnByGroup)
 }
 
 fn payload_kind(volume: &Volume) -> &'static str {
