@@ -29,6 +29,13 @@ struct ObjectRef {
     name: String,
 }
 
+impl ObjectRef {
+    /// Whether it defines another kind.
+    fn is_definition(&self) -> bool {
+        self.resource == "customresourcedefinitions.apiextensions.k8s.io"
+    }
+}
+
 impl fmt::Display for ObjectRef {
     /// `deployments.apps kube-system/coredns`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,11 +94,7 @@ async fn apply_one(
     let api_version = object::api_version(&wanted);
     let kind = object::kind(&wanted);
     let resource = lookup.find(api_version, kind).await?;
-    if !resource.namespaced {
-        tree::remove(&mut wanted, "metadata.namespace");
-    } else if object::namespace(&wanted).is_empty() {
-        tree::set(&mut wanted, "metadata.namespace", DEFAULT_NAMESPACE);
-    }
+    place(&mut wanted, &resource);
     let wanted = objectset::marked(wanted, addon);
     let applied = ObjectRef {
         resource: resource.to_string(),
@@ -100,12 +103,23 @@ async fn apply_one(
     };
     let written = put(client, &resource, &wanted).await;
     written.map_err(|error| about_object(&applied, error))?;
-    let is_definition = applied.resource == "customresourcedefinitions.apiextensions.k8s.io";
-    if is_definition {
+    if applied.is_definition() {
         wait_established(client, &applied.name).await?;
         lookup.forget();
     }
     Ok(applied)
+}
+
+/// Gives an object the namespace that it lacks, or takes away one that its kind does not have.
+fn place(object: &mut Value, resource: &Resource) {
+    const FIELD: &str = "metadata.namespace";
+    if !resource.namespaced {
+        tree::remove(object, FIELD);
+        return;
+    }
+    if object::namespace(object).is_empty() {
+        tree::set(object, FIELD, DEFAULT_NAMESPACE);
+    }
 }
 
 /// Names the object in an error of the API.

@@ -193,9 +193,8 @@ impl Driver {
         let addon = addon::ensure(client, name, &source).await?;
         let parsed = parse::objects(text, is_json(path));
         let objects = parsed.inspect_err(|error| {
-            let cause = chain(error);
-            let message = format!("Parse manifest at {source:?} failed: {cause}");
-            self.record_failure(&addon, "ParseManifestFailed", message);
+            let attempt = format!("Parse manifest at {source:?}");
+            self.record_failure(&addon, "ParseManifestFailed", &attempt, error);
         })?;
         let gvks: Vec<String> = plan::gvks(&objects).into_iter().collect();
         let gvks = gvks.join(";");
@@ -205,9 +204,8 @@ impl Driver {
         let before = addon::gvks(&addon);
         let applied = apply::apply(client, name, objects, &before).await;
         applied.inspect_err(|error| {
-            let cause = chain(error);
-            let message = format!("Applying manifest at {source:?} failed: {cause}");
-            self.record_failure(&addon, "ApplyManifestFailed", message);
+            let attempt = format!("Applying manifest at {source:?}");
+            self.record_failure(&addon, "ApplyManifestFailed", &attempt, error);
         })?;
         addon::record_applied(client, &addon, &source, checksum, &gvks).await?;
         let message = format!("Applied manifest at {source:?}");
@@ -252,13 +250,8 @@ impl Driver {
         let source = path.display();
         let message = format!("Deleting manifest at \"{source}\"");
         self.record(addon, "DeletingManifest", message);
-        let recorded = addon::gvks(addon);
-        let mut kinds: BTreeSet<String> = recorded.into_iter().collect();
-        if let Ok(text) = read(path.to_owned()).await {
-            let objects = parse::objects(&text, is_json(path));
-            let in_file = plan::gvks(&objects.unwrap_or_default());
-            kinds.extend(in_file);
-        }
+        let mut kinds = kinds_of_file(path).await;
+        kinds.extend(addon::gvks(addon));
         apply::remove(client, name, &kinds).await?;
         let params = DeleteParams::default();
         let deleted = client
@@ -274,7 +267,9 @@ impl Driver {
         self.events.event(addon, EventType::Normal, reason, message);
     }
 
-    fn record_failure(&self, addon: &Obj, reason: &str, message: String) {
+    fn record_failure(&self, addon: &Obj, reason: &str, attempt: &str, error: &Error) {
+        let cause = chain(error);
+        let message = format!("{attempt} failed: {cause}");
         self.events
             .event(addon, EventType::Warning, reason, message);
     }
@@ -297,6 +292,16 @@ async fn read(path: PathBuf) -> Result<String, Error> {
     }
     let text = tokio::fs::read_to_string(&path).await?;
     Ok(text)
+}
+
+/// The kinds in a file; none of a file that cannot be read.
+async fn kinds_of_file(path: &Path) -> BTreeSet<String> {
+    let Ok(text) = read(path.to_owned()).await else {
+        return BTreeSet::new();
+    };
+    let objects = parse::objects(&text, is_json(path));
+    let objects = objects.unwrap_or_default();
+    plan::gvks(&objects)
 }
 
 fn is_json(path: &Path) -> bool {

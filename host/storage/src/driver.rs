@@ -17,7 +17,7 @@ use k3s_volume::{class_of, names};
 use serde_json::{Value, json};
 
 use crate::plan;
-use crate::provisioner::{ProvisionError, Provisioner};
+use crate::provisioner::{Existing, ProvisionError, Provisioner};
 
 /// What was refused is tried again after this; a change of claim, class or volume comes earlier.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
@@ -73,7 +73,9 @@ struct SettingsController {
 /// Starts both controllers. A key with a namespace is a claim's, one without a volume's.
 pub fn start(config: StorageConfig, tasks: &Tasks) {
     let tasks = tasks.child("storage");
-    let component = format!("{}_{}", config.provisioner_name, config.node_name);
+    let provisioner = &config.provisioner_name;
+    let node = &config.node_name;
+    let component = format!("{provisioner}_{node}");
     let client = config.client.clone();
     let clock = config.clock.clone();
     let recorder = EventRecorder::new(client, &component, "", clock, &tasks);
@@ -163,10 +165,8 @@ impl Reconciler for SettingsController {
         let Some(map) = self.maps.get(key) else {
             return Ok(Outcome::Done);
         };
-        let data = tree::map(map.value(), "data");
-        let text = data.get(&self.key).and_then(Value::as_str);
-        let text = text.unwrap_or_default().as_bytes();
-        let configured = self.provisioner.configure(text.to_vec()).await;
+        let settings = self.settings_in(&map);
+        let configured = self.provisioner.configure(settings).await;
         let Err(error) = configured else {
             return Ok(Outcome::Done);
         };
@@ -174,28 +174,51 @@ impl Reconciler for SettingsController {
         match error {
             ProvisionError::Retry(_) | ProvisionError::Unavailable(_) => Err(Error::other(cause)),
             ProvisionError::Refused(_) | ProvisionError::WrongNode(_) => {
-                tracing::warn!(
-                    error = cause,
-                    "the provisioner refuses the storage settings"
-                );
-                let key = &self.key;
-                let message =
-                    format!("{key} is refused, the settings before stay in force: {cause}");
-                self.recorder.warning(&*map, "ConfigRefused", message);
+                self.record_refusal(&map, &cause);
                 Ok(Outcome::Done)
             }
         }
     }
 }
 
+impl SettingsController {
+    /// Empty where the map lacks the key.
+    fn settings_in(&self, map: &Object) -> Vec<u8> {
+        let data = tree::map(map.value(), "data");
+        let text = data.get(&self.key).and_then(Value::as_str);
+        let text = text.unwrap_or_default();
+        text.as_bytes().to_vec()
+    }
+    fn record_refusal(&self, map: &Object, cause: &str) {
+        tracing::warn!(
+            error = cause,
+            "the provisioner refuses the storage settings"
+        );
+        let key = &self.key;
+        let message = format!("{key} is refused, the settings before stay in force: {cause}");
+        self.recorder.warning(&**map, "ConfigRefused", message);
+    }
+}
+
 impl Reconciler for StorageController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        if !key.contains('/') {
-            return match self.volumes.get(key) {
-                Some(volume) => self.reclaim_volume(&volume).await,
-                None => Ok(Outcome::Done),
-            };
+        if is_claim(key) {
+            return self.reconcile_claim(key).await;
         }
+        match self.volumes.get(key) {
+            Some(volume) => self.reclaim_volume(&volume).await,
+            None => Ok(Outcome::Done),
+        }
+    }
+}
+
+/// Only a claim has a namespace in its key.
+fn is_claim(key: &Key) -> bool {
+    key.contains('/')
+}
+
+impl StorageController {
+    async fn reconcile_claim(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(claim) = self.claims.get(key) else {
             return Ok(Outcome::Done);
         };
@@ -212,9 +235,7 @@ impl Reconciler for StorageController {
             None => Ok(Outcome::Done),
         }
     }
-}
 
-impl StorageController {
     async fn provision_volume(&self, claim: &Object, class: &Object) -> Result<Outcome, Error> {
         let name = plan::volume_name_of(claim);
         let exists = self.volumes.get(&name).is_some();
@@ -222,19 +243,19 @@ impl StorageController {
             // Binding it is the volume controller's part.
             return Ok(Outcome::Done);
         }
-        let key = claim.key();
-        let message = format!("External provisioner is provisioning volume for claim \"{key}\"");
-        self.recorder.normal(&**claim, "Provisioning", message);
+        self.record_start(claim);
         let node = self.nodes.get(&self.node_name);
         let request = plan::request(claim, class, node.as_deref());
         let provisioned = self.provisioner.provision(request).await;
-        match provisioned {
-            Ok(volume) => {
-                let object = plan::volume(claim, class, &volume, &self.provisioner_name);
-                self.create_object(claim, &name, &object).await
+        let volume = match provisioned {
+            Ok(volume) => volume,
+            Err(error) => {
+                return self.note_failure(claim, class, error).await;
             }
-            Err(error) => self.note_failure(claim, class, error).await,
-        }
+        };
+        let provisioner = &self.provisioner_name;
+        let object = plan::volume(claim, class, &volume, provisioner);
+        self.create_object(claim, &name, &object).await
     }
 
     async fn create_object(
@@ -255,8 +276,7 @@ impl StorageController {
             Err(error) => {
                 let cause = error.chain();
                 let message = format!("Error saving volume {name}: {cause}");
-                self.recorder
-                    .warning(&**claim, "ProvisioningFailed", message);
+                self.record_failure(claim, message);
                 Err(error.into())
             }
         }
@@ -271,12 +291,22 @@ impl StorageController {
         let name = class.name();
         let cause = chain(&error);
         let message = format!("failed to provision volume with StorageClass \"{name}\": {cause}");
-        self.recorder
-            .warning(&**claim, "ProvisioningFailed", message);
+        self.record_failure(claim, message);
         match error {
             ProvisionError::WrongNode(_) => self.release_node(claim).await,
             error => retry(&error),
         }
+    }
+
+    fn record_start(&self, claim: &Object) {
+        let key = claim.key();
+        let message = format!("External provisioner is provisioning volume for claim \"{key}\"");
+        self.recorder.normal(&**claim, "Provisioning", message);
+    }
+
+    fn record_failure(&self, claim: &Object, message: String) {
+        let reason = "ProvisioningFailed";
+        self.recorder.warning(&**claim, reason, message);
     }
 
     /// Takes the chosen node off a claim, so that the scheduler chooses again.
@@ -299,8 +329,7 @@ impl StorageController {
         if !plan::is_to_delete(volume) {
             return Ok(Outcome::Done);
         }
-        let existing = plan::existing(volume, &self.provisioner_name, &self.node_name);
-        let Some(existing) = existing else {
+        let Some(existing) = self.existing(volume) else {
             return Ok(Outcome::Done);
         };
         if !self.is_still_to_delete(volume).await? {
@@ -314,6 +343,11 @@ impl StorageController {
             return retry(&error);
         }
         self.delete_object(volume).await
+    }
+
+    fn existing(&self, volume: &Object) -> Option<Existing> {
+        let provisioner = &self.provisioner_name;
+        plan::existing(volume, provisioner, &self.node_name)
     }
 
     async fn delete_object(&self, volume: &Object) -> Result<Outcome, Error> {
@@ -346,8 +380,7 @@ impl StorageController {
         let Some(volume) = self.volumes.get(name) else {
             return Ok(Outcome::Done);
         };
-        let existing = plan::existing(&volume, &self.provisioner_name, &self.node_name);
-        let Some(existing) = existing else {
+        let Some(existing) = self.existing(&volume) else {
             return Ok(Outcome::Done);
         };
         match self.provisioner.expand(existing, bytes).await {
@@ -369,7 +402,9 @@ impl StorageController {
         volume: &Object,
         size: &str,
     ) -> Result<Outcome, Error> {
-        let capacity = Patch::Merge(json!({"spec": {"capacity": {"storage": size}}}));
+        let capacity = Patch::Merge(json!({
+            "spec": {"capacity": {"storage": size}},
+        }));
         let volumes = &resources::PERSISTENT_VOLUMES;
         self.client
             .patch(volumes, None, volume.name(), &capacity)

@@ -50,6 +50,8 @@ fn claim_of(claim: &Obj) -> Claim {
     let modes = tree::list(value, "spec.accessModes").iter();
     let modes = modes.filter_map(Value::as_str);
     let capacity = k3s_volume::request(value);
+    let volume_mode = tree::text(value, "spec.volumeMode");
+    let selector = tree::get(value, "spec.selector");
     Claim {
         namespace: claim.namespace().to_owned(),
         name: claim.name().to_owned(),
@@ -58,8 +60,8 @@ fn claim_of(claim: &Obj) -> Claim {
         annotations: pairs(annotations(value)),
         access_modes: modes.map(str::to_owned).collect(),
         capacity_bytes: bytes(capacity),
-        block: tree::text(value, "spec.volumeMode") == "Block",
-        has_selector: tree::get(value, "spec.selector").is_some(),
+        block: volume_mode == "Block",
+        has_selector: selector.is_some(),
     }
 }
 
@@ -189,10 +191,7 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
     if made_on.is_some_and(|made_on| made_on != node) {
         return None;
     }
-    let local = tree::text(value, "spec.local.path");
-    let host_path = tree::text(value, "spec.hostPath.path");
-    let mut paths = [local, host_path].into_iter();
-    let path = paths.find(|path| !path.is_empty())?;
+    let path = directory(value)?;
     let capacity = tree::get(value, "spec.capacity.storage");
     let capacity = capacity.and_then(|text| Quantity::from_json(text).ok());
     Some(Existing {
@@ -201,6 +200,14 @@ pub(crate) fn existing(volume: &Obj, provisioner: &str, node: &str) -> Option<Ex
         capacity_bytes: bytes(capacity),
         annotations: pairs(annotations(value)),
     })
+}
+
+/// The directory of a volume of either kind.
+fn directory(volume: &Value) -> Option<&str> {
+    let local = tree::text(volume, "spec.local.path");
+    let host_path = tree::text(volume, "spec.hostPath.path");
+    let mut paths = [local, host_path].into_iter();
+    paths.find(|path| !path.is_empty())
 }
 
 /// Whether a volume's data is to be deleted now.

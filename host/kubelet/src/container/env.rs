@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    ConfigMapKeySelector, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, SecretKeySelector,
-    Service, ServicePort,
-};
-
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{
+    ConfigMapEnvSource, ConfigMapKeySelector, Container, EnvFromSource, EnvVar, EnvVarSource, Pod,
+    SecretEnvSource, SecretKeySelector, Service, ServicePort,
+};
 
 use super::context::ContainerContext;
 use super::error::ConfigError;
@@ -105,21 +104,40 @@ async fn env_from(
     source: &EnvFromSource,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
     let namespace = model::namespace(pod);
-    let mut variables = BTreeMap::new();
-    if let Some(reference) = &source.config_map_ref {
-        let found = ctx.api.config_map(namespace, &reference.name).await;
-        let map = unless_optional(found, reference.optional)?;
-        let data = map.and_then(|map| map.data);
-        variables = data.unwrap_or_default();
+    let mut variables = if let Some(reference) = &source.config_map_ref {
+        config_map_variables(ctx, namespace, reference).await?
     } else if let Some(reference) = &source.secret_ref {
-        let found = ctx.api.secret(namespace, &reference.name).await;
-        let secret = unless_optional(found, reference.optional)?;
-        let data = secret.and_then(|secret| secret.data);
-        for (key, value) in data.unwrap_or_default() {
-            variables.insert(key, lossy(&value));
-        }
-    }
+        secret_variables(ctx, namespace, reference).await?
+    } else {
+        BTreeMap::new()
+    };
     variables.retain(|name, _| usable(name));
+    Ok(variables)
+}
+
+async fn config_map_variables(
+    ctx: &ContainerContext,
+    namespace: &str,
+    reference: &ConfigMapEnvSource,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let found = ctx.api.config_map(namespace, &reference.name).await;
+    let map = unless_optional(found, reference.optional)?;
+    let data = map.and_then(|map| map.data);
+    Ok(data.unwrap_or_default())
+}
+
+async fn secret_variables(
+    ctx: &ContainerContext,
+    namespace: &str,
+    reference: &SecretEnvSource,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let found = ctx.api.secret(namespace, &reference.name).await;
+    let secret = unless_optional(found, reference.optional)?;
+    let data = secret.and_then(|secret| secret.data);
+    let mut variables = BTreeMap::new();
+    for (key, value) in data.unwrap_or_default() {
+        variables.insert(key, lossy(&value));
+    }
     Ok(variables)
 }
 

@@ -59,6 +59,13 @@ pub(crate) struct UsageReader {
     pub(crate) pods: Arc<PodTable>,
 }
 
+impl PodUse {
+    fn add_files(&mut self, bytes: u64, inodes: u64) {
+        self.files_bytes = self.files_bytes.saturating_add(bytes);
+        self.inodes = self.inodes.saturating_add(inodes);
+    }
+}
+
 impl UsageReader {
     /// The use of all pods, by uid.
     pub(super) async fn read(&self) -> Result<HashMap<String, PodUse>, CriError> {
@@ -68,12 +75,10 @@ impl UsageReader {
             let volumes = self.config.pod_dir(&handle.uid).join("volumes");
             let empty_dirs = volumes.join("kubernetes.io~empty-dir");
             let logs = logs::pod_log_dir(&self.config.pod_log_dir, &pod);
-            let trees = [empty_dirs, logs];
             let usage = all.entry(handle.uid.clone()).or_default();
-            for tree in trees {
+            for tree in [empty_dirs, logs] {
                 let (bytes, inodes) = tree_size(tree).await;
-                usage.files_bytes = usage.files_bytes.saturating_add(bytes);
-                usage.inodes = usage.inodes.saturating_add(inodes);
+                usage.add_files(bytes, inodes);
             }
             usage.processes = self.cgroups.pod_processes(model::uid(&pod));
         }

@@ -260,8 +260,8 @@ fn normalized(image: &str) -> Option<String> {
         return None;
     }
     let last = image.rsplit('/').next().unwrap_or(image);
-    let repository = image.split('@').next().unwrap_or(image);
-    let last_of_repository = last.split('@').next().unwrap_or(last);
+    let repository = without_digest(image);
+    let last_of_repository = without_digest(last);
     let path = repository.strip_suffix(last_of_repository);
     let path = path.unwrap_or(repository);
     let name = last.split([':', '@']).next().unwrap_or(last);
@@ -275,6 +275,11 @@ fn normalized(image: &str) -> Option<String> {
         return Some(image.to_owned());
     }
     Some(format!("{image}:latest"))
+}
+
+fn without_digest(reference: &str) -> &str {
+    let mut parts = reference.split('@');
+    parts.next().unwrap_or(reference)
 }
 
 fn has_valid_characters(image: &str) -> bool {

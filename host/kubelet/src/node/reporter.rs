@@ -197,8 +197,7 @@ impl NodeReporter {
         let clock = &self.config.clock;
         let before = node.value().get("status");
         let before = before.unwrap_or(&Value::Null);
-        let old = before.get("conditions").and_then(Value::as_array);
-        let old = old.map(Vec::as_slice).unwrap_or_default();
+        let old = conditions_in(before);
         let list = conditions::conditions(health, old, clock.now());
         let elapsed = clock.elapsed();
         let since = progress.written.map(|at| elapsed.saturating_sub(at));
@@ -252,13 +251,21 @@ fn not_ready(condition: &v1::RuntimeCondition) -> String {
     )
 }
 
+fn conditions_in(status: &Value) -> &[Value] {
+    let list = status.get("conditions").and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
 fn is_ready(conditions: &[Value]) -> bool {
     let has = |condition: &Value, field: &str, text: &str| {
-        condition.get(field).and_then(Value::as_str) == Some(text)
+        let value = condition.get(field);
+        value.and_then(Value::as_str) == Some(text)
     };
-    conditions
-        .iter()
-        .any(|c| has(c, "type", "Ready") && has(c, "status", "True"))
+    let is_true = |condition: &Value| {
+        let is_of_kind = has(condition, "type", "Ready");
+        is_of_kind && has(condition, "status", "True")
+    };
+    conditions.iter().any(is_true)
 }
 
 fn pod_cidr(node: &Object) -> Option<String> {

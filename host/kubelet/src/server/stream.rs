@@ -1,6 +1,7 @@
 //! `/exec`, `/attach` and `/portForward`: the runtime gives a URL, and the upgraded connection is
 //! passed through to it byte for byte, whatever protocol the two ends speak.
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use k3s_base::error::chain;
@@ -209,19 +210,26 @@ async fn try_forward(
     let stream = stream.map_err(ForwardError::Connect)?;
     let path = url.path_and_query();
     let path = path.map_or("/", |path| path.as_str());
-    let mut outbound = Request::builder()
-        .method(request.method().clone())
-        .uri(path);
-    if let Some(headers) = outbound.headers_mut() {
-        let host = HeaderValue::from_str(authority.as_str());
-        let host = host.map_err(http::Error::from)?;
-        copy_headers(request.headers(), headers);
-        headers.insert(http::header::HOST, host);
-    }
-    let outbound = outbound.body(body::empty())?;
+    let outbound = outbound(request, authority, path)?;
     upgrade::proxy(request, outbound, Box::new(stream), &server.tasks)
         .await
         .map_err(ForwardError::Upgrade)
+}
+
+/// The request as the runtime's server gets it.
+fn outbound(
+    request: &Request<Incoming>,
+    authority: &Authority,
+    path: &str,
+) -> http::Result<Request<Body>> {
+    let host = HeaderValue::from_str(authority.as_str())?;
+    let method = request.method().clone();
+    let mut outbound = Request::builder().method(method).uri(path);
+    if let Some(headers) = outbound.headers_mut() {
+        copy_headers(request.headers(), headers);
+        headers.insert(http::header::HOST, host);
+    }
+    outbound.body(body::empty())
 }
 
 /// Copies all headers but the host and the client's credentials, which are for this server only.

@@ -115,13 +115,11 @@ impl VolumeManager {
         source: &EmptyDirVolumeSource,
     ) -> Result<Ready, MountError> {
         let dir = self.directory(pod, "empty-dir", &volume.name);
-        let limit = source.size_limit.as_ref().map(qos::whole);
-        let limit = limit.and_then(|bytes| u64::try_from(bytes).ok());
         let fresh = !dir.exists();
         match source.medium.as_deref().unwrap_or_default() {
             "" => prepare_dir(&dir, false, None, 0o777)?,
             "Memory" => {
-                let own = limit.filter(|bytes| *bytes > 0);
+                let own = own_limit(source);
                 let limit = own.or_else(|| memory_limit(pod));
                 prepare_dir(&dir, true, limit, 0o777)?;
             }
@@ -179,6 +177,16 @@ fn payload_kind(volume: &Volume) -> &'static str {
         (.., Some(_)) => "downward-api",
         _ => "projected",
     }
+}
+
+/// The volume's `sizeLimit` in bytes; a limit of zero is none.
+fn own_limit(source: &EmptyDirVolumeSource) -> Option<u64> {
+    let limit = source.size_limit.as_ref()?;
+    let bytes = u64::try_from(qos::whole(limit)).ok()?;
+    if bytes == 0 {
+        return None;
+    }
+    Some(bytes)
 }
 
 /// A memory volume without a limit of its own may take what the pod may take.
