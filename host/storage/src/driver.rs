@@ -151,13 +151,14 @@ fn present(event: &InformerEvent) -> Vec<Key> {
 /// A class that changed concerns all claims of it.
 fn class_changed(event: &InformerEvent, claims: &Informer) -> Vec<Key> {
     let class = event.object().name();
-    let of_class = |claim: &Object| class_of(claim.value()) == class;
-    claims
-        .list()
-        .into_iter()
-        .filter(of_class)
-        .map(|claim| claim.key().clone())
-        .collect()
+    let mut keys = Vec::new();
+    for claim in claims.list() {
+        let is_of_class = class_of(claim.value()) == class;
+        if is_of_class {
+            keys.push(claim.key().clone());
+        }
+    }
+    keys
 }
 
 impl Reconciler for SettingsController {

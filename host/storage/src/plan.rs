@@ -83,7 +83,8 @@ fn node_of(node: &Obj) -> Node {
 }
 
 fn pairs(map: std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
-    map.into_iter().take(MAX_ENTRIES).collect()
+    let entries = map.into_iter();
+    entries.take(MAX_ENTRIES).collect()
 }
 
 fn bytes(quantity: Option<Quantity>) -> u64 {
@@ -224,7 +225,8 @@ pub(crate) fn growth(claim: &Obj, class: &Obj) -> Option<u64> {
     let capacity = tree::get(value, "status.capacity.storage")?;
     let has = Quantity::from_json(capacity).ok()?;
     let wanted = k3s_volume::request(value)?;
-    let is_bound = tree::text(value, "status.phase") == "Bound" && !claim.is_deleting();
+    let phase = tree::text(value, "status.phase");
+    let is_bound = phase == "Bound" && !claim.is_deleting();
     let class = k3s_volume::Class(class.value());
     let grows = is_bound && class.can_expand() && wanted > has;
     if !grows {

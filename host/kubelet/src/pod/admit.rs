@@ -180,9 +180,9 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     let wanted = qos::pod_requests(pod);
     let capacity = &node.allocatable;
     let row = |name, of: fn(&Amounts) -> i64| {
-        let figures = [&wanted, &used, capacity];
-        let [wanted, used, capacity] = figures.map(of);
-        (name, wanted, used, capacity)
+        let wanted = of(&wanted);
+        let used = of(&used);
+        (name, wanted, used, of(capacity))
     };
     let rows = [
         row("cpu", |amounts| amounts.milli_cpu),
