@@ -20,7 +20,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A registry of `resources` over a store that was opened with [`View::extractor`] of the same
+    /// A registry of `resources` over a store that was opened with [`View::extractor`](crate::view::View::extractor) of the same
     /// resources. `clock` stamps objects, `random` makes UIDs and generated names.
     ///
     /// # Errors

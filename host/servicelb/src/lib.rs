@@ -4,7 +4,7 @@
 //! A [`Balancer`] (a component in its adapter) assigns Services to nodes. [`serve`] follows Services,
 //! nodes and EndpointSlices, passes what changed to the balancer, sets what nodes answer for
 //! ([`NodeForwards`]), and writes statuses, the cleanup finalizer and Events through the API.
-//! [`release`] is for clusters without a load balancer: it takes back what an earlier one wrote.
+//! [`release()`] is for clusters without a load balancer: it takes back what an earlier one wrote.
 //!
 //! A balancer cannot make a node answer for an address that is not its own, nor have anything written
 //! to a Service that is not a LoadBalancer: [`Proposal::check`] drops such answers. While the balancer

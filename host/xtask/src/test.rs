@@ -37,7 +37,12 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             let mut command = Command::new(cargo_binary());
             command
                 .args(["doc", "--workspace", "--no-deps", "--quiet"])
-                .env("RUSTDOCFLAGS", "-D warnings");
+                // The readers are those who work on the crates: links to what is private help them.
+                .arg("--document-private-items")
+                .env(
+                    "RUSTDOCFLAGS",
+                    "-D warnings -A rustdoc::private-intra-doc-links",
+                );
             run(&mut command)
         })?;
     }

@@ -27,7 +27,7 @@ pub fn decode(kind: &Kind, value: &mut Value) -> Result<Vec<String>, DecodeError
     decode_type(kind.schema, kind.kind, kind.version, value)
 }
 
-/// [`decode`] for bodies that are not of a resource's own kind: scales, evictions, token requests, options.
+/// [`decode()`] for bodies that are not of a resource's own kind: scales, evictions, token requests, options.
 pub fn decode_type(
     schema: TypeId,
     kind: &str,
@@ -41,7 +41,7 @@ pub fn decode_type(
     })
 }
 
-/// The message of strict validation for complaints from [`decode`] and [`parse`].
+/// The message of strict validation for complaints from [`decode()`] and [`parse()`].
 pub fn strict_message(kind: &str, version: &str, complaints: &[String]) -> String {
     let complaints = complaints.join(", ");
     format!(

@@ -70,7 +70,7 @@ pub(super) fn read_suffix(suffix: &str) -> Result<(u32, i32, Format), QuantityEr
     Ok((10, exponent, Format::DecimalExponent))
 }
 
-/// The number in nano units, rounded away from zero and capped at [`MAX`].
+/// The number in nano units, rounded away from zero and capped at [`MAX`](super::MAX).
 pub(super) fn scale(
     digits: &str,
     fraction: &str,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const SOCKET: &str = "shim.v1.sock";
 /// The file in which a shim records which process it is.
 pub(crate) const IDENTITY: &str = "shim.identity";
-/// argv[0] of the process that shims are forked from.
+/// `argv[0]` of the process that shims are forked from.
 pub(crate) const ARGV0: &str = "k3s-shim";
 /// No frame is longer: requests are small, and output is cut into pieces.
 pub(crate) const FRAME_LIMIT_BYTES: usize = 1 << 20;

@@ -2,8 +2,9 @@
 //!
 //! Rules are written once; what changes afterwards are set and map elements, so a change costs what
 //! changed and nothing else. A [`Batch`] is committed whole or not at all, and an error names the
-//! commands that the kernel refused. Only tables whose name starts with [`OWNER_PREFIX`] can be named
-//! at all, so nothing that belongs to another program can be changed.
+//! commands that the kernel refused. Only tables whose name starts with
+//! [`OWNER_PREFIX`](model::OWNER_PREFIX) can be named at all, so nothing that belongs to another
+//! program can be changed.
 //!
 //! [`Nftables`] works on the kernel's tables, [`fake::FakeNft`] on the same tables in memory.
 
