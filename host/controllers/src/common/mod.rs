@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod condition;
 pub(crate) mod controller_ref;
 pub(crate) mod hash;
+pub(crate) mod history;
 pub(crate) mod node;
 pub(crate) mod number;
 pub(crate) mod pod;
