@@ -126,13 +126,13 @@ pub(crate) fn client(
     skip_verify: bool,
 ) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Combination)?;
     let builder = if skip_verify {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServerCertificate(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyServerCertificate))
     } else {
         builder.with_root_certificates(roots.unwrap_or_else(trust::system_roots))
     };

@@ -13,13 +13,13 @@ use crate::image::registries::Tls;
 /// The client side of TLS as the endpoint's settings say.
 pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let builder = if tls.insecure_skip_verify {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServerCertificate(provider)))
+            .with_custom_certificate_verifier(Arc::new(AnyServerCertificate))
     } else {
         builder.with_root_certificates(roots(tls.ca_file.as_deref())?)
     };
