@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::config::KubeletConfig;
 use crate::container::resources::{PERIOD_US, quota, shares, weight};
-use crate::pod::model;
-use crate::pod::qos::{self, QosClass};
+use crate::model;
+use crate::qos::{self, QosClass};
 
 /// Controllers a pod needs below its parent (v2).
 const CONTROLLERS: [&str; 5] = ["cpu", "memory", "pids", "cpuset", "io"];

@@ -8,7 +8,7 @@ use k3s_cri::v1;
 use k3s_cri::{Code, ImageClient, RuntimeClient, Status};
 
 use crate::labels;
-use crate::pod::model::{ContainerRecord, Observed, SandboxRecord, State};
+use crate::model::{ContainerRecord, Observed, SandboxRecord, State};
 
 /// The limit of most calls (upstream's `--runtime-request-timeout`).
 const CALL: Duration = Duration::from_secs(120);

@@ -5,7 +5,7 @@ use k3s_client::{Client, EventRecorder, EventType, Object, ObjectReference};
 use k3s_lifecycle::Tasks;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::pod::model::{self, Slot};
+use crate::model::{self, Slot};
 
 /// The node's recorder.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@
 )]
 
 mod api;
+mod backoff;
 mod cgroup;
 mod config;
 mod container;
@@ -33,9 +34,11 @@ mod image;
 mod kubelet;
 mod labels;
 mod logs;
+mod model;
 mod node;
 mod pod;
 mod probe;
+mod qos;
 mod server;
 mod volume;
 

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use super::fields::NodeContext;
 use crate::api::ApiReader;
 use crate::config::KubeletConfig;
+use crate::model::{self, Observed};
 use crate::node::state::NodeState;
-use crate::pod::model::{self, Observed};
 
 /// See the module.
 pub(crate) struct ContainerContext {

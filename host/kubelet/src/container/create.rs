@@ -12,7 +12,7 @@ use super::expand::expand;
 use super::request::{ContainerRequest, message_path};
 use super::{mounts, resources, security};
 use crate::labels;
-use crate::pod::model;
+use crate::model;
 
 /// Builds the configuration.
 ///

@@ -4,7 +4,7 @@ use k3s_cri::v1::DnsConfig;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::config::KubeletConfig;
-use crate::pod::model;
+use crate::model;
 
 /// glibc reads three servers; upstream cuts the list there.
 const MAX_SERVERS: usize = 3;

@@ -14,7 +14,7 @@ use super::error::ConfigError;
 use super::expand::expand;
 use super::fields::{NodeContext, field_value, resource_value};
 use crate::api::unless_optional;
-use crate::pod::model;
+use crate::model;
 
 /// The variables in order; a name occurs once.
 #[derive(Clone, Debug, Default)]

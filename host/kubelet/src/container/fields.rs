@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceFieldSelector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::pod::model;
-use crate::pod::qos::{Amounts, limits, milli, requests, whole};
+use crate::model;
+use crate::qos::{Amounts, limits, milli, requests, whole};
 
 /// What the node adds to the pod's own fields.
 #[derive(Clone, Debug, Default)]

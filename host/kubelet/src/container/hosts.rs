@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{HostAlias, Pod};
 
 use super::error::HostnameError;
-use crate::pod::model;
+use crate::model;
 
 /// The longest hostname Linux takes is 64; Kubernetes cuts pod names at 63.
 const HOSTNAME_LIMIT: usize = 63;

@@ -13,7 +13,7 @@ use super::error::ConfigError;
 use super::expand::expand_strict;
 use super::request::{ContainerRequest, message_file, message_path};
 use super::{dns, hosts};
-use crate::pod::model;
+use crate::model;
 
 /// All mounts of the container.
 pub(crate) fn container_mounts(

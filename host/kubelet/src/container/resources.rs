@@ -4,8 +4,8 @@
 use k3s_cri::v1::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use crate::pod::model::has_critical_priority;
-use crate::pod::qos::{QosClass, limits, pod_level_memory_per_container, qos_class, requests};
+use crate::model::has_critical_priority;
+use crate::qos::{QosClass, limits, pod_level_memory_per_container, qos_class, requests};
 
 /// CFS period: 100 ms, as upstream's default.
 pub(crate) const PERIOD_US: i64 = 100_000;

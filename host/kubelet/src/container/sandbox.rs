@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{ContainerPort, Pod, PodSpec};
 use super::error::ConfigError;
 use super::{dns, hosts, mounts, resources, security};
 use crate::config::KubeletConfig;
-use crate::pod::{model, qos};
 use crate::{cgroup, labels, logs};
+use crate::{model, qos};
 
 /// Builds the configuration for attempt number `attempt`.
 pub(crate) fn sandbox_config(

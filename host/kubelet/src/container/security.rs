@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::error::NonRootError;
-use crate::pod::model::{self, Rejection, all_containers};
+use crate::model::{self, Rejection, all_containers};
 
 /// Sysctls that are namespaced and harmless (`pkg/kubelet/sysctl/safe_sysctls.go`).
 const SAFE_SYSCTLS: [&str; 12] = [

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 
 use super::usage::{self, PodUse};
 use crate::config::KubeletConfig;
-use crate::pod::model::{self, all_containers};
+use crate::model::{self, all_containers};
 
 fn bytes(text: &str) -> u64 {
     Quantity::parse(text).map_or(0, |q| u64::try_from(q.value()).unwrap_or(0))

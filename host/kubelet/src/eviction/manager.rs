@@ -16,9 +16,9 @@ use crate::cri::Cri;
 use crate::events::Events;
 use crate::image::gc;
 use crate::image::manager::ImageManager;
+use crate::model::{self, Rejection};
 use crate::node::state::NodeState;
 use crate::pod::handle::PodHandle;
-use crate::pod::model::{self, Rejection};
 use crate::pod::table::PodTable;
 
 /// Between two readings of the signals.

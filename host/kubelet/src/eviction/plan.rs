@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::settings::{EvictionSettings, Signal};
 use super::usage::PodUse;
 use crate::node::pressure::NodePressure;
-use crate::pod::qos;
+use crate::qos;
 
 /// What a signal is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use k3s_cri::v1;
 use crate::cgroup::Cgroups;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
-use crate::pod::model;
+use crate::model;
 use crate::pod::table::PodTable;
 use crate::{labels, logs};
 

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::api::ApiReader;
-use crate::pod::model;
+use crate::model;
 
 /// Credentials that fit the image, the most specific first.
 pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<AuthConfig> {

@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 use super::credentials;
 use super::error::{ImageError, PullError};
 use crate::api::ApiReader;
+use crate::backoff::Backoffs;
 use crate::cri::Cri;
 use crate::events::Events;
-use crate::pod::backoff::Backoffs;
-use crate::pod::model::{self, Slot};
+use crate::model::{self, Slot};
 
 /// Pull back-off: as for crashed containers.
 const BASE: Duration = Duration::from_secs(10);

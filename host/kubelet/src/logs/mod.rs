@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::config::KubeletConfig;
-use crate::pod::model::{self, ContainerRecord};
+use crate::model::{self, ContainerRecord};
 
 /// `/var/log/pods/NAMESPACE_NAME_UID`.
 pub(crate) fn pod_log_dir(base: &Path, pod: &Pod) -> PathBuf {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use super::info::Machine;
 use crate::container::security::Features;
 use crate::node::pressure::NodePressure;
-use crate::pod::qos::Amounts;
+use crate::qos::Amounts;
 
 /// What the runtime reports to be ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

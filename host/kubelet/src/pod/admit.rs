@@ -7,10 +7,10 @@ use k3s_objects::pod::PodSpec as SpecView;
 use k3s_objects::toleration::{Taint, Toleration as TolerationView};
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use super::model::{Rejection, all_containers, is_critical};
-use super::qos::{self, Amounts, QosClass};
 use crate::container::security::{Features, unsupported};
+use crate::model::{Rejection, all_containers, is_critical};
 use crate::node::pressure::NodePressure;
+use crate::qos::{self, Amounts, QosClass};
 
 const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model;
-use super::qos::{self, Amounts, QosClass};
 use super::table::PodTable;
 use crate::cgroup::Cgroups;
+use crate::model;
+use crate::qos::{self, Amounts, QosClass};
 
 /// See the module.
 pub(crate) struct BurstableShares {

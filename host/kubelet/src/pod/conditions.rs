@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::inputs::{Inputs, whole_seconds};
-use super::model::{host_network, init_containers, is_sidecar};
+use crate::model::{host_network, init_containers, is_sidecar};
 
 /// Condition types the node owns; others in the object are left as they are.
 pub(crate) const OWN: [&str; 6] = [

@@ -5,11 +5,11 @@ use std::io;
 
 use k3s_base::error::chain;
 
-use super::model::Waiting;
 use crate::container::error::ConfigError;
 use crate::cri::CriError;
 use crate::hook::HookError;
 use crate::image::error::ImageError;
+use crate::model::Waiting;
 use crate::volume::VolumeError;
 
 /// A step for the pod as a whole failed; the worker tries again after a back-off.

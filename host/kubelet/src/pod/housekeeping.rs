@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::handle::Source;
-use super::model;
 use super::workers::PodWorkers;
 use crate::cgroup::Cgroups;
 use crate::config::KubeletConfig;
 use crate::cri::{Cri, CriError};
+use crate::model;
 use crate::volume::manager::remove_tree;
 use crate::{labels, logs};
 

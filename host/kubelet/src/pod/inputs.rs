@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
-use super::model::{Observed, Rejection, Waiting};
 use super::plan::Verdicts;
+use crate::model::{Observed, Rejection, Waiting};
 
 /// What the status is made from.
 pub(crate) struct Inputs<'a> {

@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 use super::admit::{self, Node};
 use super::handle::Source;
 use super::housekeeping::Housekeeper;
-use super::model::{self, Rejection};
 use super::static_pods::{Manifests, MirrorPods};
 use super::workers::PodWorkers;
 use crate::config::KubeletConfig;
 use crate::events::Events;
 use crate::labels;
+use crate::model::{self, Rejection};
 use crate::node::state::NodeState;
 
 /// Between searches for orphans; events and workers do the rest.

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::model::{self, ContainerRecord, Observed, State, every_container};
 use crate::config::KubeletConfig;
 use crate::container::request::message_file;
 use crate::logs;
+use crate::model::{self, ContainerRecord, Observed, State, every_container};
 
 /// `MaxContainerTerminationMessageLength`.
 const MESSAGE_LIMIT_BYTES: u64 = 4096;

@@ -7,7 +7,6 @@
 //! `handle.rs` is all that other parts of the node see of a pod.
 
 mod admit;
-pub(crate) mod backoff;
 pub(crate) mod burstable;
 mod conditions;
 pub(crate) mod error;
@@ -17,11 +16,9 @@ mod inputs;
 pub(crate) mod lifecycle_events;
 pub(crate) mod manager;
 mod message;
-pub(crate) mod model;
 pub(crate) mod perform;
 pub(crate) mod plan;
 mod publish;
-pub(crate) mod qos;
 mod state;
 pub(crate) mod static_pods;
 mod status;

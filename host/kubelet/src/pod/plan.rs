@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
-use super::model::{
+use crate::model::{
     ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers,
     is_sidecar, restart_policy, restarts_after,
 };

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use super::conditions;
 use super::handle::Published;
 use super::inputs::Inputs;
-use super::model::{self, Observed};
 use super::plan::Verdicts;
 use super::state::PodState;
 use super::status::pod_status;
+use crate::model::{self, Observed};
 use crate::node::state::NodeState;
 
 /// What a status is computed from, besides what the node knows of itself.

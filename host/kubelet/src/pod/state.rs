@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::backoff::{Backoffs, go_seconds};
-use super::model::{self, Observed, Rejection, Slot, Waiting};
+use crate::backoff::{Backoffs, go_seconds};
+use crate::model::{self, Observed, Rejection, Slot, Waiting};
 
 /// Crash loop: 10 s, doubled up to 5 minutes.
 const CRASH_BASE: Duration = Duration::from_secs(10);

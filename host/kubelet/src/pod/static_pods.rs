@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::handle::Source;
-use super::model;
 use super::table::PodTable;
 use crate::config::KubeletConfig;
 use crate::labels;
+use crate::model;
 use crate::node::state::NodeState;
 
 /// A larger manifest is refused: no pod is that big.

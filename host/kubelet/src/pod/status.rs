@@ -14,11 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::inputs::{Inputs, whole_seconds};
-use super::model::{
+use crate::model::{
     ContainerRecord, Slot, State, as_container, ephemeral_containers, host_network,
     init_containers, is_sidecar, is_terminal, restart_policy, restarts_after,
 };
-use super::qos::qos_class;
+use crate::qos::qos_class;
 
 /// The status as it should be written.
 pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {

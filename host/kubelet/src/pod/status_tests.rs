@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pod::model::{Observed, Rejection, SandboxRecord, Waiting};
+use crate::model::{Observed, Rejection, SandboxRecord, Waiting};
 
 fn record(name: &str, attempt: u32, state: State, exit_code: i32) -> ContainerRecord {
     ContainerRecord {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::handle::{PodHandle, Source};
-use super::model;
+use crate::model;
 
 /// All of them, by uid. Entries live as long as the pod's worker.
 #[derive(Default)]

@@ -10,13 +10,13 @@ use tokio::sync::{Notify, watch};
 
 use super::burstable::BurstableShares;
 use super::handle::{PodHandle, Source, WorkerEnd, channel};
-use super::model::Rejection;
 use super::perform::Performer;
 use super::publish::Publisher;
 use super::sync::PodSync;
 use super::table::PodTable;
 use super::worker::{Ended, PodWorker};
 use super::writer::StatusWriter;
+use crate::model::Rejection;
 use crate::probe::prober::ProbeContext;
 use crate::probe::probers::Probers;
 

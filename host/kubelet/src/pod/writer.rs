@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use super::conditions::OWN;
 use super::handle::{Desired, Source};
-use super::model;
 use crate::labels;
+use crate::model;
 
 /// Between failed writes.
 const RETRY: BackoffPolicy = BackoffPolicy {

@@ -18,9 +18,9 @@ use super::outcome::Outcome;
 use super::{grpc, http};
 use crate::cri::Cri;
 use crate::events::Events;
+use crate::model::{self, Slot};
 use crate::node::state::NodeState;
 use crate::pod::handle::Published;
-use crate::pod::model::{self, Slot};
 
 /// What every prober of the node shares.
 pub(crate) struct ProbeContext {

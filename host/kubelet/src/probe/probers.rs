@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use tokio::sync::{mpsc, watch};
 
 use super::prober::{Kind, ProbeContext, ProbeResult, Prober};
+use crate::model::{ContainerRecord, Observed, Slot, State, all_containers, is_sidecar};
 use crate::pod::handle::Published;
-use crate::pod::model::{ContainerRecord, Observed, Slot, State, all_containers, is_sidecar};
 use crate::pod::plan::Verdicts;
 
 /// Results on their way to the worker; a prober waits while the worker is busy with a long step.

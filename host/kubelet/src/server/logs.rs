@@ -13,7 +13,7 @@ use super::query::Query;
 use super::{Server, text};
 use crate::cri::{Cri, CriError};
 use crate::logs::read::{self, Options};
-use crate::pod::model;
+use crate::model;
 
 /// Chunks waiting for a slow client; then the reader waits.
 const CHANNEL: usize = 4;

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 use super::Server;
 use super::usage::{ContainerUse, container_uses, node_use};
 use crate::cri::CriError;
-use crate::pod::model::State;
+use crate::model::State;
 use crate::pod::table::PodTable;
 
 /// Text in the Prometheus exposition format. Samples carry `time_ms` where it is set.

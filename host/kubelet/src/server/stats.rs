@@ -8,8 +8,8 @@ use super::Server;
 use super::usage::{ContainerUse, container_uses, node_use};
 use crate::config::KubeletConfig;
 use crate::cri::CriError;
+use crate::model;
 use crate::pod::handle::PodHandle;
-use crate::pod::model;
 use crate::pod::table::PodTable;
 
 /// `/stats/summary`.

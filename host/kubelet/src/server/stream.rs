@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::query::Query;
 use super::{Server, text};
 use crate::cri::CriError;
-use crate::pod::model::{Observed, State};
+use crate::model::{Observed, State};
 
 /// The target of a stream, besides the pod.
 pub(super) enum Target<'a> {

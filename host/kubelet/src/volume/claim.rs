@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::context::{Ready, VolumeContext};
 use super::error::{ClaimError, MountError};
 use super::hostpath;
-use crate::pod::model;
+use crate::model;
 
 /// A claim's directory.
 pub(crate) struct Claimed {

@@ -17,7 +17,7 @@ use super::{hostpath, payload};
 use crate::api::ApiReader;
 use crate::config::KubeletConfig;
 use crate::container::fields::NodeContext;
-use crate::pod::{model, qos};
+use crate::{model, qos};
 
 /// See the module.
 pub(crate) struct VolumeManager {

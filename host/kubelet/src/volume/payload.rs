@@ -12,7 +12,7 @@ use super::context::VolumeContext;
 use super::error::MountError;
 use crate::api::unless_optional;
 use crate::container::fields::{NodeContext, field_value, resource_value};
-use crate::pod::model;
+use crate::model;
 
 /// Mode of files for which neither volume nor item states one.
 const DEFAULT_MODE: i32 = 0o644;

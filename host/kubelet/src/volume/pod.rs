@@ -12,7 +12,7 @@ use super::error::VolumeError;
 use super::manager::VolumeManager;
 use crate::api::{Followed, Reference};
 use crate::container::fields::NodeContext;
-use crate::pod::model;
+use crate::model;
 
 /// See the module.
 pub(crate) struct PodVolumes {

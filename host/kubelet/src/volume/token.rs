@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::error::TokenError;
-use crate::pod::model;
+use crate::model;
 
 /// Upstream renews after a day at the latest.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);

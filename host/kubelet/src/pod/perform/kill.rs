@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{Grace, Performer};
 use crate::hook;
+use crate::model::{self, ContainerRecord, Observed, Slot, every_container, is_sidecar};
 use crate::pod::error::SyncError;
-use crate::pod::model::{self, ContainerRecord, Observed, Slot, every_container, is_sidecar};
 use crate::pod::plan::{Kill, KillReason};
 
 impl Performer {

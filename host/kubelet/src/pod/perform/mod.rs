@@ -12,7 +12,6 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::error::SyncError;
-use super::model::Observed;
 use crate::cgroup::Cgroups;
 use crate::config::KubeletConfig;
 use crate::container::context::ContainerContext;
@@ -20,6 +19,7 @@ use crate::cri::Cri;
 use crate::events::Events;
 use crate::image::manager::ImageManager;
 use crate::logs;
+use crate::model::Observed;
 use crate::volume::manager::VolumeManager;
 
 pub(crate) use sandbox::SandboxContext;

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Performer;
 use crate::logs;
+use crate::model::{self, Observed};
 use crate::pod::error::SyncError;
-use crate::pod::model::{self, Observed};
 
 impl Performer {
     /// Gives back what an ended pod holds besides its containers and logs.

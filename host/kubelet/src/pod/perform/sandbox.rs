@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::Performer;
 use crate::container::sandbox::sandbox_config;
+use crate::model::SandboxRecord;
 use crate::pod::error::SandboxError;
-use crate::pod::model::SandboxRecord;
 
 /// What the containers of one sandbox share.
 pub(crate) struct SandboxContext {

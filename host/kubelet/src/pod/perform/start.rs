@@ -9,8 +9,8 @@ use crate::container::create::container_config;
 use crate::container::request::ContainerRequest;
 use crate::container::security::unsupported_container;
 use crate::image::manager::ImageRequest;
+use crate::model::{Observed, Slot, State};
 use crate::pod::error::{PostStartError, StartError};
-use crate::pod::model::{Observed, Slot, State};
 use crate::volume::context::Mounted;
 use crate::{hook, logs};
 

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub(crate) use k3s_objects::QosClass;
 
-use super::model::init_containers;
+use crate::model::init_containers;
 
 /// Amounts of the resources the node accounts for; zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
