@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k3s_client::{Client, Object, Patch, resources};
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 use super::info::architecture;
@@ -101,9 +102,7 @@ pub(crate) fn reconcile(
 ) -> Option<Value> {
     let labels = differing(node, "labels", labels(config));
     let annotations = differing(node, "annotations", annotations(config, node_ips));
-    let provider = node.pointer("/spec/providerID");
-    let provider = provider.and_then(Value::as_str);
-    let no_provider = provider.is_none_or(str::is_empty);
+    let no_provider = tree::text(node, "spec.providerID").is_empty();
     if labels.is_empty() && annotations.is_empty() && !no_provider {
         return None;
     }
