@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use k3s_api::schema::{Field, Shape, Type, ValueType};
+use k3s_api::schema::{self, Field, Shape, Type, ValueType};
 use k3s_base::clock::{rfc3339, rfc3339_micro};
 use serde_json::{Map, Value};
 
@@ -14,6 +14,8 @@ use super::error::{ProtobufError, Result};
 use super::pointers;
 use super::wire::{Reader, Wire};
 
+const JSON_SCHEMA_PROPS: &str =
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 /// Schemas nest less deep than this; only hostile bodies do more.
 const MAX_DEPTH: usize = 64;
 
@@ -35,7 +37,7 @@ pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Result<Value> 
         Shape::IntOrString => int_or_string(bytes),
         Shape::Time => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339(at).into())),
         Shape::MicroTime => Ok(time(bytes)?.map_or(Value::Null, |at| rfc3339_micro(at).into())),
-        Shape::Any => any(kind, bytes),
+        Shape::Any => any(kind, bytes, depth),
     }
 }
 
@@ -90,7 +92,13 @@ fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize
         }
         single => {
             let value = read_value(single, wire, depth)?;
-            if !is_zero(&value) || field.always_written() || pointers::contains(name) {
+            let is_value = if is_tree(single) {
+                // In a tree zero is a value, such as `default: false` of a schema.
+                !value.is_null()
+            } else {
+                !is_zero(&value) || field.always_written() || pointers::contains(name)
+            };
+            if is_value {
                 map.insert(name.to_owned(), value);
             }
         }
@@ -214,11 +222,68 @@ fn time(bytes: &[u8]) -> Result<Option<Timestamp>> {
         .map_err(|_| ProtobufError::TimeOutOfRange)
 }
 
-/// Trees that travel as JSON inside protobuf.
-fn any(kind: &Type, bytes: &[u8]) -> Result<Value> {
-    if !matches!(kind.go_name(), "RawExtension" | "FieldsV1" | "JSON") {
-        return Err(ProtobufError::UnsupportedType(kind.go_name().to_owned()));
+/// Whether a field holds a tree without fields of its own.
+fn is_tree(value_type: ValueType) -> bool {
+    let named = value_type.named();
+    named.is_some_and(|it| matches!(it.shape, Shape::Any))
+}
+
+/// Trees that travel as JSON inside protobuf, and those that hold one of two forms.
+fn any(kind: &Type, bytes: &[u8], depth: usize) -> Result<Value> {
+    match kind.go_name() {
+        "RawExtension" | "FieldsV1" | "JSON" => embedded_json(bytes),
+        "JSONSchemaPropsOrArray" => {
+            let schemas = each(bytes, 2, |wire| nested_schema(wire, depth))?;
+            if schemas.is_empty() {
+                return schema_at(bytes, 1, depth);
+            }
+            Ok(schemas.into())
+        }
+        "JSONSchemaPropsOrStringArray" => {
+            let names = each(bytes, 2, |wire| Ok(wire.text()?.into()))?;
+            if names.is_empty() {
+                return schema_at(bytes, 1, depth);
+            }
+            Ok(names.into())
+        }
+        "JSONSchemaPropsOrBool" => {
+            let schema = schema_at(bytes, 2, depth)?;
+            if schema.is_null() {
+                let allows = only(bytes, 1)?.map(Wire::integer).transpose()?;
+                return Ok((allows.unwrap_or(0) != 0).into());
+            }
+            Ok(schema)
+        }
+        other => Err(ProtobufError::UnsupportedType(other.to_owned())),
     }
+}
+
+/// What every field of the number `wanted` holds.
+fn each(bytes: &[u8], wanted: u64, read: impl Fn(Wire<'_>) -> Result<Value>) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    let mut reader = Reader::new(bytes);
+    while let Some((tag, wire)) = reader.next()? {
+        if tag == wanted {
+            found.push(read(wire)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The schema in a field; null where the field is missing.
+fn schema_at(bytes: &[u8], tag: u64, depth: usize) -> Result<Value> {
+    match only(bytes, tag)? {
+        Some(wire) => nested_schema(wire, depth),
+        None => Ok(Value::Null),
+    }
+}
+
+fn nested_schema(wire: Wire<'_>, depth: usize) -> Result<Value> {
+    let id = schema::by_name(JSON_SCHEMA_PROPS).ok_or(ProtobufError::NoDefinition)?;
+    message(id.get(), wire.bytes()?, depth.saturating_add(1))
+}
+
+fn embedded_json(bytes: &[u8]) -> Result<Value> {
     match only(bytes, 1)? {
         None => Ok(Value::Null),
         Some(wire) => {

@@ -18,6 +18,7 @@ use wire::{Reader, Wire};
 
 /// The media type.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 /// What every body starts with.
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -49,7 +50,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
 
 fn type_of(api_version: &str, kind: &str) -> Result<&'static Type> {
     let (group, version) = split_api_version(api_version)?;
-    let id = schema::by_gvk(group, version, kind).ok_or_else(|| ProtobufError::UnknownKind {
+    let id = match kind {
+        // Clients name the group version of the resource, and every one has this type (upstream
+        // `metav1.AddToGroupVersion`), those of custom resources too.
+        "DeleteOptions" => schema::by_name(DELETE_OPTIONS),
+        _ => schema::by_gvk(group, version, kind),
+    };
+    let id = id.ok_or_else(|| ProtobufError::UnknownKind {
         kind: kind.to_owned(),
         api_version: api_version.to_owned(),
     })?;
@@ -76,17 +83,19 @@ mod tests {
 
     use super::*;
 
-    /// A field of length-delimited bytes.
-    fn bytes(tag: u8, value: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag << 3 | 2];
-        let mut length = value.len();
-        while length > 127 {
-            out.push(u8::try_from(length & 127).unwrap() | 128);
-            length >>= 7;
+    fn varint(mut number: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while number > 127 {
+            out.push(u8::try_from(number & 127).unwrap() | 128);
+            number >>= 7;
         }
-        out.push(u8::try_from(length).unwrap());
-        out.extend_from_slice(value);
+        out.push(u8::try_from(number).unwrap());
         out
+    }
+
+    /// A field of length-delimited bytes.
+    fn bytes(tag: usize, value: &[u8]) -> Vec<u8> {
+        [varint(tag << 3 | 2), varint(value.len()), value.to_vec()].concat()
     }
 
     fn number(tag: u8, value: u8) -> Vec<u8> {
@@ -155,6 +164,71 @@ mod tests {
                 .unwrap()
                 .ends_with('Z')
         );
+    }
+
+    #[test]
+    fn every_group_version_has_delete_options() {
+        // gracePeriodSeconds: 0, propagationPolicy: Background
+        let raw = [number(1, 0), bytes(4, b"Background")].concat();
+        for api_version in [
+            "v1",
+            "apps/v1",
+            "apiextensions.k8s.io/v1",
+            "example.com/v1alpha1",
+        ] {
+            let options = parse(&envelope(api_version, "DeleteOptions", &raw)).unwrap();
+            let expected = json!({
+                "apiVersion": api_version,
+                "kind": "DeleteOptions",
+                "gracePeriodSeconds": 0,
+                "propagationPolicy": "Background",
+            });
+            assert_eq!(options, expected);
+        }
+    }
+
+    #[test]
+    fn schemas_of_custom_resources() {
+        let kind = |name: &[u8]| bytes(5, name);
+        // items: {type: string}; default: []
+        let items = bytes(24, &bytes(1, &kind(b"string")));
+        let default = bytes(8, &bytes(1, b"[]"));
+        let list = [kind(b"array"), items, default].concat();
+        // minimum: 0, default: false, additionalProperties: false
+        let minimum = [vec![11 << 3 | 1], vec![0; 8]].concat();
+        let default = bytes(8, &bytes(1, b"false"));
+        let additional = bytes(30, &number(1, 0));
+        let closed = [kind(b"object"), minimum, default, additional].concat();
+        let property =
+            |name: &[u8], schema: &[u8]| bytes(29, &[bytes(1, name), bytes(2, schema)].concat());
+        let root = [
+            kind(b"object"),
+            property(b"list", &list),
+            property(b"closed", &closed),
+        ]
+        .concat();
+        let validation = bytes(4, &bytes(1, &root));
+        let version = bytes(7, &[bytes(1, b"v1"), validation].concat());
+        let body = envelope(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            &bytes(2, &version),
+        );
+        let definition = parse(&body).unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "list": {"type": "array", "items": {"type": "string"}, "default": []},
+                "closed": {
+                    "type": "object",
+                    "minimum": 0.0,
+                    "default": false,
+                    "additionalProperties": false,
+                },
+            },
+        });
+        assert_eq!(*schema, expected);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! written in protobuf is there; for these, zero counts.
 
 /// Sorted.
-const NAMES: [&str; 63] = [
+const NAMES: [&str; 73] = [
     "activeDeadlineSeconds",
     "allocateLoadBalancerNodePorts",
     "allowPrivilegeEscalation",
@@ -30,9 +30,18 @@ const NAMES: [&str; 63] = [
     "leaseDurationSeconds",
     "leaseTransitions",
     "maxFailedIndexes",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
     "minDomains",
+    "minItems",
+    "minLength",
+    "minProperties",
     "minReplicas",
+    "minimum",
     "mode",
+    "multipleOf",
     "optional",
     "orphanDependents",
     "parallelism",
@@ -66,6 +75,7 @@ const NAMES: [&str; 63] = [
     "tolerationSeconds",
     "ttlSecondsAfterFinished",
     "volumeAttributesClassName",
+    "x-kubernetes-preserve-unknown-fields",
 ];
 
 /// Whether zero counts for a field of this name.
