@@ -30,4 +30,4 @@ pub(crate) const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 /// When the pod was first seen here.
 pub(crate) const CONFIG_SEEN: &str = "kubernetes.io/config.seen";
 /// Marks a mirror pod; its value is the static pod's hash.
-pub(crate) const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
+pub(crate) const CONFIG_MIRROR: &str = k3s_objects::pod::MIRROR_ANNOTATION;

@@ -54,11 +54,13 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// What the runtime can do, as its `Status` reports.
+/// What the runtime can do, as its `Status` reports, and what the kernel has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Features {
     pub(crate) recursive_read_only: bool,
     pub(crate) supplemental_groups_policy: bool,
+    /// SELinux is switched on. Without it labels mean nothing, and every runtime ignores them.
+    pub(crate) selinux: bool,
 }
 
 fn refuse(reason: &str, message: impl Into<String>) -> Option<Rejection> {
@@ -129,7 +131,7 @@ fn unsupported_context(
     }
     profiles(
         context.app_armor_profile.as_ref().map(|p| p.type_.as_str()),
-        context.se_linux_options.is_some(),
+        features.selinux && context.se_linux_options.is_some(),
     )
 }
 
@@ -178,7 +180,7 @@ pub(crate) fn unsupported_container(
     }
     profiles(
         context.app_armor_profile.as_ref().map(|p| p.type_.as_str()),
-        context.se_linux_options.is_some(),
+        features.selinux && context.se_linux_options.is_some(),
     )
 }
 
@@ -491,9 +493,19 @@ mod tests {
                 "UnexpectedAdmissionError",
             ),
         ] {
-            let got = unsupported(&pod(spec.clone()), Features::default());
+            let features = Features {
+                selinux: true,
+                ..Features::default()
+            };
+            let got = unsupported(&pod(spec.clone()), features);
             assert_eq!(got.map(|r| r.reason), Some(reason.to_owned()), "{spec}");
         }
+        let labelled = json!({
+            "securityContext": {"seLinuxOptions": {"level": "s0"}},
+            "containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"level": "s0"}}}],
+        });
+        // The kernel has no SELinux, so there is nothing to enforce.
+        assert_eq!(unsupported(&pod(labelled), Features::default()), None);
         assert_eq!(
             unsupported(
                 &pod(json!({"containers": [{"name": "c"}]})),

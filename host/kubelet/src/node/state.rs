@@ -2,7 +2,7 @@
 //! everything else reads.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,6 +30,9 @@ impl Readiness {
     }
 }
 
+/// There where the kernel has SELinux and it is switched on.
+const SELINUX: &str = "/sys/fs/selinux/enforce";
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct NodeState {
@@ -37,6 +40,7 @@ pub(crate) struct NodeState {
     pub(crate) ips: Vec<IpAddr>,
     ip_texts: Vec<String>,
     root_dir: PathBuf,
+    has_selinux: bool,
     runtime: Mutex<Arc<v1::StatusResponse>>,
     object: watch::Sender<Option<Object>>,
     readiness: watch::Sender<Readiness>,
@@ -53,6 +57,7 @@ impl NodeState {
             ip_texts: ips.iter().map(ToString::to_string).collect(),
             ips,
             root_dir,
+            has_selinux: Path::new(SELINUX).exists(),
             runtime: Mutex::default(),
             object: watch::Sender::new(None),
             readiness: watch::Sender::default(),
@@ -97,7 +102,7 @@ impl NodeState {
         let _always = object.wait_for(Option::is_some).await;
     }
 
-    /// What the runtime says it can do.
+    /// What the runtime says it can do, and what the kernel asks for.
     pub(crate) fn features(&self) -> Features {
         let runtime = self.runtime.lock();
         let default_handler = runtime.runtime_handlers.iter().find(|h| h.name.is_empty());
@@ -108,6 +113,7 @@ impl NodeState {
                 .features
                 .as_ref()
                 .is_some_and(|f| f.supplemental_groups_policy),
+            selinux: self.has_selinux,
         }
     }
 

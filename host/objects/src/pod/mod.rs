@@ -15,6 +15,10 @@ pub use qos::QosClass;
 use crate::affinity::matches_required;
 use crate::condition::{self, Condition};
 
+/// On the Pod that shows a static pod of a node (`kubelet/pkg/types/constants.go`). Nothing runs it for the
+/// API: what it names was not granted to the node.
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
 impl Pod {
     /// The condition of a type.
     #[must_use]
