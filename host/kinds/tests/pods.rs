@@ -164,6 +164,14 @@ fn mistakes_are_worded_as_upstream() {
             "spec.containers[0].securityContext.allowPrivilegeEscalation: Invalid value: false: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         ),
         (
+            with_container(json!({"securityContext": {"procMount": "Unmasked"}})),
+            "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
+        ),
+        (
+            json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "hostPort": 81}]}]}),
+            "spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true",
+        ),
+        (
             json!({"restartPolicy": "Maybe", "containers": [{"name": "c", "image": "i"}]}),
             "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"",
         ),
@@ -191,6 +199,26 @@ fn mistakes_are_worded_as_upstream() {
             message
         );
     }
+}
+
+#[test]
+fn a_template_on_the_host_network_needs_no_host_ports() {
+    let spec = |port: Value| json!({"hostNetwork": true, "containers": [{"name": "c", "image": "i", "ports": [port]}]});
+    let validate = |port: Value| {
+        let deployments = Strategy::built_in("apps", "Deployment");
+        let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec(port)});
+        let mut deployment = json!({
+            "metadata": {"name": "d", "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
+        });
+        deployments.default(&mut deployment);
+        deployments.validate_create(&deployment, true).to_string()
+    };
+    assert_eq!(validate(json!({"containerPort": 80})), "[]");
+    assert_eq!(
+        validate(json!({"containerPort": 80, "hostPort": 81})),
+        "spec.template.spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true"
+    );
 }
 
 #[test]

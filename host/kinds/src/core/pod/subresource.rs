@@ -6,6 +6,7 @@
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
+use k3s_objects::pod::MIRROR_ANNOTATION;
 use serde_json::Value;
 
 use super::validation;
@@ -16,7 +17,6 @@ use crate::subresource::Subresource;
 
 const CONTAINERS: &str = "spec.ephemeralContainers";
 /// Marks the API's copy of a pod that a kubelet runs from a file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(super) const EPHEMERAL_CONTAINERS: Subresource = Subresource {
     name: "ephemeralcontainers",
@@ -34,7 +34,7 @@ fn prepare(new: &mut Value, old: &Value, _: &Context<'_>) {
 }
 
 fn validate(new: &Value, old: &Value) -> ErrorList {
-    if tree::map(old, "metadata.annotations").contains_key(MIRROR) {
+    if tree::map(old, "metadata.annotations").contains_key(MIRROR_ANNOTATION) {
         let detail = "static pods do not support ephemeral containers";
         return field::forbidden(&Path::root(), detail).into();
     }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn mirror_pods_take_no_ephemeral_containers() {
         let mut old = pod(json!([]));
-        old["metadata"]["annotations"] = json!({MIRROR: "x"});
+        old["metadata"]["annotations"] = json!({MIRROR_ANNOTATION: "x"});
         let new = pod(json!([{"name": "a", "image": "i"}]));
         assert!(validate(&new, &old).to_string().contains("static pods"));
     }

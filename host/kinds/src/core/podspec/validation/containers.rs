@@ -12,7 +12,6 @@ use crate::checks::{self, Check};
 
 /// Validates `containers`, `initContainers` and `ephemeralContainers`, in upstream's order.
 pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volumes: &Volumes<'_>) {
-    let host_network = tree::flag(spec, "hostNetwork");
     let mut names = HashSet::new();
     let regular = path.child("containers");
     if tree::list(spec, "containers").is_empty() {
@@ -20,7 +19,7 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volume
     }
     for (index, container) in tree::list(spec, "containers").iter().enumerate() {
         let at = regular.index(index);
-        common(errors, container, &at, volumes, host_network);
+        common(errors, container, &at, volumes, spec);
         unique(errors, container, &at, &mut names);
         handlers::lifecycle(errors, container, &at);
         handlers::probes(errors, container, &at);
@@ -35,13 +34,13 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volume
     ports::host_conflicts(errors, tree::list(spec, "containers"), &regular);
     for (index, container) in tree::list(spec, "initContainers").iter().enumerate() {
         let at = path.child("initContainers").index(index);
-        common(errors, container, &at, volumes, host_network);
+        common(errors, container, &at, volumes, spec);
         unique(errors, container, &at, &mut names);
         init(errors, container, &at);
     }
     for (index, container) in tree::list(spec, "ephemeralContainers").iter().enumerate() {
         let at = path.child("ephemeralContainers").index(index);
-        common(errors, container, &at, volumes, host_network);
+        common(errors, container, &at, volumes, spec);
         unique(errors, container, &at, &mut names);
         ephemeral(errors, container, &at, spec);
     }
@@ -64,7 +63,7 @@ fn common(
     container: &Value,
     path: &Path,
     volumes: &Volumes<'_>,
-    host_network: bool,
+    spec: &Value,
 ) {
     if checks::required(errors, container, "name", path, "") {
         let name = tree::text(container, "name");
@@ -87,6 +86,7 @@ fn common(
         path,
         &["FallbackToLogsOnError", "File"],
     );
+    let host_network = tree::flag(spec, "hostNetwork");
     ports::validate(errors, container, &path.child("ports"), host_network);
     env::validate(errors, container, &path.child("env"));
     env::validate_from(errors, container, &path.child("envFrom"));
@@ -110,7 +110,13 @@ fn common(
             &["NotRequired", "RestartContainer"],
         );
     }
-    security::container(errors, container, &path.child("securityContext"));
+    let host_users = tree::get(spec, "hostUsers") != Some(&Value::Bool(false));
+    security::container(
+        errors,
+        container,
+        &path.child("securityContext"),
+        host_users,
+    );
 }
 
 /// Init containers run to their end, so nothing may watch them, unless they are sidecars.

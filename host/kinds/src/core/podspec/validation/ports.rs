@@ -32,9 +32,11 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, h
         if host != 0 {
             checks::port_number(errors, host, &at.child("hostPort"));
         }
-        if host_network && host != number {
-            let detail = "must match `hostPort` when `hostNetwork` is true";
-            errors.push(field::invalid(&at.child("containerPort"), number, detail));
+        // A Pod has its host ports by default; in a template they may be missing, since the Pod gets
+        // them when it is made.
+        if host_network && host != 0 && host != number {
+            let detail = "must match `containerPort` when `hostNetwork` is true";
+            errors.push(field::invalid(&at.child("hostPort"), host, detail));
         }
         checks::required_one_of(errors, port, "protocol", &at, PROTOCOLS);
     }

@@ -10,13 +10,19 @@ use crate::checks::{self, Check};
 const MAX_ID: i64 = i32::MAX as i64;
 const SYSCTL_MAX: usize = 253;
 
-/// Validates the context of a container at `path`.
-pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path) {
+/// Validates the context of a container at `path`; `host_users` says that the pod has the host's user
+/// namespace.
+pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path, host_users: bool) {
     let Some(context) = tree::get(container, "securityContext") else {
         return;
     };
     ids(errors, context, path, &["runAsUser", "runAsGroup"]);
     checks::one_of(errors, context, "procMount", path, &["Default", "Unmasked"]);
+    // Root of the host's user namespace writes the kernel's settings through an unmasked /proc.
+    if host_users && tree::text(context, "procMount") == "Unmasked" {
+        let detail = "`hostUsers` must be false to use `Unmasked`";
+        errors.push(field::invalid(&path.child("procMount"), "Unmasked", detail));
+    }
     profiles(errors, context, path);
     let no_escalation = tree::get(context, "allowPrivilegeEscalation") == Some(&Value::Bool(false));
     if no_escalation {
