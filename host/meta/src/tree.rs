@@ -15,6 +15,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+/// Deepest nesting of maps and lists in an object that is made or stored. What decodes it again (lists and
+/// watch events wrap it) stops at 128, and what walks a tree does so by recursion.
+pub const MAX_DEPTH: usize = 112;
+
 /// An empty object, for reading a missing one.
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -24,6 +28,17 @@ pub fn get<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.')
         .try_fold(value, |value, key| value.get(key))
         .filter(|value| !value.is_null())
+}
+
+/// Levels of maps and lists: 0 for a scalar, 1 for an empty map.
+#[must_use]
+pub fn depth(value: &Value) -> usize {
+    let below = match value {
+        Value::Object(map) => map.values().map(depth).max(),
+        Value::Array(list) => list.iter().map(depth).max(),
+        _ => return 0,
+    };
+    below.unwrap_or(0) + 1
 }
 
 /// The text at `path`, empty when missing.

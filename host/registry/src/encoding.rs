@@ -1,6 +1,7 @@
 //! Stored bytes: canonical JSON without a resource version, and where to put it when serving.
 
 use bytes::Bytes;
+use k3s_meta::{Status, tree};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -9,8 +10,13 @@ use crate::error::{Error, Result};
 /// the revision of the write itself.
 ///
 /// # Errors
-/// Never for a tree that came from JSON.
+/// 413 for an object that nests deeper than [`tree::MAX_DEPTH`]: it could be stored and not be read again.
 pub fn encode(object: &mut Value) -> Result<Bytes> {
+    if tree::depth(object) > tree::MAX_DEPTH {
+        let max = tree::MAX_DEPTH;
+        let message = format!("the object nests deeper than {max} levels");
+        return Err(Status::too_large(&message).into());
+    }
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
     }
@@ -170,6 +176,17 @@ mod tests {
         let served: Value = serde_json::from_slice(&RawObject::new(&bytes, at, 12).join()).unwrap();
         object["metadata"]["resourceVersion"] = json!("12");
         assert_eq!(served, object);
+    }
+
+    #[test]
+    fn an_object_that_is_too_deep_is_not_stored() {
+        let mut object = json!({"metadata": {}});
+        for _ in 0..tree::MAX_DEPTH - 2 {
+            object = json!({"data": object, "metadata": {}});
+        }
+        assert!(encode(&mut object).is_ok());
+        let mut deeper = json!({"data": object});
+        assert!(encode(&mut deeper).is_err());
     }
 
     #[test]

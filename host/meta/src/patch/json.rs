@@ -60,6 +60,29 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn no_operation_nests_deeper_than_the_bound() {
+        let mut deep = json!({});
+        for _ in 0..100 {
+            deep = json!({"x": deep});
+        }
+        // Each copy below itself would double the depth.
+        for op in ["copy", "move"] {
+            let below = "/x".repeat(100);
+            let patch = json!([
+                {"op": "add", "path": "/z", "value": deep},
+                {"op": "add", "path": "/y", "value": deep},
+                {"op": op, "from": "/y", "path": format!("/z{below}")},
+            ]);
+            let mut doc = json!({"data": {}});
+            let error = json_patch(&mut doc, &patch).unwrap_err();
+            assert!(matches!(error, PatchError::TooLarge(_)), "{error}");
+            assert_eq!(doc, json!({"data": {}}));
+        }
+        let patch = json!([{"op": "add", "path": "/z", "value": deep}]);
+        json_patch(&mut json!({}), &patch).unwrap();
+    }
+
+    #[test]
     fn applies() {
         let table = [
             (

@@ -1,6 +1,7 @@
 //! One JSON Patch operation, with the messages of the library upstream uses.
 
 use super::{MAX_COPY_BYTES, PatchError};
+use crate::tree;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ pub(super) fn apply(
     if let PatchOperation::Copy(copy) = operation {
         bound_copy(doc, copy.from.as_str(), copied_bytes)?;
     }
+    bound_depth(doc, operation)?;
     if let PatchOperation::Test(test) = operation
         && test.value.is_null()
         && doc.pointer(test.path.as_str()).is_none()
@@ -38,6 +40,29 @@ fn bound_copy(doc: &Value, from: &str, copied_bytes: &mut usize) -> Result<(), P
     }
     Err(PatchError::TooLarge(format!(
         "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {MAX_COPY_BYTES}"
+    )))
+}
+
+/// An operation that puts a value below itself doubles the depth of the document. A parser's limit does not
+/// see it, and a tree that is too deep overflows the stack of whoever walks or drops it.
+fn bound_depth(doc: &Value, operation: &PatchOperation) -> Result<(), PatchError> {
+    let placed = match operation {
+        PatchOperation::Add(add) => Some(&add.value),
+        PatchOperation::Replace(replace) => Some(&replace.value),
+        PatchOperation::Copy(copy) => doc.pointer(copy.from.as_str()),
+        PatchOperation::Move(r#move) => doc.pointer(r#move.from.as_str()),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+    };
+    let Some(value) = placed else {
+        return Ok(());
+    };
+    let level = operation.path().as_str().matches('/').count();
+    if level + tree::depth(value) <= tree::MAX_DEPTH {
+        return Ok(());
+    }
+    let max = tree::MAX_DEPTH;
+    Err(PatchError::TooLarge(format!(
+        "the patched object would nest deeper than {max} levels"
     )))
 }
 
