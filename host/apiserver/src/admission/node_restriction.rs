@@ -7,14 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k3s_meta::object::{self, OwnerReference};
 use k3s_meta::tree;
+use k3s_objects::pod::MIRROR_ANNOTATION;
 use k3s_registry::{Attributes, Error, Operation, Registry, Result};
 use serde_json::Value;
 
 use super::{Step, forbidden};
 use crate::authz::Authorizer;
-use crate::authz::node::{ReferenceKind, node_of};
+use crate::authz::node::{ReferenceKind, node_of, references};
 
-const MIRROR: &str = "kubernetes.io/config.mirror";
 const RESTRICTED_PREFIX: &str = "node-restriction.kubernetes.io/";
 /// Labels of `kubernetes.io` and `k8s.io` that a kubelet may set on its node.
 const OWN_LABELS: [&str; 13] = [
@@ -177,9 +177,9 @@ fn check_pod(
 }
 
 fn check_mirror_pod(node: &str, pod: &Value) -> Verdict {
-    if object::annotation(pod, MIRROR).is_none() {
+    if object::annotation(pod, MIRROR_ANNOTATION).is_none() {
         return refuse(format!(
-            "pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods"
+            "pod does not have {MIRROR_ANNOTATION:?} annotation, node {node:?} can only create mirror pods"
         ));
     }
     if !is_bound_to(pod, node) {
@@ -199,6 +199,31 @@ fn check_mirror_pod(node: &str, pod: &Value) -> Verdict {
     if !owners.iter().all(is_own) {
         return refuse(format!(
             "node {node:?} can only create pods with an owner reference set to itself"
+        ));
+    }
+    check_mirror_references(node, pod)
+}
+
+/// A static pod uses no object of the API, so its mirror names none.
+fn check_mirror_references(node: &str, pod: &Value) -> Verdict {
+    let references = references(pod);
+    let names = [
+        (ReferenceKind::ServiceAccount, "a service account"),
+        (ReferenceKind::Secret, "secrets"),
+        (ReferenceKind::ConfigMap, "configmaps"),
+        (ReferenceKind::Claim, "persistentvolumeclaims"),
+    ];
+    for (kind, name) in names {
+        if references.iter().any(|(found, _)| *found == kind) {
+            return refuse(format!(
+                "node {node:?} can not create pods that reference {name}"
+            ));
+        }
+    }
+    let mut volumes = tree::list(pod, "spec.volumes").iter();
+    if volumes.any(|volume| tree::has(volume, "projected")) {
+        return refuse(format!(
+            "node {node:?} can not create pods that reference projected volumes"
         ));
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k3s_base::Random;
 use k3s_meta::{object, tree};
+use k3s_objects::pod::MIRROR_ANNOTATION;
 use k3s_registry::{Attributes, Operation, Registry, Result};
 use serde_json::{Value, json};
 
@@ -15,7 +16,6 @@ use super::{Step, forbidden, is_write_of};
 
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
-const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Above the hour that kubelets refresh tokens after.
 const TOKEN_SECONDS: i64 = 3607;
 /// The account of a fresh namespace is made by a controller: its first pods wait for it, as long as
@@ -37,7 +37,7 @@ impl ServiceAccountStep {
     }
 
     async fn admit_pod(&self, attributes: &Attributes<'_>, pod: &mut Value) -> Result<()> {
-        if object::annotation(pod, MIRROR).is_some() {
+        if object::annotation(pod, MIRROR_ANNOTATION).is_some() {
             return check_mirror(attributes, pod);
         }
         let account = self.assign_account(attributes, pod).await?;

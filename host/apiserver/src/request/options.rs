@@ -93,9 +93,15 @@ pub(crate) fn selectors(info: &RequestInfo, query: &Query) -> Result<Selectors> 
         .get("fieldSelector")
         .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)
         .map_err(Status::bad_request)?;
-    if fields.exact_match("metadata.name").is_none() && !info.name.is_empty() && fields.is_empty() {
-        // The name comes from the path of a watch on one object.
-        fields = FieldSelector::equals("metadata.name", &info.name);
+    if !info.name.is_empty() {
+        // The name, from the path of a watch or from the selector itself, is what was authorised: nothing
+        // else may be selected.
+        if fields.is_empty() {
+            fields = FieldSelector::equals("metadata.name", &info.name);
+        } else if fields.exact_match("metadata.name") != Some(info.name.as_str()) {
+            let why = "fieldSelector metadata.name doesn't match requested name";
+            return Err(Status::bad_request(why).into());
+        }
     }
     Ok(Selectors { labels, fields })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Api, MAPS, PODS, admin, map, node, pod, request, start, user};
 
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub(crate) const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 async fn bearer(api: &Api, path: &str, token: &str) -> Answer {
     let mut request = request("GET", path, &Value::Null);
@@ -18,7 +18,7 @@ async fn bearer(api: &Api, path: &str, token: &str) -> Answer {
 }
 
 /// Lets a user do something in `default`, and waits until that is known.
-async fn grant(api: &Api, name: &str, who: &str, rules: Value) {
+pub(crate) async fn grant(api: &Api, name: &str, who: &str, rules: Value) {
     api.ok(
         "POST",
         &format!("{RBAC}/namespaces/default/roles"),

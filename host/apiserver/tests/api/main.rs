@@ -12,6 +12,7 @@ mod admission;
 mod certificates;
 mod custom;
 mod discovery;
+mod escalation;
 mod harness;
 mod lists;
 mod objects;

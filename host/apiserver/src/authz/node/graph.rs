@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k3s_base::error::chain;
 use k3s_meta::{object, tree};
+use k3s_objects::pod::MIRROR_ANNOTATION;
 use k3s_registry::Resource;
 use k3s_registry::mirror::Index;
 use k3s_store::Entry;
@@ -51,9 +52,15 @@ impl Graph {
         if node.is_empty() || has_ended(pod) {
             return;
         }
+        // A node makes its mirror pods itself, and must not thereby grant itself what they name.
+        let is_mirror = object::annotation(pod, MIRROR_ANNOTATION).is_some();
         let known = PodReferences {
             namespace: object::namespace(pod).into(),
-            references: references(pod),
+            references: if is_mirror {
+                HashSet::new()
+            } else {
+                references(pod)
+            },
         };
         let pods = self.nodes.entry(node.into()).or_default();
         pods.insert(key.clone(), known);
@@ -103,7 +110,7 @@ fn has_ended(pod: &Value) -> bool {
 }
 
 /// Everything a pod's spec names (`pkg/api/v1/pod/util.go` visitors).
-fn references(pod: &Value) -> HashSet<(ReferenceKind, Box<str>)> {
+pub(crate) fn references(pod: &Value) -> HashSet<(ReferenceKind, Box<str>)> {
     let mut found = HashSet::new();
     let mut add = |what: ReferenceKind, name: &str| {
         if !name.is_empty() {

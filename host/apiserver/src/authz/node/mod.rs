@@ -12,7 +12,7 @@ use k3s_registry::{Registry, Result};
 
 use super::{Attributes, Decision};
 use graph::Graph;
-pub(crate) use graph::ReferenceKind;
+pub(crate) use graph::{ReferenceKind, references};
 
 const NODES_GROUP: &str = "system:nodes";
 const NODE_PREFIX: &str = "system:node:";

@@ -40,8 +40,7 @@ impl Grantor<'_> {
     }
 
     fn check_role(&self, resource: &Resource, new: &Value, old: Option<&Value>) -> Result<()> {
-        let unchanged = |field: &str| old.is_some_and(|old| old.get(field) == new.get(field));
-        if unchanged("rules") && unchanged("aggregationRule") {
+        if old.is_some_and(|old| only_serves_deletion(old, new)) {
             return Ok(());
         }
         let name = object::name(new);
@@ -61,8 +60,7 @@ impl Grantor<'_> {
     }
 
     fn check_binding(&self, resource: &Resource, new: &Value, old: Option<&Value>) -> Result<()> {
-        let unchanged = |field: &str| old.is_some_and(|old| old.get(field) == new.get(field));
-        if unchanged("roleRef") && unchanged("subjects") {
+        if old.is_some_and(|old| only_serves_deletion(old, new)) {
             return Ok(());
         }
         let kind = tree::text(new, "roleRef.kind");
@@ -112,6 +110,24 @@ impl Grantor<'_> {
         let message = refusal(self.user, &missing);
         Err(Status::forbidden(&resource.gr(), name, &message).into())
     }
+}
+
+/// Whether a change leaves all but owners and finalizers as it is, which the garbage collector writes
+/// (upstream `IsOnlyMutatingGCFields`). Labels count: they put a role into aggregated ones.
+fn only_serves_deletion(old: &Value, new: &Value) -> bool {
+    let rest = |object: &Value| {
+        let mut rest = object.clone();
+        for field in [
+            "ownerReferences",
+            "finalizers",
+            "managedFields",
+            "resourceVersion",
+        ] {
+            tree::remove(&mut rest, &format!("metadata.{field}"));
+        }
+        rest
+    };
+    rest(old) == rest(new)
 }
 
 /// All verbs on all resources and paths.
