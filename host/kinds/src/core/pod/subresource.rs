@@ -16,7 +16,6 @@ use crate::object_meta::validate_meta_update;
 use crate::subresource::Subresource;
 
 const CONTAINERS: &str = "spec.ephemeralContainers";
-/// Marks the API's copy of a pod that a kubelet runs from a file.
 
 pub(super) const EPHEMERAL_CONTAINERS: Subresource = Subresource {
     name: "ephemeralcontainers",
