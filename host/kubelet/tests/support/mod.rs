@@ -264,8 +264,16 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        // A kubelet that still runs mounts again what is detached here.
+        let stop = self.tasks.stop(Duration::from_secs(10));
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(stop));
         let _ = k3s_sys::mount::detach_below(&self.dir);
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let removed = std::fs::remove_dir_all(&self.dir);
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "{}: {removed:?}",
+            self.dir.display()
+        );
         for entry in std::fs::read_dir("/sys/fs/cgroup")
             .into_iter()
             .flatten()
