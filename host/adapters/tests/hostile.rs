@@ -128,7 +128,7 @@ async fn a_trap_leaves_a_fresh_instance_and_repetition_ends_in_quarantine() {
     rig.backend
         .open()
         .await
-        .expect("a fresh instance counts anew");
+        .expect("a fresh instance counts again");
     rig.backend.open().await.unwrap();
     for _ in 0..2 {
         reason(&rig).await;

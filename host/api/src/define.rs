@@ -2,7 +2,7 @@
 //!
 //! Built-in rows are static, and everything that works on kinds borrows them statically, which
 //! costs nothing per request. A row defined at run time is therefore made once and kept for the life of
-//! the process: the same definition yields the same row again, also after it was deleted and created anew.
+//! the process: the same definition yields the same row again, also after it was deleted and created again.
 //! What is kept is bounded, see [`MAX_ROWS`] and [`MAX_TEXTS`]; schemas are not part of it.
 
 use crate::kind::{Kind, Subresource};

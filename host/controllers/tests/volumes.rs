@@ -299,7 +299,7 @@ async fn parallel_sets_and_ended_pods() {
         pod["status"]["phase"] = "Failed".into()
     });
     cluster
-        .live_until("the failed pod is made anew", |api| {
+        .live_until("the failed pod is made again", |api| {
             complete(api, 3) && !uid(api).is_null() && uid(api) != before
         })
         .await;

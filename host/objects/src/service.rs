@@ -51,6 +51,10 @@ view! {
         pub health_check_node_port: u16,
         /// Who may use the load balancer's addresses; empty is everyone.
         pub load_balancer_source_ranges: Vec<String>,
+        /// `IPv4` and `IPv6`, the primary first; empty before they are assigned.
+        pub ip_families: Vec<String>,
+        /// Whether pods that are not ready count as endpoints that are.
+        pub publish_not_ready_addresses: bool,
     }
 
     /// `core/v1.ServicePort`
@@ -65,6 +69,8 @@ view! {
         pub target_port: Option<Value>,
         /// Port of every node; 0 for none.
         pub node_port: u16,
+        /// What is spoken above the protocol, as its author names it.
+        pub app_protocol: Option<String>,
     }
 
     /// `core/v1.SessionAffinityConfig`
@@ -113,6 +119,16 @@ impl ServiceSpec {
             }
         }
         addresses
+    }
+
+    /// The address families, the primary first: `IPv4` and `IPv6`.
+    #[must_use]
+    pub fn families(&self) -> Vec<&str> {
+        if self.ip_families.is_empty() {
+            let is_ipv6 = self.cluster_ip.contains(':');
+            return vec![if is_ipv6 { "IPv6" } else { "IPv4" }];
+        }
+        self.ip_families.iter().map(String::as_str).collect()
     }
 
     /// Whether the Service has endpoints but no address of its own.

@@ -9,6 +9,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
+/// Where filter directives are taken from instead of the flags'.
+const FILTER_VARIABLE: &str = EnvFilter::DEFAULT_ENV;
+
 /// Which log lines are written, and where.
 #[derive(Debug, Default)]
 pub struct LogOptions {
@@ -26,6 +29,9 @@ pub enum LogError {
     /// The flags' filter is malformed.
     #[error("malformed log filter")]
     Filter(#[from] ParseError),
+    /// The environment's filter is malformed.
+    #[error("malformed log filter in {FILTER_VARIABLE}")]
+    Variable(#[source] ParseError),
     /// The file cannot be opened.
     #[error("cannot open the log file {}", .path.display())]
     File {
@@ -45,9 +51,11 @@ pub enum LogError {
 /// # Errors
 /// When the file cannot be opened, the filter is malformed, or a subscriber is already there.
 pub fn init_logging(options: &LogOptions) -> Result<(), LogError> {
-    let filter = match EnvFilter::try_from_default_env() {
-        Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(&options.filter)?,
+    let filter = match std::env::var(FILTER_VARIABLE) {
+        Ok(directives) if !directives.is_empty() => {
+            EnvFilter::try_new(directives).map_err(LogError::Variable)?
+        }
+        _ => EnvFilter::try_new(&options.filter)?,
     };
     let file = options.file.as_deref().map(open).transpose()?;
     let file = file.map(|file| Arc::new(Mutex::new(file)));

@@ -415,7 +415,7 @@ fn answers_once(mut rig: Rig) -> Verdict {
         again == 0,
         &format!("nothing has changed, and {again} changes came"),
     )?;
-    // Decided anew, one by one.
+    // Decided again, one by one.
     rig.probe.recycle();
     rig.decided.clear();
     rig.compile(1)?;

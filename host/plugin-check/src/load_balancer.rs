@@ -136,10 +136,10 @@ fn node((name, ip): (&str, &str)) -> Verdict<Entry> {
 /// A Service. Its port is its age too: within a case, a higher port is a younger Service, which is how
 /// load balancers decide on conflicts.
 fn service(name: &str, port: u16, more: &Value) -> Verdict<Entry> {
-    let seconds = port % 60;
+    let (hours, minutes, seconds) = (port / 3600, port / 60 % 60, port % 60);
     let mut service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name, "namespace": "default", "uid": name,
-            "creationTimestamp": format!("2026-01-01T00:00:{seconds:02}Z")},
+            "creationTimestamp": format!("2026-01-01T{hours:02}:{minutes:02}:{seconds:02}Z")},
         "spec": {"type": "LoadBalancer", "clusterIP": "10.43.0.9", "ipFamilies": ["IPv4"],
             "ports": [{"name": "a", "protocol": "TCP", "port": port, "nodePort": 30080}]},
         "status": {"loadBalancer": {}}});

@@ -17,7 +17,7 @@ pub enum Fork {
 }
 
 /// Forks the calling process, which must have one thread: in a process with more, locks held by
-/// the others would stay locked in the child for ever.
+/// the others would stay locked in the child forever.
 ///
 /// # Errors
 /// When there are more threads, or no process can be made.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k3s_base::error::Sentence;
 use k3s_battery::{Component, Environment};
 use k3s_plugin_host::{CallError, Host, LoadError, Source};
 use k3s_servicelb::{Changes, Inputs, Proposal};
@@ -72,7 +73,7 @@ impl BalancerProbe {
     ///
     /// # Errors
     /// When the component fails.
-    pub fn upsert_bytes(&self, service: &[u8]) -> Result<Result<(), String>, CallError> {
+    pub fn upsert_bytes(&self, service: &[u8]) -> Result<Result<(), Sentence>, CallError> {
         let unreadable = wit::Object {
             key: object_key(wit::SERVICE, "default/unreadable"),
             json: service.to_vec(),
@@ -80,7 +81,7 @@ impl BalancerProbe {
         let result = self.component.call("upsert", |bindings, store| {
             bindings.call_upsert(&mut *store, &[unreadable])
         })?;
-        Ok(result.map_err(|(FeedError::Invalid(why) | FeedError::Other(why))| why))
+        Ok(result.map_err(|(FeedError::Invalid(why) | FeedError::Other(why))| why.into()))
     }
 
     /// Looks at everything that the component was given.

@@ -400,7 +400,7 @@ async fn a_deleted_definition_waits_for_its_objects() {
     )
     .await;
     gone(&api, &path).await;
-    // The same definition starts anew.
+    // The same definition starts again.
     establish(&api, definition()).await;
     assert_eq!(api.ok("GET", TABS, Value::Null).await["items"], json!([]));
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use k3s_client::{Informer, InformerEvent, Obj, Object};
-use k3s_meta::object::string_map;
 use k3s_meta::tree;
 use k3s_objects::Pod;
+use k3s_objects::service::{ServicePort, ServiceSpec};
 use k3s_reconcile::Key;
 use serde_json::Value;
 
@@ -13,23 +13,10 @@ use super::pod;
 
 pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// The read part of a Service.
-pub(crate) struct Service {
-    pub(crate) object: Object,
-    pub(crate) selector: BTreeMap<String, String>,
-    pub(crate) ports: Vec<ServicePort>,
-    pub(crate) headless: bool,
-    pub(crate) publish_not_ready: bool,
-    /// `IPv4` and `IPv6`, the primary first.
-    pub(crate) families: Vec<String>,
-}
-
-pub(crate) struct ServicePort {
-    pub(crate) name: String,
-    pub(crate) protocol: String,
-    pub(crate) app_protocol: Option<String>,
-    port: i64,
-    target: Value,
+/// A Service that selects Pods.
+pub(crate) struct Service<'a> {
+    pub(crate) object: &'a Object,
+    pub(crate) spec: &'a ServiceSpec,
 }
 
 /// A port as it stands on the Pods.
@@ -41,43 +28,24 @@ pub(crate) struct EndpointPort {
     pub(crate) app_protocol: Option<String>,
 }
 
-impl Service {
+impl<'a> Service<'a> {
     /// Nothing for a Service that selects no Pods.
-    pub(crate) fn read(object: &Object) -> Option<Self> {
-        let value = object.value();
-        let selector = string_map(tree::get(value, "spec.selector"));
-        let is_external = tree::text(value, "spec.type") == "ExternalName";
-        if is_external || selector.is_empty() {
-            return None;
-        }
-        let cluster_ip = tree::text(value, "spec.clusterIP");
-        let mut families = tree::texts(value, "spec.ipFamilies");
-        if families.is_empty() {
-            let family = if cluster_ip.contains(':') {
-                "IPv6"
-            } else {
-                "IPv4"
-            };
-            families.push(family);
-        }
-        let ports = tree::list(value, "spec.ports")
-            .iter()
-            .map(ServicePort::read)
-            .collect();
-        Some(Self {
-            object: object.clone(),
-            selector,
-            ports,
-            headless: cluster_ip == "None",
-            publish_not_ready: tree::flag(value, "spec.publishNotReadyAddresses"),
-            families: families.into_iter().map(str::to_owned).collect(),
-        })
+    pub(crate) fn read(object: &'a Object) -> Option<Self> {
+        let spec = match object.typed::<k3s_objects::Service>() {
+            Ok(service) => &service.spec,
+            Err(error) => {
+                tracing::warn!(service = %object.key(), error = %error.chain(), "cannot read a service");
+                return None;
+            }
+        };
+        let selects = !spec.is_external_name() && !spec.selector.is_empty();
+        selects.then_some(Self { object, spec })
     }
 
     /// The Pods that the selector picks.
     pub(crate) fn pods(&self, pods: &Informer) -> Vec<Object> {
         let mut picked = pods.in_namespace(self.object.namespace());
-        picked.retain(|object| pod::has_labels(object, &self.selector));
+        picked.retain(|object| pod::has_labels(object, &self.spec.selector));
         picked.sort_by(|a, b| a.name().cmp(b.name()));
         picked
     }
@@ -85,13 +53,13 @@ impl Service {
     /// The Service's ports on one Pod; a named target that the Pod does not have is left out.
     pub(crate) fn ports_on(&self, pod: &Pod) -> Vec<EndpointPort> {
         let mut ports = Vec::new();
-        for declared in &self.ports {
-            let Some(port) = declared.on(pod) else {
+        for declared in &self.spec.ports {
+            let Some(port) = target_on(declared, pod) else {
                 continue;
             };
             ports.push(EndpointPort {
                 name: declared.name.clone(),
-                protocol: declared.protocol.clone(),
+                protocol: protocol(&declared.protocol).to_owned(),
                 port,
                 app_protocol: declared.app_protocol.clone(),
             });
@@ -103,7 +71,7 @@ impl Service {
     pub(crate) fn labels(&self) -> BTreeMap<String, String> {
         let mut labels = self.object.meta().labels.clone();
         labels.remove(HEADLESS);
-        if self.headless {
+        if self.spec.is_headless() {
             labels.insert(HEADLESS.into(), String::new());
         }
         labels
@@ -120,51 +88,33 @@ impl Service {
     }
 }
 
-impl ServicePort {
-    fn read(value: &Value) -> Self {
-        Self {
-            name: tree::text(value, "name").to_owned(),
-            protocol: match tree::text(value, "protocol") {
-                "" => "TCP".to_owned(),
-                protocol => protocol.to_owned(),
-            },
-            app_protocol: tree::get(value, "appProtocol")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-            port: tree::int(value, "port").unwrap_or(0),
-            target: tree::get(value, "targetPort")
-                .cloned()
-                .unwrap_or(Value::Null),
-        }
-    }
+/// The number of a Service's port on a Pod: its target, by number or by the name of a container's port.
+fn target_on(declared: &ServicePort, pod: &Pod) -> Option<i64> {
+    let name = match &declared.target_port {
+        Some(Value::Number(number)) if number.as_i64() != Some(0) => return number.as_i64(),
+        Some(Value::String(name)) if !name.is_empty() => name,
+        _ => return Some(i64::from(declared.port)),
+    };
+    let wanted = protocol(&declared.protocol);
+    // Sidecars serve too.
+    let sidecars = pod
+        .spec
+        .init_containers
+        .iter()
+        .filter(|container| container.is_sidecar());
+    let found = pod
+        .spec
+        .containers
+        .iter()
+        .chain(sidecars)
+        .flat_map(|container| &container.ports)
+        .find(|port| port.name == *name && protocol(&port.protocol) == wanted);
+    found.map(|port| i64::from(port.container_port))
+}
 
-    fn on(&self, pod: &Pod) -> Option<i64> {
-        let name = match &self.target {
-            Value::Number(number) if number.as_i64() != Some(0) => return number.as_i64(),
-            Value::String(name) if !name.is_empty() => name,
-            _ => return Some(self.port),
-        };
-        // Sidecars serve too.
-        let sidecars = pod
-            .spec
-            .init_containers
-            .iter()
-            .filter(|container| container.is_sidecar());
-        let found = pod
-            .spec
-            .containers
-            .iter()
-            .chain(sidecars)
-            .flat_map(|container| &container.ports)
-            .find(|port| {
-                let protocol = match port.protocol.as_str() {
-                    "" => "TCP",
-                    given => given,
-                };
-                port.name == *name && protocol == self.protocol
-            });
-        found.map(|port| i64::from(port.container_port))
-    }
+/// A port's protocol, or what it is without one.
+fn protocol(given: &str) -> &str {
+    if given.is_empty() { "TCP" } else { given }
 }
 
 /// The Pod's address of a family.

@@ -99,7 +99,7 @@ impl EndpointsController {
         }
     }
 
-    async fn create(&self, service: &Service, body: &Value) -> Result<(), Error> {
+    async fn create(&self, service: &Service<'_>, body: &Value) -> Result<(), Error> {
         let namespace = service.object.ns();
         let created = self.client.create(&ENDPOINTS, namespace, body).await;
         match created {

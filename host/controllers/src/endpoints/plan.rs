@@ -15,13 +15,13 @@ pub(super) const MANAGER: &str = "endpoint-controller";
 /// An Endpoints object names no more; readers that need all take EndpointSlices.
 const CAPACITY: usize = 1000;
 
-pub(super) fn labels(service: &Service) -> BTreeMap<String, String> {
+pub(super) fn labels(service: &Service<'_>) -> BTreeMap<String, String> {
     let mut labels = service.labels();
     labels.insert(MANAGED_BY.into(), MANAGER.into());
     labels
 }
 
-pub(super) fn skeleton(service: &Service) -> Value {
+pub(super) fn skeleton(service: &Service<'_>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Endpoints",
@@ -39,19 +39,17 @@ struct Subset {
 }
 
 /// Addresses that share a set of ports make one subset.
-pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
-    let family = match service.families.first() {
-        Some(primary) => primary.as_str(),
-        None => "IPv4",
-    };
-    let needs_no_port = service.headless && service.ports.is_empty();
+pub(super) fn subsets(service: &Service<'_>, pods: &[Object]) -> Vec<Value> {
+    let families = service.spec.families();
+    let family = families.first().copied().unwrap_or("IPv4");
+    let needs_no_port = service.spec.is_headless() && service.spec.ports.is_empty();
     let mut by_ports: BTreeMap<Vec<EndpointPort>, Subset> = BTreeMap::new();
     for object in pods.iter().take(CAPACITY) {
         let view = pod::of(object);
         let Some(ip) = address(view, family) else {
             continue;
         };
-        let is_going = object.is_deleting() && !service.publish_not_ready;
+        let is_going = object.is_deleting() && !service.spec.publish_not_ready_addresses;
         if is_going || view.is_terminal() {
             continue;
         }
@@ -62,7 +60,7 @@ pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
         }
         let entry = entry(service, object, view, ip);
         let subset = by_ports.entry(ports).or_default();
-        if service.publish_not_ready || view.is_ready() {
+        if service.spec.publish_not_ready_addresses || view.is_ready() {
             subset.ready.push(entry);
         } else {
             subset.not_ready.push(entry);
@@ -74,7 +72,7 @@ pub(super) fn subsets(service: &Service, pods: &[Object]) -> Vec<Value> {
         .collect()
 }
 
-fn entry(service: &Service, object: &Object, view: &Pod, ip: &str) -> Value {
+fn entry(service: &Service<'_>, object: &Object, view: &Pod, ip: &str) -> Value {
     let mut entry = json!({
         "ip": ip,
         "targetRef": {

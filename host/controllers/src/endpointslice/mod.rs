@@ -139,7 +139,7 @@ impl EndpointSliceController {
         Some(zone.to_owned())
     }
 
-    async fn apply(&self, service: &Service, actions: Vec<Action>) -> Result<(), Error> {
+    async fn apply(&self, service: &Service<'_>, actions: Vec<Action>) -> Result<(), Error> {
         let key = service.object.key();
         let mut creations = 0;
         let mut deletions = Vec::new();
@@ -170,7 +170,7 @@ impl EndpointSliceController {
         result
     }
 
-    async fn perform(&self, service: &Service, action: &Action) -> Result<(), Error> {
+    async fn perform(&self, service: &Service<'_>, action: &Action) -> Result<(), Error> {
         let namespace = service.object.ns();
         match action {
             Action::Create(body) => self.create(service, body).await,
@@ -184,7 +184,7 @@ impl EndpointSliceController {
         }
     }
 
-    async fn create(&self, service: &Service, body: &Value) -> Result<(), Error> {
+    async fn create(&self, service: &Service<'_>, body: &Value) -> Result<(), Error> {
         let namespace = service.object.ns();
         let created = self.client.create(&ENDPOINT_SLICES, namespace, body).await;
         match created {
@@ -198,7 +198,7 @@ impl EndpointSliceController {
         }
     }
 
-    async fn delete(&self, service: &Service, slice: &Object) -> Result<(), Error> {
+    async fn delete(&self, service: &Service<'_>, slice: &Object) -> Result<(), Error> {
         let same_slice = uid_is(slice.uid());
         let params = DeleteParams::default().preconditions(same_slice);
         let deleted = self

@@ -22,12 +22,12 @@ pub(super) struct Group {
 
 /// At least one group per family, empty where nothing serves.
 pub(super) fn groups(
-    service: &Service,
+    service: &Service<'_>,
     pods: &[Object],
     zone: impl Fn(&str) -> Option<String>,
 ) -> Vec<Group> {
     let mut groups = Vec::new();
-    for family in &service.families {
+    for family in service.spec.families() {
         let mut by_ports: BTreeMap<Vec<EndpointPort>, BTreeMap<String, Value>> = BTreeMap::new();
         for object in pods {
             let view = pod::of(object);
@@ -49,7 +49,7 @@ pub(super) fn groups(
         }
         for (ports, endpoints) in by_ports {
             groups.push(Group {
-                family: family.clone(),
+                family: family.to_owned(),
                 ports: ports.iter().map(slice_port).collect(),
                 endpoints,
             });
@@ -72,16 +72,16 @@ fn slice_port(port: &EndpointPort) -> Value {
 }
 
 fn endpoint(
-    service: &Service,
+    service: &Service<'_>,
     object: &Object,
     ip: &str,
     zone: &impl Fn(&str) -> Option<String>,
 ) -> Value {
     let view = pod::of(object);
     let node = view.spec.node_name.as_str();
-    let serving = service.publish_not_ready || view.is_ready();
+    let serving = service.spec.publish_not_ready_addresses || view.is_ready();
     let terminating = object.is_deleting();
-    let ready = service.publish_not_ready || (serving && !terminating);
+    let ready = service.spec.publish_not_ready_addresses || (serving && !terminating);
     let mut endpoint = json!({
         "addresses": [ip],
         "conditions": {

@@ -41,7 +41,7 @@ impl Draft {
     }
 }
 
-pub(super) fn plan(service: &Service, groups: &[Group], existing: &[Object]) -> Vec<Action> {
+pub(super) fn plan(service: &Service<'_>, groups: &[Group], existing: &[Object]) -> Vec<Action> {
     let mut left: Vec<Object> = existing
         .iter()
         .filter(|slice| !slice.is_deleting())
@@ -78,7 +78,7 @@ fn is_placeholder(slice: &Object, group: &Group) -> bool {
         && tree::list(slice.value(), "endpoints").is_empty()
 }
 
-fn fill(service: &Service, group: &Group, slices: Vec<Object>) -> Vec<Action> {
+fn fill(service: &Service<'_>, group: &Group, slices: Vec<Object>) -> Vec<Action> {
     let mut wanted: BTreeMap<&str, &Value> = group
         .endpoints
         .iter()
@@ -142,10 +142,10 @@ fn keep(slice: Object, wanted: &mut BTreeMap<&str, &Value>) -> Draft {
     }
 }
 
-fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
+fn write(service: &Service<'_>, group: &Group, draft: Draft) -> Option<Action> {
     let labels = labels(service);
     let Some(slice) = draft.from else {
-        let owner = controller_reference(&service.object, &SERVICES);
+        let owner = controller_reference(service.object, &SERVICES);
         return Some(Action::Create(json!({
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
@@ -177,11 +177,11 @@ fn write(service: &Service, group: &Group, draft: Draft) -> Option<Action> {
     Some(Action::Update(body))
 }
 
-fn labels(service: &Service) -> BTreeMap<String, String> {
+fn labels(service: &Service<'_>) -> BTreeMap<String, String> {
     let mut labels = service.labels();
     labels.insert(SERVICE_NAME_LABEL.into(), service.object.name().to_owned());
     labels.insert(MANAGED_BY_LABEL.into(), MANAGER.into());
-    if !service.headless {
+    if !service.spec.is_headless() {
         labels.remove(HEADLESS);
     }
     labels
@@ -193,13 +193,17 @@ mod tests {
 
     use super::*;
 
-    fn service() -> Service {
-        let object = Obj::from_value(
+    fn service() -> Object {
+        Obj::from_value(
             json!({"metadata": {"name": "s", "namespace": "n", "uid": "s"},
             "spec": {"selector": {"app": "a"}, "clusterIP": "None", "ports": [{"port": 80}]}}),
         )
-        .unwrap();
-        Service::read(&object).unwrap()
+        .unwrap()
+    }
+
+    fn plan(object: &Object, groups: &[Group], existing: &[Object]) -> Vec<Action> {
+        let service = Service::read(object).unwrap();
+        super::plan(&service, groups, existing)
     }
 
     fn group(uids: std::ops::Range<usize>) -> Group {

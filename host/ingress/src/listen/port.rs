@@ -49,7 +49,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Binds and accepts for ever.
+    /// Binds and accepts forever.
     pub(crate) async fn run(mut self) {
         let listener = self.bind().await;
         self.bound.send_replace(listener.local_addr().ok());

@@ -138,6 +138,9 @@ pub(crate) enum RegistriesError {
         #[source]
         source: regex::Error,
     },
+    /// An entry of `mirrors.*.endpoint` is no URL.
+    #[error("endpoint {url:?} of the mirror for {host:?} is not a URL of a registry")]
+    Endpoint { host: String, url: String },
     /// Credentials that cannot be read.
     #[error("configs[{host:?}]")]
     Auth {
@@ -219,6 +222,15 @@ impl Registries {
                 source,
             })?;
         }
+        for (host, mirror) in &registries.mirrors {
+            let unusable = mirror.endpoint.iter().find(|url| base(url).is_none());
+            if let Some(url) = unusable {
+                return Err(RegistriesError::Endpoint {
+                    host: host.clone(),
+                    url: url.clone(),
+                });
+            }
+        }
         for (host, config) in &registries.configs {
             if let Some(auth) = &config.auth {
                 auth.credentials().map_err(|source| RegistriesError::Auth {
@@ -290,19 +302,7 @@ impl Registries {
         repository: String,
         namespace: Option<String>,
     ) -> Option<Endpoint> {
-        let url = if url.contains("://") {
-            url.to_owned()
-        } else {
-            format!("https://{url}")
-        };
-        let uri: http::Uri = url.parse().ok()?;
-        let host = uri.authority()?.as_str().to_owned();
-        let path = uri.path().trim_end_matches('/');
-        let base = format!(
-            "{}://{host}{}",
-            uri.scheme_str()?,
-            if path.is_empty() { "/v2" } else { path }
-        );
+        let (host, base) = base(url)?;
         let config = self.config(&host, &host);
         Some(Endpoint {
             base,
@@ -336,6 +336,24 @@ impl Auth {
             "",
         )
     }
+}
+
+/// A registry's authority, and the URL that its API is below: `/v2`, unless the endpoint has a path of its
+/// own. An endpoint without a scheme means HTTPS.
+fn base(url: &str) -> Option<(String, String)> {
+    let url = if url.contains("://") {
+        url.to_owned()
+    } else {
+        format!("https://{url}")
+    };
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.authority()?.as_str().to_owned();
+    let path = match uri.path().trim_end_matches('/') {
+        "" => "/v2",
+        path => path,
+    };
+    let base = format!("{}://{host}{path}", uri.scheme_str()?);
+    Some((host, base))
 }
 
 /// The first pattern that matches rewrites; `$1` means the same in Go and in the crate `regex`.
@@ -466,6 +484,8 @@ configs:
         );
         let error = Registries::parse("configs: {a: {auth: {auth: \"!\"}}}").unwrap_err();
         assert_eq!(chain(&error), "configs[\"a\"]: auth is not base64");
+        let error = Registries::parse("mirrors: {a: {endpoint: [\"https://\"]}}").unwrap_err();
+        assert!(error.to_string().contains("https://"), "{error}");
         assert!(Registries::parse("").unwrap().mirrors.is_empty());
     }
 }

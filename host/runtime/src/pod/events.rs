@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 
 use super::manager::Manager;
 
-/// Events a slow client may lag behind; then its stream ends with an error, and it lists anew.
+/// Events a slow client may lag behind; then its stream ends with an error, and it lists again.
 pub(crate) const BUFFER: usize = 1024;
 
 pub(crate) type Sender = broadcast::Sender<ContainerEventResponse>;

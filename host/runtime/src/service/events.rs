@@ -12,7 +12,7 @@ use crate::pod::events::Sender;
 pub(super) type EventStream =
     Pin<Box<dyn Stream<Item = Result<ContainerEventResponse, Status>> + Send>>;
 
-/// Events from now on. A client that lags behind gets an error, and lists anew.
+/// Events from now on. A client that lags behind gets an error, and lists again.
 pub(super) fn stream(sender: &Sender, stopping: k3s_lifecycle::CancellationToken) -> EventStream {
     let events = BroadcastStream::new(sender.subscribe());
     let events = events.map(|event| {

@@ -93,7 +93,7 @@ fn defaults(privileged: bool) -> Vec<Value> {
     list
 }
 
-/// The container's own control group, by bind mounts: mounting the hierarchies anew would let the
+/// The container's own control group, by bind mounts: mounting the hierarchies again would let the
 /// container's root write them, and raise its own limits.
 fn cgroup(path: &str, privileged: bool) -> Result<Vec<Value>> {
     let cgroups = Cgroups::detect().context(|| "find the cgroup hierarchies".into())?;

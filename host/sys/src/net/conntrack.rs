@@ -50,7 +50,7 @@ impl Conntrack {
         Ok(Self { socket })
     }
 
-    /// Removes every IPv4 flow that is `stale`; its next packet is translated anew. Reads the whole table,
+    /// Removes every IPv4 flow that is `stale`; its next packet is translated again. Reads the whole table,
     /// so it is for changes that need it, never for a timer. Returns how many were removed.
     pub fn forget(&self, stale: impl Fn(&Flow) -> bool) -> Result<usize, NetError> {
         let body = |m: &mut Builder| m.raw(&header());

@@ -20,7 +20,7 @@ use super::wire::{
 const RECEIVE_LEN: usize = 64 << 10;
 /// Requests are answered while they are sent, so this only guards against a kernel bug.
 const ANSWER_TIMEOUT_SECS: i64 = 10;
-/// A table that changes during this many reads in a row is reported instead of retried for ever.
+/// A table that changes during this many reads in a row is reported instead of retried forever.
 const DUMP_TRIES: u32 = 16;
 /// Room for the errors of a large batch: each queued error costs the kernel about 1 KiB.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -32,7 +32,7 @@ pub(crate) enum Protocol {
     Netfilter,
 }
 
-/// One socket, bound to the network namespace of the thread that opened it, for ever.
+/// One socket, bound to the network namespace of the thread that opened it, forever.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,

@@ -86,7 +86,7 @@ pub enum Rejection {
 pub enum Update {
     /// Add it unless it exists.
     Add,
-    /// Add it, or start its lifetime anew.
+    /// Add it, or start its lifetime again.
     Refresh,
     /// Remove it if it exists.
     Delete,
