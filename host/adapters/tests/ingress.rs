@@ -18,7 +18,7 @@ use k3s_base::{Clock, Random};
 use k3s_battery::Environment;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources;
-use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
+use k3s_ingress::{ConnectionLimits, EntryPoint, Ingress, IngressConfig};
 use k3s_lifecycle::Tasks;
 use k3s_observe::Metrics;
 use k3s_plugin_host::{Host, HostOptions, Policy, Source};
@@ -92,6 +92,8 @@ async fn start(api: &FakeApi, compiler: Arc<WasmCompiler>, tasks: &Tasks) -> Soc
             tls: false,
             listen,
         }],
+        limits: ConnectionLimits::standard(),
+        may_dial: |_| true,
         addresses: vec!["192.0.2.10".parse().unwrap()],
         node_name: "node-1".into(),
         clock: Clock::system(),

@@ -359,6 +359,38 @@ fn strangers_are_refused_and_nonsense_is_harmless() {
     });
 }
 
+async fn connect_from(address: [u8; 4], server: SocketAddr) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((IpAddr::from(address), 0).into()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+#[test]
+fn silent_connections_leave_places_to_other_clients() {
+    in_namespace(|| async {
+        let lab = Lab::start().await;
+        let net = Net::current().unwrap();
+        let lo = net.require_link("lo").unwrap().index;
+        for address in ["198.51.100.1/32", "10.42.0.9/32"] {
+            net.add_address(lo, address.parse().unwrap()).unwrap();
+        }
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            held.push(connect_from([10, 42, 0, 9], lab.dns.address()).await);
+        }
+        for _ in 0..300 {
+            let mut stranger = connect_from([198, 51, 100, 1], lab.dns.address()).await;
+            let closed = tokio::io::AsyncReadExt::read(&mut stranger, &mut [0; 1]);
+            let closed = tokio::time::timeout(PATIENCE, closed).await;
+            assert!(matches!(closed.expect("still open"), Ok(0) | Err(_)));
+        }
+        let name = question("kubernetes.default.svc.cluster.local.", RecordType::A);
+        let answer = tcp(lab.dns.address(), &name);
+        assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+        lab.stop().await;
+    });
+}
+
 #[test]
 fn the_service_is_published_and_comes_back() {
     in_namespace(|| async {

@@ -13,7 +13,7 @@
 //!
 //! Tasks owned: one per entry point, the reload loop, one feed per kind, one per Secret in use, endpoints,
 //! status, events; one per connection and tunnel, in groups that are drained at stop.
-//! Bounds: connections per entry point, bytes of a request's head, endpoints tried per request.
+//! Bounds: connections per entry point and client, their time without a request, bytes of a request's head, endpoints tried per request.
 #![cfg_attr(
     test,
     allow(
@@ -50,7 +50,7 @@ use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 pub use compiler::{Batch, Compiled, Compiler, CompilerError};
-pub use config::{EntryPoint, IngressConfig};
+pub use config::{ConnectionLimits, EntryPoint, IngressConfig, may_dial};
 pub use error::IngressError;
 
 use driver::secrets::Secrets;
@@ -61,6 +61,8 @@ use proxy::Proxy;
 use table::build::{Ambient, Builder};
 use tls::certs::{self, Certificates};
 use tls::options;
+use upstream::client::DIAL_TIMEOUT;
+use upstream::dial::Dialer;
 use upstream::pool::{Pools, service_of};
 
 /// After the stop signal requests may be finished for this long: the server has 10 s in all.
@@ -207,6 +209,7 @@ impl Parts {
             Ambient {
                 clock: self.config.clock.clone(),
                 random: self.config.random.clone(),
+                dialer: Dialer::new(self.config.may_dial, DIAL_TIMEOUT),
             },
             self.upstream.clone(),
         );
@@ -252,6 +255,7 @@ impl Parts {
             all.push((entry_point.name, bound));
             let port = Port {
                 entry_point,
+                limits: self.config.limits,
                 proxy: self.proxy.clone(),
                 tls: tls.clone(),
                 connections: self.connections.clone(),

@@ -6,6 +6,7 @@
 //! [`serde_json::Value`]; its maps are sorted by key, so `serde_json::to_vec` gives canonical JSON.
 //! Wording of errors follows upstream's `apimachinery`, because clients and tests match on it.
 
+pub mod address;
 pub mod field;
 pub mod gvk;
 pub mod mask;

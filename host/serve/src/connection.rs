@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
+use crate::activity::{Activity, Busy, Guarded};
 use crate::body::{self, Body};
 use crate::error::{BoxError, ServeError};
 use crate::extensions::{ConnectionSlot, PeerCertificates, RemoteAddr};
@@ -48,6 +49,7 @@ struct PeerInfo {
     remote: RemoteAddr,
     certificates: PeerCertificates,
     slot: ConnectionSlot,
+    activity: Activity,
 }
 
 impl PeerInfo {
@@ -56,6 +58,7 @@ impl PeerInfo {
             remote: RemoteAddr(remote),
             certificates: PeerCertificates::default(),
             slot: ConnectionSlot::default(),
+            activity: Activity::accepted(),
         }
     }
 }
@@ -131,10 +134,18 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .half_close(false);
+    let activity = peer.activity.clone();
     let handler = service_fn(move |request| respond(service.clone(), peer.clone(), request));
     let connection = builder.serve_connection(TokioIo::new(io), handler);
     let connection = connection.with_upgrades();
-    drive(connection, |it| it.graceful_shutdown(), options, tasks).await
+    drive(
+        connection,
+        |it| it.graceful_shutdown(),
+        &activity,
+        options,
+        tasks,
+    )
+    .await
 }
 
 async fn serve_http2<I, S>(
@@ -159,53 +170,57 @@ where
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
+    let activity = peer.activity.clone();
     let handler = service_fn(move |request| respond(service.clone(), peer.clone(), request));
     let connection = builder.serve_connection(TokioIo::new(io), handler);
-    drive(connection, |it| it.graceful_shutdown(), options, tasks).await
+    drive(
+        connection,
+        |it| it.graceful_shutdown(),
+        &activity,
+        options,
+        tasks,
+    )
+    .await
 }
 
-/// Runs a connection to its end. After the stop signal, `shut_down` tells it to finish what it has
-/// begun, for which it has the drain timeout.
+/// Runs a connection to its end, within the listener's limits.
 async fn drive<C>(
     connection: C,
     shut_down: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
     options: &ServeOptions,
     tasks: &Tasks,
 ) -> Result<(), ServeError>
 where
     C: Future<Output = Result<(), hyper::Error>>,
 {
-    let mut connection = pin!(connection);
+    let limits = (options.quiet, options.drain_timeout);
     let stopping = tasks.stopping();
-    tokio::select! {
-        done = connection.as_mut() => return Ok(done?),
-        () = stopping.cancelled() => shut_down(connection.as_mut()),
-    }
-    match tokio::time::timeout(options.drain_timeout, connection).await {
-        Ok(done) => Ok(done?),
-        Err(_elapsed) => Err(ServeError::Timeout("while draining")),
-    }
+    let ended = activity.drive(connection, shut_down, limits, &stopping);
+    Ok(ended.await??)
 }
 
 async fn respond<S>(
     service: S,
     peer: PeerInfo,
     mut request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible>
+) -> Result<Response<Guarded<Busy>>, Infallible>
 where
     S: Service<Request<Incoming>, Response = Response<Body>>,
     S::Error: Into<BoxError>,
 {
+    let busy = peer.activity.begin();
     let extensions = request.extensions_mut();
     extensions.insert(peer.remote);
     extensions.insert(peer.certificates);
     extensions.insert(peer.slot);
-    Ok(service.oneshot(request).await.unwrap_or_else(|error| {
+    let answered = service.oneshot(request).await.unwrap_or_else(|error| {
         tracing::error!(error = %chain(&*error.into()), "handler failed");
         let mut response = Response::new(body::full("Internal Server Error\n"));
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         response
-    }))
+    });
+    Ok(answered.map(|body| Guarded::new(body, busy)))
 }
 
 /// Runs HTTP/2 streams as tracked tasks.

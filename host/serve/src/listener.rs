@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +12,7 @@ use hyper::body::Incoming;
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tower::Service;
 use tracing::{debug, warn};
 
@@ -22,33 +20,16 @@ use crate::body::{self, Body};
 use crate::connection::{Connection, serve_connection};
 use crate::error::BoxError;
 use crate::options::ServeOptions;
+use crate::places::Places;
 
 /// When file descriptors have run out and the like, trying again at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Serves HTTPS on `listener` until `tasks` stops; returns at once.
+/// Serves on `listener` until `tasks` stops; returns at once. Without TLS it speaks HTTP/1.1.
 ///
-/// ALPN protocols are set on a copy of `tls`, so the caller cannot forget them. The service sees
+/// ALPN protocols are set on a copy of the TLS settings, so the caller cannot forget them. The service sees
 /// [`crate::PeerCertificates`], [`crate::RemoteAddr`] and [`crate::ConnectionSlot`] as extensions.
-pub fn serve<S>(listener: TcpListener, tls: Arc<ServerConfig>, service: S, tasks: &Tasks)
-where
-    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    serve_with(
-        listener,
-        ServeOptions {
-            tls: Some(tls),
-            ..ServeOptions::default()
-        },
-        service,
-        tasks,
-    );
-}
-
-/// As [`serve`], with all settings in the caller's hands; without TLS it speaks HTTP/1.1.
-pub fn serve_with<S>(listener: TcpListener, options: ServeOptions, service: S, tasks: &Tasks)
+pub fn serve<S>(listener: TcpListener, options: ServeOptions, service: S, tasks: &Tasks)
 where
     S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
@@ -66,16 +47,20 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(options.max_connections));
+    let places = Places::new(options.capacity);
     let stopping = tasks.stopping();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = places.accept(&listener, |_| true) => accepted,
             () = stopping.cancelled() => return,
         };
-        let Some((stream, remote, permit)) = accepted else {
-            tasks.sleep(ACCEPT_RETRY).await;
-            continue;
+        let (stream, remote, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(error = chain(&error), "accept failed");
+                tasks.sleep(ACCEPT_RETRY).await;
+                continue;
+            }
         };
         let connection = Connection {
             stream,
@@ -85,26 +70,11 @@ where
         };
         let service = service.clone();
         tasks.spawn("connection", async move {
-            let _room = permit;
+            let _place = place;
             if let Err(error) = serve_connection(connection, service).await {
                 debug!(%remote, error = %chain(&error), "connection ended");
             }
         });
-    }
-}
-
-/// The next connection and its place among the open ones; `None` after a failure that may pass.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, remote)) => Some((stream, remote, permit)),
-        Err(error) => {
-            warn!(error = chain(&error), "accept failed");
-            None
-        }
     }
 }
 

@@ -5,28 +5,53 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use crate::activity::QuietLimits;
+use crate::places::{Capacity, Listener};
+
 /// How a listener behaves.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// TLS settings; `None` serves plain HTTP/1.1 (loopback metrics, tests).
     pub tls: Option<Arc<ServerConfig>>,
-    /// Open connections; above this the listener stops accepting until one closes, so the kernel's
-    /// backlog holds new peers back.
-    pub max_connections: usize,
+    /// Open connections.
+    pub capacity: Capacity,
     /// A peer that has not finished its TLS handshake by then is dropped.
     pub handshake_timeout: Duration,
+    /// A peer that is longer without a request is disconnected.
+    pub quiet: QuietLimits,
     /// After the stop signal connections may finish their requests for this long.
     pub drain_timeout: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
 }
 
+impl ServeOptions {
+    /// TLS on one of the listeners that share the process's file descriptors.
+    #[must_use]
+    pub fn https(listener: Listener, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            capacity: listener.own_capacity(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             tls: None,
-            max_connections: 10_000,
+            capacity: Capacity {
+                total: 1000,
+                per_client: 1000,
+            },
             handshake_timeout: Duration::from_secs(10),
+            quiet: QuietLimits {
+                // The API server's clients have 32 s for the head alone.
+                first: Duration::from_secs(42),
+                // As the Go API server's `IdleTimeout`.
+                idle: Duration::from_secs(90),
+            },
             // A process is allowed 10 s from SIGTERM to its end, and other components stop after
             // the listener.
             drain_timeout: Duration::from_secs(5),

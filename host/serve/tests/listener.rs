@@ -18,8 +18,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use k3s_lifecycle::Tasks;
 use k3s_serve::{
-    Body, BoxIo, PeerCertificates, RemoteAddr, ServeOptions, body, connect, serve, serve_with,
-    upgrade,
+    Body, BoxIo, Capacity, Listener, PeerCertificates, QuietLimits, RemoteAddr, ServeOptions, body,
+    connect, serve, upgrade,
 };
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -64,6 +64,10 @@ fn pki() -> Pki {
     }
 }
 
+fn https(pki: &Pki) -> ServeOptions {
+    ServeOptions::https(Listener::ApiServer, pki.server.clone())
+}
+
 async fn describe(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let certificates = request
         .extensions()
@@ -106,7 +110,7 @@ fn get(path: &str) -> Request<Body> {
 async fn http1_and_http2_see_the_same_facts() {
     let (pki, tasks) = (pki(), Tasks::root("test"));
     let (listener, addr) = bind().await;
-    serve(listener, pki.server, service_fn(describe), &tasks);
+    serve(listener, https(&pki), service_fn(describe), &tasks);
 
     let io = dial(addr, &pki.client, &[b"http/1.1"]).await;
     let answer = connect::send(io, get("/"), &tasks).await.unwrap();
@@ -140,7 +144,7 @@ async fn http1_and_http2_see_the_same_facts() {
 async fn plain_http_on_the_tls_port_is_told_so() {
     let (pki, tasks) = (pki(), Tasks::root("test"));
     let (listener, addr) = bind().await;
-    serve(listener, pki.server, service_fn(describe), &tasks);
+    serve(listener, https(&pki), service_fn(describe), &tasks);
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -176,7 +180,7 @@ async fn a_stop_ends_although_a_stream_never_does() {
             first, never,
         ))))
     });
-    serve_with(listener, options, endless, &tasks);
+    serve(listener, options, endless, &tasks);
     let client_tasks = Tasks::root("client");
     let tcp = TcpStream::connect(addr).await.unwrap();
     let mut answer = connect::send(Box::new(tcp), get("/"), &client_tasks)
@@ -215,7 +219,7 @@ async fn an_upgrade_is_piped_to_the_server_behind() {
     let tasks = Tasks::root("test");
     let plain = ServeOptions::default;
     let (behind, behind_addr) = bind().await;
-    serve_with(behind, plain(), service_fn(echo), &tasks);
+    serve(behind, plain(), service_fn(echo), &tasks);
     let (front, front_addr) = bind().await;
     let group = tasks.clone();
     let proxy = service_fn(move |mut request: Request<Incoming>| {
@@ -227,7 +231,7 @@ async fn an_upgrade_is_piped_to_the_server_behind() {
             upgrade::proxy(&mut request, outbound, io, &group).await
         }
     });
-    serve_with(front, plain(), proxy, &tasks);
+    serve(front, plain(), proxy, &tasks);
 
     let tcp = TcpStream::connect(front_addr).await.unwrap();
     let mut request = get("/");
@@ -254,5 +258,96 @@ async fn an_upgrade_is_piped_to_the_server_behind() {
         body::read(refused.into_body(), 100).await.unwrap(),
         "no upgrade"
     );
+    assert!(tasks.stop(DEADLINE).await);
+}
+
+/// Until the peer closes or resets the connection.
+async fn closed(io: &mut (impl AsyncReadExt + Unpin)) {
+    let mut buffer = [0; 256];
+    while !matches!(io.read(&mut buffer).await, Ok(0) | Err(_)) {}
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_in_every_protocol() {
+    let (pki, tasks) = (pki(), Tasks::root("test"));
+    let quiet = QuietLimits {
+        first: Duration::from_millis(200),
+        idle: Duration::from_millis(200),
+    };
+    let plain = ServeOptions {
+        quiet,
+        drain_timeout: Duration::from_millis(100),
+        ..ServeOptions::default()
+    };
+    let secure = ServeOptions {
+        tls: Some(pki.server.clone()),
+        ..plain.clone()
+    };
+    let (listener, plain_addr) = bind().await;
+    serve(listener, plain, service_fn(describe), &tasks);
+    let (listener, addr) = bind().await;
+    serve(listener, secure, service_fn(describe), &tasks);
+    let all = async {
+        closed(&mut TcpStream::connect(plain_addr).await.unwrap()).await;
+        closed(&mut dial(addr, &pki.client, &[b"http/1.1"]).await).await;
+        closed(&mut dial(addr, &pki.client, &[b"h2"]).await).await;
+        // A peer that answers pings, but asks nothing more.
+        let io = dial(addr, &pki.client, &[b"h2"]).await;
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
+                .await
+                .unwrap();
+        let driver = tokio::spawn(connection);
+        let request = Request::get("https://localhost/").body(body::empty());
+        let answer = sender.send_request(request.unwrap()).await.unwrap();
+        assert!(answer.status().is_success());
+        body::read(body::boxed(answer.into_body()), 100)
+            .await
+            .unwrap();
+        let _ended = driver.await.unwrap();
+    };
+    tokio::time::timeout(DEADLINE, all).await.unwrap();
+    assert!(tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_client_with_its_share_of_connections_leaves_places_to_others() {
+    let tasks = Tasks::root("test");
+    let (listener, addr) = bind().await;
+    let options = ServeOptions {
+        capacity: Capacity {
+            total: 4,
+            per_client: 2,
+        },
+        ..ServeOptions::default()
+    };
+    serve(listener, options, service_fn(describe), &tasks);
+    let held = [
+        TcpStream::connect(addr).await.unwrap(),
+        TcpStream::connect(addr).await.unwrap(),
+    ];
+    let mut third = TcpStream::connect(addr).await.unwrap();
+    tokio::time::timeout(DEADLINE, closed(&mut third))
+        .await
+        .unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let other = socket.connect(addr).await.unwrap();
+    let answer = connect::send(Box::new(other), get("/"), &tasks)
+        .await
+        .unwrap();
+    let seen = body::read(answer.into_body(), 100).await.unwrap();
+    assert_eq!(seen, "HTTP/1.1 0 127.0.0.2");
+    // A closed connection makes room for the same client.
+    drop(held);
+    let answered = async {
+        loop {
+            let io = Box::new(TcpStream::connect(addr).await.unwrap());
+            if connect::send(io, get("/"), &tasks).await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, answered).await.unwrap();
     assert!(tasks.stop(DEADLINE).await);
 }

@@ -67,6 +67,13 @@ pub fn close_from_forked(first: u32) -> io::Result<()> {
     }
 }
 
+/// How many file descriptors this process may have open at once: the soft limit of `RLIMIT_NOFILE`.
+#[must_use]
+pub fn max_open_files() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(u64::MAX)
+}
+
 /// Returns freed heap to the kernel.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use k3s_serve::{Body, BoxIo, ServeOptions, body, boxed, connect, serve_with, upgrade};
+use k3s_serve::{Body, BoxIo, ServeOptions, body, boxed, connect, serve, upgrade};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -141,9 +141,9 @@ async fn cluster() -> (Api, Pki, SocketAddr) {
         tls: Some(pki.server()),
         ..ServeOptions::default()
     };
-    serve_with(listener, options(), service_fn(kubelet), &api.tasks);
+    serve(listener, options(), service_fn(kubelet), &api.tasks);
     let (listener, addr) = bind().await;
-    serve_with(listener, options(), boxed(api.service.clone()), &api.tasks);
+    serve(listener, options(), boxed(api.service.clone()), &api.tasks);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_addr.port()}}}});
     api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))

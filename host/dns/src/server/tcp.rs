@@ -1,4 +1,5 @@
-//! Questions by connection: those whose answer does not fit a datagram.
+//! Questions by connection: those whose answer does not fit a datagram. Only who may ask gets a connection, and no
+//! client all of them.
 
 use std::io;
 use std::net::IpAddr;
@@ -7,29 +8,25 @@ use std::time::Duration;
 
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
+use k3s_serve::{Listener, Places};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::Server;
 use crate::upstream::Transport;
 
 /// How long a connection may be silent (RFC 7766 asks for a few seconds).
 const IDLE: Duration = Duration::from_secs(10);
-/// Connections at once; the next one waits in the listener's queue.
-const MAX_CONNECTIONS: usize = 256;
 /// After a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts without end.
 pub(crate) async fn serve_tcp(server: Arc<Server>, listener: TcpListener, tasks: Tasks) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(Listener::Dns.own_capacity());
+    let may_ask = |from: IpAddr| server.access.allows(from, &server.zone.read());
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, from)) => {
+        match places.accept(&listener, may_ask).await {
+            Ok((stream, from, place)) => {
                 let server = server.clone();
                 tasks.spawn_until_stopped("dns connection", async move {
                     let _place = place;

@@ -28,6 +28,11 @@ pub(crate) fn all() -> Vec<Value> {
         ("traefikservices", "TraefikService", traefik_service()),
         ("tlsoptions", "TLSOption", tls_option()),
         ("serverstransports", "ServersTransport", servers_transport()),
+        ("tlsstores", "TLSStore", tls_store()),
+        // The plugin tells authors that these have no effect.
+        ("ingressrouteudps", "IngressRouteUDP", json!({})),
+        ("middlewaretcps", "MiddlewareTCP", json!({})),
+        ("serverstransporttcps", "ServersTransportTCP", json!({})),
     ];
     kinds
         .iter()
@@ -81,7 +86,8 @@ fn middleware() -> Value {
 }
 
 fn traefik_service() -> Value {
-    json!({"weighted": single("services", list(service()))})
+    let services = single("services", list(service()));
+    json!({"weighted": services, "highestRandomWeight": services, "mirroring": service()})
 }
 
 fn tls_option() -> Value {
@@ -103,6 +109,11 @@ fn servers_transport() -> Value {
         "certificatesSecrets": texts(),
         "maxIdleConnsPerHost": number(),
     })
+}
+
+fn tls_store() -> Value {
+    let certificate = single("secretName", text());
+    json!({"defaultCertificate": certificate, "certificates": list(certificate)})
 }
 
 /// Fields that are not described are kept.

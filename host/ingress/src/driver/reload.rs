@@ -172,7 +172,12 @@ impl Reload {
 
     fn publish(&self, built: &BTreeMap<ObjectKey, Built>) {
         let certificates = built.values().flat_map(|built| &built.certificates);
-        let certificates = Certificates::new(certificates, self.default_certificate.clone());
+        let mut stores = built
+            .values()
+            .filter_map(|it| it.default_certificate.as_ref());
+        let default = stores.next().map(|certificate| certificate.key.clone());
+        let default = default.unwrap_or_else(|| self.default_certificate.clone());
+        let certificates = Certificates::new(certificates, default);
         // Certificates first: a new route is never served with the wrong one.
         self.certificates.store(Arc::new(certificates));
         let http: Vec<_> = built

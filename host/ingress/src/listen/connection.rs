@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use k3s_lifecycle::Tasks;
+use k3s_serve::Activity;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,8 +27,6 @@ use crate::tls::hello::{self, Prefixed};
 
 /// A client that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Request line and headers must be here by then (Traefik's `readTimeout`).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Request line and headers together; more is answered with 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Requests at once on one HTTP/2 connection (Traefik's default).
@@ -43,34 +41,41 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const PLAIN_ON_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-pub(crate) async fn serve(port: &Port, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
+pub(crate) async fn serve(
+    port: &Port,
+    stream: TcpStream,
+    client: SocketAddr,
+    activity: Activity,
+) -> io::Result<()> {
     if port.entry_point.tls {
-        return serve_tls(port, stream, client).await;
+        return serve_tls(port, stream, client, activity).await;
     }
     let table = port.proxy.table.load_full();
     if let Some(route) = tcp::find(&table, &port.entry_point, client, "", &[TcpTls::None]) {
         return tcp::pipe(port, &route.target, stream).await;
     }
-    serve_http(port, stream, facts(port, client, String::new(), None)).await
+    let facts = facts(port, client, activity);
+    serve_http(port, stream, facts).await
 }
 
-fn facts(
-    port: &Port,
-    client: SocketAddr,
-    server_name: String,
-    settings: Option<Arc<str>>,
-) -> Connection {
-    let (entry_point, tls) = (port.entry_point.name, port.entry_point.tls);
+/// Of a connection without TLS.
+fn facts(port: &Port, client: SocketAddr, activity: Activity) -> Connection {
     Connection {
-        entry_point,
+        entry_point: port.entry_point.name,
         client,
-        tls,
-        server_name: server_name.into(),
-        settings,
+        activity,
+        tls: false,
+        server_name: Arc::default(),
+        settings: None,
     }
 }
 
-async fn serve_tls(port: &Port, mut stream: TcpStream, client: SocketAddr) -> io::Result<()> {
+async fn serve_tls(
+    port: &Port,
+    mut stream: TcpStream,
+    client: SocketAddr,
+    activity: Activity,
+) -> io::Result<()> {
     let stopping = port.connections.stopping();
     let greeting = tokio::select! {
         greeting = tokio::time::timeout(HANDSHAKE_TIMEOUT, greet(&mut stream)) => greeting??,
@@ -95,12 +100,13 @@ async fn serve_tls(port: &Port, mut stream: TcpStream, client: SocketAddr) -> io
     }
     let (config, settings) = http_config(&table, &port.tls, name);
     let stream = handshake(&config, stream).await?;
-    serve_http(
-        port,
-        stream,
-        facts(port, client, hello.server_name, settings),
-    )
-    .await
+    let facts = Connection {
+        tls: true,
+        server_name: hello.server_name.into(),
+        settings,
+        ..facts(port, client, activity)
+    };
+    serve_http(port, stream, facts).await
 }
 
 /// The settings for a server name, and their key where they are not the default ones.
@@ -149,7 +155,7 @@ async fn serve_http<S>(port: &Port, stream: S, connection: Connection) -> io::Re
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let proxy = port.proxy.clone();
+    let (proxy, activity) = (port.proxy.clone(), connection.activity.clone());
     let service = service_fn(move |request| {
         let (proxy, connection) = (proxy.clone(), connection.clone());
         async move { Ok::<_, Infallible>(proxy.serve(&connection, request).await) }
@@ -157,8 +163,9 @@ where
     let mut builder = auto::Builder::new(Streams(port.connections.clone()));
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // The connection's activity has the deadlines, from `accept` on: this timer starts only once the
+        // version is known.
+        .header_read_timeout(None::<Duration>)
         .max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
@@ -169,17 +176,14 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(KEEP_ALIVE);
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let limits = (port.limits.quiet, port.limits.drain);
     let stopping = port.connections.stopping();
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stopping.cancelled() => {
-            // Requests under way are finished; the group's deadline bounds how long that may take.
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    ended.map_err(io::Error::other)
+    let ended = activity.drive(served, |it| it.graceful_shutdown(), limits, &stopping);
+    ended
+        .await
+        .map_err(io::Error::other)?
+        .map_err(io::Error::other)
 }
 
 /// Runs HTTP/2 streams as tracked tasks that are finished, not cut off, when the group stops.

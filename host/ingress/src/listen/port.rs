@@ -10,18 +10,16 @@ use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{EventRecorder, EventType, ObjectReference};
 use k3s_lifecycle::Tasks;
+use k3s_serve::{Activity, Places};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::connection;
-use crate::config::EntryPoint;
+use crate::config::{ConnectionLimits, EntryPoint};
 use crate::driver::class::CLASS;
 use crate::proxy::Proxy;
 
-/// Connections open at a time on one entry point; above this nothing is accepted until one closes, so
-/// the kernel's backlog holds new clients back.
-const MAX_CONNECTIONS: usize = 20_000;
 /// Out of file descriptors and the like: trying again at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const BIND_RETRY: BackoffPolicy = BackoffPolicy {
@@ -35,6 +33,7 @@ const BIND_RETRY: BackoffPolicy = BackoffPolicy {
 #[derive(Clone)]
 pub(crate) struct Port {
     pub(crate) entry_point: EntryPoint,
+    pub(crate) limits: ConnectionLimits,
     pub(crate) proxy: Arc<Proxy>,
     /// For handshakes without settings of their own.
     pub(crate) tls: Arc<ServerConfig>,
@@ -42,7 +41,7 @@ pub(crate) struct Port {
     pub(crate) connections: Tasks,
     pub(crate) events: EventRecorder,
     pub(crate) random: Random,
-    /// Nothing is accepted before there are routes.
+    /// There are routes.
     pub(crate) ready: watch::Receiver<bool>,
     /// Where it listens, once it does.
     pub(crate) bound: watch::Sender<Option<SocketAddr>>,
@@ -53,21 +52,25 @@ impl Port {
     pub(crate) async fn run(mut self) {
         let listener = self.bind().await;
         self.bound.send_replace(listener.local_addr().ok());
-        // The sender lives in the reload task; if it is gone, the server stops.
-        if self.ready.wait_for(|ready| *ready).await.is_err() {
-            return;
+        let routes = self.ready.wait_for(|ready| *ready);
+        if tokio::time::timeout(self.limits.first_routes, routes)
+            .await
+            .is_err()
+        {
+            let entry_point = self.entry_point.name;
+            tracing::warn!(
+                entry_point,
+                "there are no routes yet; requests are answered with 404"
+            );
         }
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::new(self.limits.capacity);
         let open = self
             .proxy
             .metrics
             .open(self.entry_point.name, self.entry_point.tls);
         let port = Arc::new(self);
         loop {
-            let Ok(permit) = room.clone().acquire_owned().await else {
-                return;
-            };
-            let (stream, client) = match listener.accept().await {
+            let (stream, client, place) = match places.accept(&listener, |_| true).await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::debug!(error = chain(&error), "cannot accept");
@@ -78,7 +81,7 @@ impl Port {
             let (open, port) = (open.clone(), port.clone());
             let tasks = port.connections.clone();
             tasks.spawn("ingress client", async move {
-                let _room = permit;
+                let _place = place;
                 open.inc();
                 let ended = serve(&port, stream, client).await;
                 open.dec();
@@ -114,8 +117,9 @@ impl Port {
 }
 
 async fn serve(port: &Port, stream: TcpStream, client: SocketAddr) -> io::Result<()> {
+    let activity = Activity::accepted();
     stream.set_nodelay(true)?;
-    connection::serve(port, stream, client).await
+    connection::serve(port, stream, client, activity).await
 }
 
 /// Events about ports go to the class, which everybody can see.

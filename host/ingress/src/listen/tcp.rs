@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
@@ -16,7 +15,6 @@ use crate::table::rule::Facts;
 use crate::table::{ServedTcp, Table};
 use crate::upstream::balance::Balancer;
 
-const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Endpoints tried for one connection.
 const MAX_ENDPOINTS: usize = 3;
 /// Bytes held per direction.
@@ -70,18 +68,9 @@ async fn dial(target: &Balancer) -> io::Result<TcpStream> {
     let choice = target.choose(None).ok_or_else(none)?;
     let mut last = none();
     for endpoint in choice.pool.candidates(MAX_ENDPOINTS, None) {
-        match tokio::time::timeout(
-            DIAL_TIMEOUT,
-            TcpStream::connect(endpoint.authority.as_str()),
-        )
-        .await
-        {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        match choice.client.connect(&endpoint).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = io::Error::other(error),
         }
     }
     Err(last)

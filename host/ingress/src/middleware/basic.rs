@@ -16,6 +16,7 @@ use super::htpasswd::{Users, verify};
 use super::{Answer, Exchange, Layer, Next, answer};
 use crate::error::MiddlewareError;
 use crate::model;
+use crate::proxy::headers::claim;
 
 /// Hashes checked at a time: a flood of wrong passwords must not take every processor.
 const MAX_CHECKS: usize = 2;
@@ -111,6 +112,7 @@ impl Layer for BasicAuth {
                 headers.remove(AUTHORIZATION);
             }
             if let (Some(field), Ok(user)) = (&self.header_field, user.parse()) {
+                claim(headers, field);
                 headers.insert(field.clone(), user);
             }
             next.run(exchange).await

@@ -109,7 +109,7 @@ impl ForwardAuth {
     /// What the other server says of the request becomes part of it.
     fn copy(&self, from: &HeaderMap, to: &mut HeaderMap) {
         for name in &self.response_headers {
-            to.remove(name);
+            headers::claim(to, name);
             for value in from.get_all(name) {
                 to.append(name.clone(), value.clone());
             }
@@ -117,12 +117,7 @@ impl ForwardAuth {
         let Some(pattern) = &self.response_pattern else {
             return;
         };
-        let gone: Vec<_> = to
-            .keys()
-            .filter(|name| pattern.is_match(name.as_str()))
-            .cloned()
-            .collect();
-        gone.iter().for_each(|name| drop(to.remove(name)));
+        headers::remove_where(to, |name| pattern.is_match(name));
         for (name, value) in from
             .iter()
             .filter(|(name, _)| pattern.is_match(name.as_str()))

@@ -11,6 +11,7 @@ use regex::Regex;
 use super::{Answer, Exchange, Layer, Next, answer};
 use crate::error::MiddlewareError;
 use crate::model;
+use crate::proxy::headers::claim;
 use crate::table::rule::regex;
 
 /// An empty value removes.
@@ -106,7 +107,11 @@ impl Layer for Headers {
             cors.preflight(response.headers_mut(), origin);
             return Box::pin(std::future::ready(response));
         }
-        apply(exchange.request.headers_mut(), &self.request);
+        let request = exchange.request.headers_mut();
+        for (name, _) in &self.request {
+            claim(request, name);
+        }
+        apply(request, &self.request);
         let tls = exchange.origin.tls;
         Box::pin(async move {
             let mut response = next.run(exchange).await;

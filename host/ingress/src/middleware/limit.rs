@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
 use ipnet::IpNet;
 use k3s_base::Clock;
-use k3s_serve::Body;
+use k3s_serve::{Body, Guarded};
 use parking_lot::Mutex;
 
-use super::guard::Guarded;
 use super::source::{Source, Strategy};
 use super::{Answer, Exchange, Layer, Next, answer};
 use crate::error::MiddlewareError;

@@ -7,7 +7,6 @@ mod buffering;
 mod compress;
 mod errors;
 mod forward_auth;
-mod guard;
 mod headers;
 mod htpasswd;
 mod limit;

@@ -6,7 +6,7 @@ use regex::Regex;
 use super::{Answer, Exchange, Layer, Next, answer};
 use crate::error::PatternError;
 use crate::model;
-use crate::proxy::path::set_path;
+use crate::proxy::path::{has_dots, set_path};
 use crate::table::rule::regex;
 
 /// The header that carries the stripped prefix.
@@ -40,6 +40,10 @@ impl Rewrite {
     pub(crate) fn replace_regexp(rewrite: &model::Rewrite) -> Result<Self, PatternError> {
         let pattern = regex(&rewrite.pattern)?;
         Ok(Self::ReplaceRegexp(pattern, rewrite.replacement.clone()))
+    }
+
+    fn strips(&self) -> bool {
+        matches!(self, Self::StripPrefix(_) | Self::StripPrefixRegexp(_))
     }
 
     fn apply(&self, path: &str) -> Option<Rewritten> {
@@ -92,7 +96,9 @@ fn replaced(path: &str, new: String) -> Rewritten {
 impl Layer for Rewrite {
     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next<'a>) -> Answer<'a> {
         if let Some(Rewritten { path, note }) = self.apply(exchange.request.uri().path()) {
-            if set_path(&mut exchange.request, &path).is_err() {
+            // `/api../x` without `/api` is another path to the server than to the rule.
+            let is_odd = self.strips() && has_dots(&path);
+            if is_odd || set_path(&mut exchange.request, &path).is_err() {
                 return Box::pin(async { answer(StatusCode::BAD_REQUEST, "400 bad request\n") });
             }
             if let Some((name, value)) = note

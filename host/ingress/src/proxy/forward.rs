@@ -1,7 +1,6 @@
 //! Sends a request to its target: chooses a backend and an endpoint, and tries another endpoint where
 //! that is safe.
 
-use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -9,7 +8,7 @@ use k3s_base::error::chain;
 use k3s_serve::Body;
 
 use super::cookie::Sticky;
-use super::{NoAnswer, Proxy, headers, upgrade};
+use super::{NoAnswer, Proxy, bad_request, headers, upgrade};
 use crate::middleware::{Exchange, answer};
 use crate::upstream::balance::{Balancer, Choice, service_id};
 use crate::upstream::body::Keeper;
@@ -75,10 +74,11 @@ impl Proxy {
             .then(|| hyper::upgrade::on(&mut *request));
         let headers = request.headers_mut();
         headers::strip_hop_by_hop(headers);
-        headers::introduce(headers, &exchange.origin, client.is_some(), &self.node_name);
+        let websocket = |name: &HeaderValue| name.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let is_websocket = protocol.as_ref().is_some_and(websocket);
+        headers::introduce(headers, &exchange.origin, is_websocket, &self.node_name);
         if let Some(protocol) = protocol {
-            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(UPGRADE, protocol);
+            headers::ask_upgrade(headers, protocol);
         }
         client
     }
@@ -123,6 +123,9 @@ impl Proxy {
             if !may_repeat {
                 break;
             }
+        }
+        if body.failed() {
+            return Err(bad_request());
         }
         Err(no_response(last.as_ref()))
     }

@@ -1,12 +1,14 @@
-//! Hop-by-hop headers, and the headers that name the client to servers.
+//! Hop-by-hop headers, and the headers that only this hop may write: done when a request arrives, before
+//! anything reads it, so that no layer acts on what a client says under our names, or is undone by it.
 
 use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::middleware::Origin;
 
-/// RFC 9110 section 7.6.1, and what proxies wrote before it.
-const HOP_BY_HOP: [HeaderName; 8] = [
+/// RFC 9110 section 7.6.1, what proxies wrote before it, and HTTP/2's own (RFC 7540 section 3.2.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    HeaderName::from_static("http2-settings"),
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -24,27 +26,80 @@ pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwar
 const FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// What only we may say of a client (Traefik's `forwardedHeaders`; nobody is trusted by default).
-const OURS: [HeaderName; 9] = [
-    FORWARDED_FOR,
-    FORWARDED_HOST,
-    FORWARDED_PORT,
-    FORWARDED_PROTO,
-    FORWARDED_SERVER,
-    REAL_IP,
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-uri"),
-    HeaderName::from_static("x-forwarded-method"),
-];
+/// Protocols that a connection may leave HTTP for: kubectl speaks the second to API servers behind a route. `h2c`
+/// is not one: the requests after it would pass every rule unseen.
+const UPGRADES: [&str; 2] = ["websocket", "SPDY/3.1"];
 
-/// The protocol that a message wants to change to.
-pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    let wants = list(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if wants {
-        headers.get(UPGRADE).cloned()
-    } else {
-        None
+/// Takes away from a request that arrives what was meant for this hop, and what a client says of itself under
+/// names that only this hop may use (Traefik's `forwardedHeaders`; nobody is trusted by default), in any spelling
+/// that servers take for the same. What is left of `Connection` and `Upgrade` asks for a protocol that is passed on.
+pub(crate) fn settle(headers: &mut HeaderMap) {
+    let upgrade = upgrade_of(headers);
+    strip_hop_by_hop(headers);
+    remove_where(headers, |name| {
+        name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
+    });
+    if let Some(protocol) = upgrade {
+        ask_upgrade(headers, protocol);
     }
+}
+
+/// The protocol that a request wants to change to, if that is passed on.
+pub(crate) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !list(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return None;
+    }
+    let protocol = headers.get(UPGRADE)?;
+    let text = protocol.to_str().ok()?;
+    let is_known = UPGRADES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(text));
+    is_known.then(|| protocol.clone())
+}
+
+/// Asks the next hop for another protocol.
+pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Removes a header that a layer speaks for, and those that servers read under the same name: to CGI, WSGI and
+/// others, `X_User` and `X.User` are `X-User`.
+pub(crate) fn claim(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    remove_where(headers, |found| found == name.as_str());
+}
+
+/// Removes the headers whose names, with dashes for all that is neither letter nor digit, are `unwanted`.
+pub(crate) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let is_unwanted = |name: &&HeaderName| match plain(name.as_str()) {
+        Some(plain) => unwanted(&plain),
+        None => unwanted(name.as_str()),
+    };
+    let found: Vec<HeaderName> = headers.keys().filter(is_unwanted).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// A name with dashes for all that is neither letter nor digit; none if it is so already.
+fn plain(name: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.bytes().all(is_plain) {
+        return None;
+    }
+    let bytes = name.bytes();
+    Some(
+        bytes
+            .map(|byte| {
+                if is_plain(byte) {
+                    char::from(byte)
+                } else {
+                    '-'
+                }
+            })
+            .collect(),
+    )
 }
 
 /// Removes what was meant for us. `TE: trailers` stays: gRPC servers ask for it.
@@ -52,7 +107,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<String> = list(headers, &CONNECTION).map(str::to_owned).collect();
         for name in named {
-            if let Ok(name) = HeaderName::try_from(name) {
+            if let Ok(name) = HeaderName::try_from(name)
+                && name != HOST
+            {
                 headers.remove(name);
             }
         }
@@ -64,13 +121,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(TE);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-}
-
-/// Takes away what a client says of itself under our names. Done before any layer reads them.
-pub(crate) fn distrust(headers: &mut HeaderMap) {
-    for name in &OURS {
-        headers.remove(name);
     }
 }
 
@@ -150,14 +200,50 @@ mod tests {
     }
 
     #[test]
+    fn only_tunnels_are_upgrades() {
+        let asks = |protocol: &'static str| {
+            let mut map = headers(&[
+                ("connection", "Upgrade, HTTP2-Settings"),
+                ("upgrade", protocol),
+                ("http2-settings", "AAMAAABkAAQAAP__"),
+            ]);
+            settle(&mut map);
+            map
+        };
+        for protocol in ["websocket", "WebSocket", "SPDY/3.1"] {
+            let kept = headers(&[("connection", "Upgrade"), ("upgrade", protocol)]);
+            assert_eq!(asks(protocol), kept);
+        }
+        for protocol in ["h2c", "h2c, websocket", "TLS/1.0", ""] {
+            assert!(asks(protocol).is_empty(), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_claimed_header_has_no_twins() {
+        let mut map = headers(&[
+            ("x-user", "me"),
+            ("x_user", "me"),
+            ("x.user", "me"),
+            ("x-user-id", "1"),
+        ]);
+        claim(&mut map, &HeaderName::from_static("x-user"));
+        assert_eq!(map, headers(&[("x-user-id", "1")]));
+    }
+
+    #[test]
     fn clients_cannot_speak_for_themselves() {
         let mut map = headers(&[
             ("x-forwarded-for", "1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),
             ("x-forwarded-prefix", "/x"),
+            ("x-forwarded-tls-client-cert", "1"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x.forwarded-host", "a"),
+            ("forwarded", "for=1.2.3.4"),
         ]);
-        distrust(&mut map);
-        assert!(map.is_empty());
+        settle(&mut map);
+        assert!(map.is_empty(), "{map:?}");
         let origin = Origin {
             client: "10.0.0.9:1234".parse().unwrap(),
             tls: true,

@@ -16,6 +16,7 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use k3s_base::Clock;
 use k3s_lifecycle::Tasks;
+use k3s_serve::{Activity, Body};
 
 use crate::metrics::IngressMetrics;
 use crate::middleware::{Exchange, Next, Origin, answer};
@@ -46,6 +47,7 @@ pub(crate) struct NoAnswer {
 pub(crate) struct Connection {
     pub(crate) entry_point: &'static str,
     pub(crate) client: SocketAddr,
+    pub(crate) activity: Activity,
     pub(crate) tls: bool,
     /// The name given in the handshake; empty for none.
     pub(crate) server_name: Arc<str>,
@@ -61,11 +63,10 @@ impl Proxy {
         mut request: Request<Incoming>,
     ) -> Response<Reported> {
         let mut report = Report::new(self, connection, &request);
-        if let Err(response) = path::clean(&mut request) {
-            return report.attach(response);
-        }
-        headers::distrust(request.headers_mut());
-        let host_header = host_header(&request);
+        let host_header = match admit(&mut request) {
+            Ok(host_header) => host_header,
+            Err(response) => return report.attach(response),
+        };
         let host: Arc<str> = host_of(&host_header).to_ascii_lowercase().into();
         if self.is_misdirected(connection, &host) {
             return report.attach(answer(
@@ -73,9 +74,12 @@ impl Proxy {
                 "Misdirected Request",
             ));
         }
-        let found = self.find(connection, &host, &request);
-        let Some(route) = found else {
-            return report.attach(answer(StatusCode::NOT_FOUND, "404 page not found\n"));
+        let route = match self.find(connection, &host, &request) {
+            Ok(Some(route)) => route,
+            Ok(None) => {
+                return report.attach(answer(StatusCode::NOT_FOUND, "404 page not found\n"));
+            }
+            Err(Ambiguous) => return report.attach(bad_request()),
         };
         let origin = Origin {
             client: connection.client,
@@ -110,8 +114,11 @@ impl Proxy {
         connection: &Connection,
         host: &str,
         request: &Request<Incoming>,
-    ) -> Option<Arc<Served>> {
+    ) -> Result<Option<Arc<Served>>, Ambiguous> {
         let table = self.table.load();
+        let Some(entry) = table.of(connection.entry_point) else {
+            return Ok(None);
+        };
         let facts = Facts {
             host,
             path: request.uri().path(),
@@ -121,8 +128,49 @@ impl Proxy {
             client: connection.client.ip(),
             sni: &connection.server_name,
         };
-        table.of(connection.entry_point)?.http.find(&facts).cloned()
+        let found = entry.http.find(&facts);
+        for path in path::readings(facts.path) {
+            let facts = Facts {
+                path: &path,
+                ..facts
+            };
+            let other = entry.http.find(&facts);
+            if other.map(Arc::as_ptr) != found.map(Arc::as_ptr) {
+                return Err(Ambiguous);
+            }
+        }
+        Ok(found.cloned())
     }
+}
+
+/// A server may read a path in the request that another route is for.
+struct Ambiguous;
+
+/// Puts a request into the form in which layers and servers may see it, and gives its Host.
+fn admit(request: &mut Request<Incoming>) -> Result<String, Response<Body>> {
+    path::clean(request)?;
+    let hosts = request.headers().get_all(HOST).iter().count();
+    // RFC 9112 section 3.2.
+    let needs_host = request.version() == Version::HTTP_11;
+    let host_header = host_header(request);
+    if hosts > 1 || (needs_host && hosts == 0) || !is_host(&host_header) {
+        return Err(bad_request());
+    }
+    if path::has_nul(request.uri().path()) {
+        return Err(bad_request());
+    }
+    headers::settle(request.headers_mut());
+    Ok(host_header)
+}
+
+pub(crate) fn bad_request() -> Response<Body> {
+    answer(StatusCode::BAD_REQUEST, "400 bad request\n")
+}
+
+/// Whether a text consists of what names, addresses and ports are written with (RFC 3986 section 3.2.2).
+fn is_host(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    text.bytes().all(allowed)
 }
 
 /// The host as the client wrote it.

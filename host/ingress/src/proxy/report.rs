@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use k3s_base::Clock;
-use k3s_serve::{Body, BoxError};
+use k3s_serve::{Body, BoxError, Busy};
 
 use super::{Connection, Proxy};
 use crate::metrics::{Finished, IngressMetrics};
@@ -23,6 +23,8 @@ pub(crate) struct Report {
     finished: Finished,
     line: Option<Box<Line>>,
     bytes: u64,
+    /// The connection is not idle until the answer is complete.
+    _busy: Busy,
 }
 
 /// What only the access log needs.
@@ -60,6 +62,7 @@ impl Report {
             line: tracing::enabled!(target: "ingress_access", tracing::Level::DEBUG)
                 .then(|| Box::new(line())),
             bytes: 0,
+            _busy: connection.activity.begin(),
         }
     }
 

@@ -17,13 +17,14 @@ use crate::driver::secrets::{Lookup, Secrets};
 use crate::error::{RouteError, SecretDataError, SecretError, TargetError, TlsError};
 use crate::middleware::{Layer, make};
 use crate::model::{
-    Backend, Diagnostic, Middleware, NamespacedName, Outcome, Reference, Route, Scheme, Severity,
-    Target, TcpRoute, TlsOptions, TlsUse, Transport,
+    Backend, Diagnostic, Middleware, NamespacedName, ObjectKey, Outcome, Reference, Route, Scheme,
+    Severity, Target, TcpRoute, TlsOptions, TlsUse, Transport,
 };
 use crate::tls::certs::{self, Certificate, Certificates};
 use crate::tls::options;
 use crate::upstream::balance::{Balancer, Choice};
 use crate::upstream::client::Client;
+use crate::upstream::dial::Dialer;
 use crate::upstream::pool::Pools;
 use k3s_serve::trust;
 
@@ -33,6 +34,8 @@ pub(crate) struct Built {
     pub(crate) http: Vec<Arc<Served>>,
     pub(crate) tcp: Vec<Arc<ServedTcp>>,
     pub(crate) certificates: Vec<Certificate>,
+    /// The one for names that no certificate covers.
+    pub(crate) default_certificate: Option<Certificate>,
     /// Problems that the plugin reported, and those found here.
     pub(crate) problems: Vec<Diagnostic>,
     /// Secrets that it uses, whether they exist or not.
@@ -43,8 +46,9 @@ pub(crate) struct Built {
 /// By route and position, each with its settings.
 type Layers = HashMap<(String, usize), (Middleware, Arc<dyn Layer>)>;
 
-/// Time and randomness.
+/// Time, randomness, and the way to servers.
 pub(crate) struct Ambient {
+    pub(crate) dialer: Dialer,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Builder {
     pub(crate) certificates: Arc<ArcSwap<Certificates>>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    dialer: Dialer,
     /// Connections to servers run here.
     pub(crate) upstream: Tasks,
     /// By scheme and transport, so that connections outlive tables.
@@ -76,7 +81,11 @@ impl Builder {
         pools: Pools,
         secrets: Secrets,
         certificates: Arc<ArcSwap<Certificates>>,
-        Ambient { clock, random }: Ambient,
+        Ambient {
+            clock,
+            random,
+            dialer,
+        }: Ambient,
         upstream: Tasks,
     ) -> Self {
         Self {
@@ -85,6 +94,7 @@ impl Builder {
             certificates,
             clock,
             random,
+            dialer,
             upstream,
             clients: Mutex::default(),
         }
@@ -100,14 +110,21 @@ impl Builder {
             http: Vec::new(),
             tcp: Vec::new(),
             certificates: Vec::new(),
+            default_certificate: None,
             problems: outcome.diagnostics.clone(),
             secrets: BTreeSet::new(),
             layers: HashMap::new(),
             outcome,
         };
-        for reference in &built.outcome.certificates {
+        let is_store = is_default_store(&built.outcome.key);
+        for (at, reference) in built.outcome.certificates.iter().enumerate() {
             match build.certificate(reference) {
-                Ok(found) => built.certificates.extend(found),
+                Ok(found) => {
+                    if at == 0 && is_store {
+                        built.default_certificate.clone_from(&found);
+                    }
+                    built.certificates.extend(found);
+                }
                 Err(error) => built.problems.push(bad_certificate(&error)),
             }
         }
@@ -138,9 +155,9 @@ impl Builder {
             return Ok(client.clone());
         }
         let client = Arc::new(match scheme {
-            Scheme::Http => Client::http(transport, &self.upstream),
-            Scheme::H2c => Client::h2c(transport, &self.upstream),
-            Scheme::Https => Client::https(transport, tls()?, &self.upstream),
+            Scheme::Http => Client::http(transport, &self.dialer, &self.upstream),
+            Scheme::H2c => Client::h2c(transport, &self.dialer, &self.upstream),
+            Scheme::Https => Client::https(transport, tls()?, &self.dialer, &self.upstream),
         });
         let mut clients = self.clients.lock();
         // Those that no route holds are dropped, with their idle connections.
@@ -155,6 +172,11 @@ impl Builder {
             .lock()
             .retain(|((scheme, _), _)| *scheme != Scheme::Https);
     }
+}
+
+/// Whether an object's first certificate is the default one (`certificates` in `wit/ingress-0.2/ingress.wit`).
+fn is_default_store(key: &ObjectKey) -> bool {
+    key.kind == "TLSStore" && key.name == "default"
 }
 
 fn disabled(route: &str, error: &RouteError) -> Diagnostic {

@@ -12,7 +12,14 @@ use parking_lot::Mutex;
 
 /// Holds a body between attempts.
 #[derive(Clone, Debug)]
-pub(crate) struct Keeper(Arc<Mutex<Option<Body>>>);
+pub(crate) struct Keeper(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    body: Option<Body>,
+    /// Reading it failed: the client broke off, or wrote what is not HTTP.
+    failed: bool,
+}
 
 /// The body of one attempt.
 #[derive(Debug)]
@@ -23,7 +30,10 @@ pub(crate) struct Outgoing {
 
 impl Keeper {
     pub(crate) fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Some(body))))
+        Self(Arc::new(Mutex::new(State {
+            body: Some(body),
+            failed: false,
+        })))
     }
 
     /// A body for the next attempt; none once bytes of it were read.
@@ -44,7 +54,12 @@ impl Keeper {
 
     /// Nothing was read yet.
     pub(crate) fn is_whole(&self) -> bool {
-        self.0.lock().is_some()
+        self.0.lock().body.is_some()
+    }
+
+    /// The client is to blame for a request that was not sent whole.
+    pub(crate) fn failed(&self) -> bool {
+        self.0.lock().failed
     }
 }
 
@@ -57,13 +72,17 @@ impl HttpBody for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.taken.is_none() {
-            let body = self.keeper.0.lock().take();
+            let body = self.keeper.0.lock().body.take();
             self.taken = body;
         }
-        match &mut self.taken {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(body) = &mut self.taken else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            self.keeper.0.lock().failed = true;
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -73,6 +92,7 @@ impl HttpBody for Outgoing {
                 .keeper
                 .0
                 .lock()
+                .body
                 .as_ref()
                 .is_none_or(HttpBody::is_end_stream),
         }
@@ -85,6 +105,7 @@ impl HttpBody for Outgoing {
                 .keeper
                 .0
                 .lock()
+                .body
                 .as_ref()
                 .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint),
         }

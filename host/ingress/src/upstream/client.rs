@@ -9,21 +9,22 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client as Pooled, Error as PooledError};
 use hyper_util::rt::TokioTimer;
 use k3s_lifecycle::Tasks;
 use k3s_serve::BoxError;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
 
 use super::body::Outgoing;
+use super::dial::{DialError, Dialer};
 use super::h2c::H2cPool;
 use super::pool::Endpoint;
 use crate::model::Transport;
 
 /// Traefik's defaults (`serversTransport`): 30 s to connect, 90 s idle, 200 idle connections per server.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 const MAX_IDLE_PER_HOST: usize = 200;
 
@@ -31,13 +32,14 @@ const MAX_IDLE_PER_HOST: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Client {
     wire: Wire,
+    dialer: Dialer,
     response_header_timeout: Option<Duration>,
 }
 
 #[derive(Debug)]
 enum Wire {
-    Http(Pooled<HttpConnector, Outgoing>),
-    Https(Pooled<HttpsConnector<HttpConnector>, Outgoing>),
+    Http(Pooled<Dialer, Outgoing>),
+    Https(Pooled<HttpsConnector<Dialer>, Outgoing>),
     H2c(H2cPool),
 }
 
@@ -60,25 +62,27 @@ pub(crate) enum SendError {
 
 impl Client {
     /// Plain HTTP/1.1.
-    pub(crate) fn http(transport: Option<&Transport>, tasks: &Tasks) -> Self {
-        Self::new(
-            transport,
-            Wire::Http(builder(transport, tasks).build(connector(transport))),
-        )
+    pub(crate) fn http(transport: Option<&Transport>, dialer: &Dialer, tasks: &Tasks) -> Self {
+        let dialer = of_transport(dialer, transport);
+        let wire = Wire::Http(builder(transport, tasks).build(dialer.clone()));
+        Self::new(transport, dialer, wire)
     }
 
     /// HTTP/2 without TLS.
-    pub(crate) fn h2c(transport: Option<&Transport>, tasks: &Tasks) -> Self {
-        Self::new(
-            transport,
-            Wire::H2c(H2cPool::new(dial_timeout(transport), tasks.clone())),
-        )
+    pub(crate) fn h2c(transport: Option<&Transport>, dialer: &Dialer, tasks: &Tasks) -> Self {
+        let dialer = of_transport(dialer, transport);
+        let wire = Wire::H2c(H2cPool::new(dialer.clone(), tasks.clone()));
+        Self::new(transport, dialer, wire)
     }
 
     /// TLS; HTTP/2 where the server offers it.
-    pub(crate) fn https(transport: Option<&Transport>, tls: ClientConfig, tasks: &Tasks) -> Self {
-        let mut plain = connector(transport);
-        plain.enforce_http(false);
+    pub(crate) fn https(
+        transport: Option<&Transport>,
+        tls: ClientConfig,
+        dialer: &Dialer,
+        tasks: &Tasks,
+    ) -> Self {
+        let dialer = of_transport(dialer, transport);
         let secure = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_only();
@@ -89,16 +93,18 @@ impl Client {
             Some(name) => secure.with_server_name_resolver(FixedServerNameResolver::new(name)),
             None => secure,
         };
-        let secure = secure.enable_http1().enable_http2().wrap_connector(plain);
-        Self::new(
-            transport,
-            Wire::Https(builder(transport, tasks).build(secure)),
-        )
+        let secure = secure
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(dialer.clone());
+        let wire = Wire::Https(builder(transport, tasks).build(secure));
+        Self::new(transport, dialer, wire)
     }
 
-    fn new(transport: Option<&Transport>, wire: Wire) -> Self {
+    fn new(transport: Option<&Transport>, dialer: Dialer, wire: Wire) -> Self {
         Self {
             wire,
+            dialer,
             response_header_timeout: transport.and_then(|t| millis(t.response_header_timeout_ms)),
         }
     }
@@ -140,7 +146,7 @@ impl Client {
                 }
                 Wire::H2c(pool) => {
                     request.headers_mut().remove(http::header::HOST);
-                    pool.send(endpoint.authority.as_str(), request).await
+                    pool.send(&endpoint.authority, request).await
                 }
             }
         };
@@ -150,6 +156,11 @@ impl Client {
                 .map_err(|_| SendError::Timeout(limit))?,
             None => sent.await,
         }
+    }
+
+    /// A connection to an endpoint, for whatever is spoken on it.
+    pub(crate) async fn connect(&self, endpoint: &Endpoint) -> Result<TcpStream, DialError> {
+        self.dialer.dial(&endpoint.authority, 80).await
     }
 
     /// Whether connections can leave HTTP (WebSocket).
@@ -171,17 +182,9 @@ fn builder(transport: Option<&Transport>, tasks: &Tasks) -> Builder {
     builder
 }
 
-fn connector(transport: Option<&Transport>) -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(dial_timeout(transport)));
-    connector
-}
-
-fn dial_timeout(transport: Option<&Transport>) -> Duration {
-    transport
-        .and_then(|t| millis(t.dial_timeout_ms))
-        .unwrap_or(DIAL_TIMEOUT)
+fn of_transport(dialer: &Dialer, transport: Option<&Transport>) -> Dialer {
+    let timeout = transport.and_then(|t| millis(t.dial_timeout_ms));
+    dialer.with_timeout(timeout.unwrap_or(DIAL_TIMEOUT))
 }
 
 fn millis(number: u32) -> Option<Duration> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -10,10 +11,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 use super::body::Outgoing;
 use super::client::{SendError, Tracked};
+use super::dial::Dialer;
 
 /// As the listeners' own windows: streams are not slowed by the defaults of 64 KiB.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -24,22 +25,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct H2cPool {
     connections: Mutex<HashMap<String, SendRequest<Outgoing>>>,
-    dial_timeout: Duration,
+    dialer: Dialer,
     tasks: Tasks,
 }
 
 impl H2cPool {
-    pub(crate) fn new(dial_timeout: Duration, tasks: Tasks) -> Self {
+    pub(crate) fn new(dialer: Dialer, tasks: Tasks) -> Self {
         Self {
             connections: Mutex::default(),
-            dial_timeout,
+            dialer,
             tasks,
         }
     }
 
     pub(crate) async fn send(
         &self,
-        authority: &str,
+        authority: &Authority,
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut sender = self.connection(authority).await?;
@@ -50,19 +51,16 @@ impl H2cPool {
             .map_err(SendError::of_hyper)
     }
 
-    async fn connection(&self, authority: &str) -> Result<SendRequest<Outgoing>, SendError> {
+    async fn connection(&self, authority: &Authority) -> Result<SendRequest<Outgoing>, SendError> {
         {
             let mut connections = self.connections.lock();
             connections.retain(|_, sender| !sender.is_closed());
-            if let Some(sender) = connections.get(authority) {
+            if let Some(sender) = connections.get(authority.as_str()) {
                 return Ok(sender.clone());
             }
         }
-        let stream = tokio::time::timeout(self.dial_timeout, TcpStream::connect(authority))
-            .await
-            .map_err(SendError::not_sent)?
-            .map_err(SendError::not_sent)?;
-        stream.set_nodelay(true).map_err(SendError::not_sent)?;
+        let dialled = self.dialer.dial(authority, 80).await;
+        let stream = dialled.map_err(SendError::not_sent)?;
         let (sender, connection) = http2::Builder::new(Tracked(self.tasks.clone()))
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -80,7 +78,7 @@ impl H2cPool {
             });
         self.connections
             .lock()
-            .insert(authority.to_owned(), sender.clone());
+            .insert(authority.to_string(), sender.clone());
         Ok(sender)
     }
 }

@@ -4,5 +4,6 @@
 pub(crate) mod balance;
 pub(crate) mod body;
 pub(crate) mod client;
+pub(crate) mod dial;
 pub(crate) mod h2c;
 pub(crate) mod pool;

@@ -20,15 +20,33 @@ use k3s_ingress::model::{
     Backend, Change, Interest, Matcher, Middleware, ObjectKey, Outcome, Reference, Route, Scheme,
     Target, TcpRoute, TlsUse,
 };
-use k3s_ingress::{Batch, Compiled, Compiler, CompilerError, EntryPoint, Ingress, IngressConfig};
+use k3s_ingress::{
+    Batch, Compiled, Compiler, CompilerError, ConnectionLimits, EntryPoint, Ingress, IngressConfig,
+};
 use k3s_lifecycle::Tasks;
 use k3s_observe::Metrics;
+use k3s_serve::Capacity;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Both entry points on free ports of loopback.
+pub(crate) fn config(limits: ConnectionLimits) -> IngressConfig {
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let entry_point = |name, tls| EntryPoint { name, tls, listen };
+    IngressConfig {
+        entry_points: vec![entry_point("web", false), entry_point("websecure", true)],
+        limits,
+        may_dial: |_| true,
+        addresses: vec!["192.0.2.10".parse().unwrap()],
+        node_name: "node-1".into(),
+        clock: Clock::system(),
+        random: Random::seeded(7),
+    }
+}
 
 /// Decides what it is told to.
 #[derive(Default)]
@@ -76,6 +94,22 @@ pub(crate) struct Lab {
 impl Lab {
     /// With these routes from the start.
     pub(crate) async fn start(outcome: Outcome, seed: impl FnOnce(&FakeApi)) -> Self {
+        let limits = ConnectionLimits {
+            capacity: Capacity {
+                total: 1000,
+                per_client: 1000,
+            },
+            ..ConnectionLimits::standard()
+        };
+        Self::start_with(outcome, limits, seed).await
+    }
+
+    /// With these routes from the start, and these limits on each entry point.
+    pub(crate) async fn start_with(
+        outcome: Outcome,
+        limits: ConnectionLimits,
+        seed: impl FnOnce(&FakeApi),
+    ) -> Self {
         let api = FakeApi::new(Clock::system());
         api.seed(
             &resources::INGRESSES,
@@ -85,25 +119,7 @@ impl Lab {
         seed(&api);
         let compiler = Arc::new(Scripted::default());
         compiler.next.lock().push(Change::Put(outcome));
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = IngressConfig {
-            entry_points: vec![
-                EntryPoint {
-                    name: "web",
-                    tls: false,
-                    listen,
-                },
-                EntryPoint {
-                    name: "websecure",
-                    tls: true,
-                    listen,
-                },
-            ],
-            addresses: vec!["192.0.2.10".parse().unwrap()],
-            node_name: "node-1".into(),
-            clock: Clock::system(),
-            random: Random::seeded(7),
-        };
+        let config = config(limits);
         let (tasks, metrics) = (Tasks::root("lab"), Metrics::new());
         let client = api.client("system:serviceaccount:kube-system:traefik");
         let ingress = Ingress::start(config, compiler.clone(), client, &metrics, &tasks)

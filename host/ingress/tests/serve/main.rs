@@ -7,8 +7,10 @@
 )]
 
 mod client;
+mod hostile;
 mod http;
 mod lab;
 mod layers;
+mod limits;
 mod swap;
 mod tls;

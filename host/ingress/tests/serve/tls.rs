@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources;
-use k3s_ingress::model::{Reference, TlsUse};
+use k3s_ingress::model::{Change, Reference, TlsUse};
 use serde_json::json;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -97,4 +97,38 @@ async fn names_get_their_certificate_and_changes_are_served_at_once() {
     eventually_served(&second).await;
     // Speaking HTTP to the TLS port is answered.
     assert_eq!(fetch(lab.websecure, "a.example.com", "/").await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_s_certificate_is_for_names_that_no_other_covers() {
+    let one = server("one").await;
+    let lab = Lab::start(
+        outcome(vec![route("a.example.com", backend("web"))]),
+        |api| {
+            endpoints(api, "web", &[one]);
+            secret(api, "wild", "fallback.example.com");
+        },
+    )
+    .await;
+    let mut store = outcome(Vec::new());
+    store.key.group = "traefik.io".into();
+    store.key.kind = "TLSStore".into();
+    store.key.name = "default".into();
+    store.certificates.push(Reference {
+        namespace: "shop".into(),
+        name: "wild".into(),
+    });
+    lab.decide(Change::Put(store.clone()));
+    let shown = async |wanted: &[u8]| {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while tls(lab.websecure, "unknown.org", &["h2"]).await.1.as_ref() != wanted {
+            assert!(std::time::Instant::now() < deadline, "another certificate");
+        }
+    };
+    let made = lab.api.get(&resources::SECRETS, "shop", "wild").unwrap();
+    let pem = STANDARD
+        .decode(made["data"]["tls.crt"].as_str().unwrap())
+        .unwrap();
+    let der = x509_parser::pem::parse_x509_pem(&pem).unwrap().1.contents;
+    shown(&der).await;
 }

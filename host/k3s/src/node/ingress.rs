@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use k3s_adapters::ingress::{IngressOptions, open_ingress};
 use k3s_config::PackagedComponent;
-use k3s_ingress::{EntryPoint, Ingress, IngressConfig};
+use k3s_ingress::{ConnectionLimits, EntryPoint, Ingress, IngressConfig};
 use serde_json::Map;
 
 use crate::node::context::NodeContext;
@@ -34,6 +34,8 @@ pub(crate) async fn start(context: &NodeContext) -> Result<()> {
     context.swaps.add(component, running);
     let config = IngressConfig {
         entry_points: EntryPoint::standard(),
+        limits: ConnectionLimits::standard(),
+        may_dial: k3s_ingress::may_dial,
         addresses: published_addresses(context),
         node_name: context.local.name.clone(),
         clock: ambient.clock.clone(),

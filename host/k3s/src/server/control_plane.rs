@@ -16,6 +16,7 @@ use k3s_plugin_host::{Host, HostOptions, PluginMetrics};
 use k3s_registry::{Registry, View};
 use k3s_resources::core::service::ServiceSettings;
 use k3s_scheduler::{Scheduler, SchedulerConfig, plugins::default_profile};
+use k3s_serve::{Listener, ServeOptions};
 use k3s_store::{Store, StoreOptions};
 
 use super::context::ServerContext;
@@ -212,7 +213,9 @@ fn listen(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let tls = server_config(&identity.serving, identity.client_ca.cert_pem())?;
     let supervisor = Supervisor::new(service.clone(), identity.server_ca.cert_pem());
-    k3s_serve::serve(listener, tls, k3s_serve::boxed(supervisor), &ambient.tasks);
+    let options = ServeOptions::https(Listener::ApiServer, tls);
+    let service = k3s_serve::boxed(supervisor);
+    k3s_serve::serve(listener, options, service, &ambient.tasks);
     Ok(())
 }
 

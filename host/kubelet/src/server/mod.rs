@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use k3s_client::Client;
 use k3s_lifecycle::Tasks;
-use k3s_serve::{Body, PeerCertificates, ServeOptions, body};
+use k3s_serve::{Body, Capacity, Listener, PeerCertificates, ServeOptions, body};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -79,7 +79,8 @@ impl Server {
             let server = server.clone();
             async move { Ok::<_, Infallible>(Box::pin(handle(&server, request)).await) }
         });
-        k3s_serve::serve(listener, tls, service, &tasks);
+        let options = ServeOptions::https(Listener::Kubelet, tls);
+        k3s_serve::serve(listener, options, service, &tasks);
     }
 }
 
@@ -101,10 +102,13 @@ pub(crate) async fn start_healthz(node: Arc<NodeState>, address: SocketAddr, tas
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let options = ServeOptions {
-        max_connections: HEALTHZ_CONNECTIONS,
+        capacity: Capacity {
+            total: HEALTHZ_CONNECTIONS,
+            per_client: HEALTHZ_CONNECTIONS,
+        },
         ..ServeOptions::default()
     };
-    k3s_serve::serve_with(listener, options, service, tasks);
+    k3s_serve::serve(listener, options, service, tasks);
 }
 
 /// TLS with optional client certificates of the client CA: bearer tokens come without one.

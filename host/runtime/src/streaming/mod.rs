@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use k3s_base::{Clock, Random};
 use k3s_cri::v1::{AttachRequest, ExecRequest};
 use k3s_lifecycle::Tasks;
-use k3s_serve::ServeOptions;
+use k3s_serve::{Capacity, ServeOptions};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -172,10 +172,13 @@ pub(crate) fn serve(
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let options = ServeOptions {
-        max_connections: SESSION_LIMIT,
+        capacity: Capacity {
+            total: SESSION_LIMIT,
+            per_client: SESSION_LIMIT,
+        },
         ..ServeOptions::default()
     };
-    k3s_serve::serve_with(listener, options, service, tasks);
+    k3s_serve::serve(listener, options, service, tasks);
 }
 
 #[cfg(test)]
