@@ -1,18 +1,19 @@
 //! The task that follows Services and EndpointSlices and commits what they need.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use k3s_base::error::chain;
 use k3s_base::{Backoff, BackoffPolicy, Random};
-use k3s_client::{Informer, InformerEvent, Informers, Obj, Subscription, resources};
+use k3s_client::{EventRecorder, Informer, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
 use k3s_objects::endpoint_slice::SERVICE_NAME_LABEL;
 use k3s_observe::Metrics;
 use k3s_sys::net::conntrack::Conntrack;
-use k3s_sys::net::{NetError, sysctl};
+use k3s_sys::net::{Address, Net, NetError, sysctl, tcp_listeners};
 use k3s_sys::nft::{Batch, Element, Nft, NftError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,8 +22,11 @@ use crate::flows::Stale;
 use crate::forwards::Forwards;
 use crate::health::{Health, HealthCheck};
 use crate::metrics::ProxyMetrics;
-use crate::plan::{Endpoints, plan};
+use crate::model::{Endpoint, Transport};
+use crate::plan::{Endpoints, Plan, plan};
 use crate::read;
+use crate::report::{Losses, Reports};
+use crate::reserved::Reserved;
 use crate::state::{ServiceKey, State, UdpTargets};
 use crate::tables::{AFFINITY, Layout, NODEPORT_AFFINITY};
 
@@ -37,6 +41,8 @@ const RETRY: BackoffPolicy = BackoffPolicy {
     jitter: 0.2,
 };
 const BY_SERVICE: &str = "service";
+/// Whose endpoints are parts of the cluster.
+const CLUSTER_SERVICES: [&str; 2] = ["default/kubernetes", "kube-system/kube-dns"];
 
 /// What a proxy needs.
 pub struct ProxyConfig {
@@ -44,12 +50,16 @@ pub struct ProxyConfig {
     pub node_name: String,
     /// Where pods live (`--cluster-cidr`); callers from elsewhere are masqueraded.
     pub pod_networks: Vec<Ipv4Net>,
+    /// Where cluster addresses are allocated (`--service-cidr`).
+    pub service_networks: Vec<Ipv4Net>,
     /// The node's packet filter.
     pub nft: Arc<dyn Nft>,
     /// The node's flow table; None leaves stale UDP flows alone.
     pub conntrack: Option<Conntrack>,
     /// What else this node answers for load balancers.
     pub forwards: Forwards,
+    /// Where authors of Services are told what is not served.
+    pub events: EventRecorder,
     /// For the jitter of retries.
     pub random: Random,
 }
@@ -72,9 +82,17 @@ impl Proxy {
         let (announce, ready) = watch::channel(false);
         let slices = informers.all(&resources::ENDPOINT_SLICES);
         slices.add_index(BY_SERVICE, service_of_slice);
+        let networks = [config.pod_networks, config.service_networks].concat();
         let driver = Driver {
             services: informers.all(&resources::SERVICES),
+            nodes: informers.all(&resources::NODES),
             slices,
+            cluster: Reserved {
+                networks,
+                ..Reserved::default()
+            },
+            external: BTreeSet::new(),
+            reports: Reports::new(config.events),
             layout,
             conntrack: config.conntrack.map(Arc::new),
             retry: RETRY.start(),
@@ -102,6 +120,12 @@ impl Proxy {
 struct Driver {
     services: Informer,
     slices: Informer,
+    nodes: Informer,
+    /// Addresses that belong to the cluster, as of the last change of nodes and endpoints.
+    cluster: Reserved,
+    /// Services that want external addresses.
+    external: BTreeSet<ServiceKey>,
+    reports: Reports,
     layout: Layout,
     nft: Arc<dyn Nft>,
     conntrack: Option<Arc<Conntrack>>,
@@ -128,37 +152,44 @@ impl Driver {
         }
         let mut services = self.services.subscribe();
         let mut slices = self.slices.subscribe();
+        let mut nodes = self.nodes.subscribe();
         self.services.has_synced().await;
         self.slices.has_synced().await;
+        self.nodes.has_synced().await;
+        self.cluster_changed();
         loop {
-            self.drain(&mut services, &mut slices);
+            self.drain(&mut services, &mut slices, &mut nodes);
             let wait = self.flush().await;
             self.health.set_proxy_healthy(!self.rewrite);
             if !self.rewrite {
                 announce.send_replace(true);
             }
             tokio::time::sleep(SPACING).await;
-            self.wait(&mut services, &mut slices, Instant::now() + wait)
-                .await;
+            let until = Instant::now() + wait;
+            tokio::select! {
+                event = services.next() => self.service_changed(&event),
+                event = slices.next() => self.slice_changed(&event),
+                _ = nodes.next() => self.cluster_changed(),
+                () = self.forwards.changed() => {}
+                // Time to retry or to verify.
+                () = tokio::time::sleep_until(until) => self.verify().await,
+            }
         }
     }
 
-    /// Waits for a change, or until it is time to retry or to verify.
-    async fn wait(
+    fn drain(
         &mut self,
         services: &mut Subscription,
         slices: &mut Subscription,
-        until: Instant,
+        nodes: &mut Subscription,
     ) {
-        tokio::select! {
-            event = services.next() => self.service_changed(&event),
-            event = slices.next() => self.slice_changed(&event),
-            () = self.forwards.changed() => {}
-            () = tokio::time::sleep_until(until) => self.verify().await,
+        let mut any = false;
+        while nodes.try_next().is_some() {
+            any = true;
         }
-    }
-
-    fn drain(&mut self, services: &mut Subscription, slices: &mut Subscription) {
+        if any {
+            self.cluster_changed();
+        }
         while let Some(event) = services.try_next() {
             self.service_changed(&event);
         }
@@ -173,14 +204,89 @@ impl Driver {
     }
 
     fn slice_changed(&mut self, event: &InformerEvent) {
-        self.dirty.extend(
-            service_of_slice(event.object())
-                .into_iter()
-                .map(ServiceKey::from),
-        );
+        let mut services = service_of_slice(event.object());
         if let InformerEvent::Updated { old, .. } = event {
-            self.dirty
-                .extend(service_of_slice(old).into_iter().map(ServiceKey::from));
+            services.extend(service_of_slice(old));
+        }
+        let is_cluster = |service: &String| CLUSTER_SERVICES.contains(&service.as_str());
+        if services.iter().any(is_cluster) {
+            self.cluster_changed();
+        }
+        self.dirty
+            .extend(services.into_iter().map(ServiceKey::from));
+    }
+
+    /// Reads where the cluster itself is. Services with external addresses are planned again when that changed.
+    fn cluster_changed(&mut self) {
+        let nodes = self.nodes.list();
+        let mut endpoints = BTreeSet::new();
+        for service in CLUSTER_SERVICES {
+            for slice in self.slices.by_index(BY_SERVICE, service) {
+                let mut found = Vec::new();
+                read::endpoints(&slice, &self.node, &mut found);
+                let target = |((_, transport), it): ((String, Transport), Endpoint)| {
+                    (it.address, transport, it.port)
+                };
+                endpoints.extend(found.into_iter().map(target));
+            }
+        }
+        let now = Reserved {
+            nodes: nodes
+                .iter()
+                .flat_map(|node| read::node_addresses(node))
+                .collect(),
+            endpoints,
+            ..self.cluster.clone()
+        };
+        if now != self.cluster {
+            self.cluster = now;
+            self.dirty.extend(self.external.iter().cloned());
+        }
+    }
+
+    /// What no external address may be, for planning these Services; what the node listens on is read only if one of
+    /// them has external addresses.
+    fn reserved_for(&mut self, services: &BTreeSet<ServiceKey>) -> Reserved {
+        let mut any = false;
+        for key in services {
+            let object = self.services.get(key);
+            let service = object.and_then(|object| read::service(&object));
+            if service.is_some_and(|service| !service.external_ips.is_empty()) {
+                self.external.insert(key.clone());
+                any = true;
+            } else {
+                self.external.remove(key);
+            }
+        }
+        if any {
+            self.reserved()
+        } else {
+            self.cluster.clone()
+        }
+    }
+
+    /// What no external address may be, with what this node's processes listen on now.
+    fn reserved(&self) -> Reserved {
+        let own = Net::current().and_then(|net| net.addresses());
+        let own = own.unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "cannot read the node's addresses");
+            Vec::new()
+        });
+        let v4 = |address: &Address| match address.net.addr() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        let listeners = tcp_listeners().unwrap_or_else(|error| {
+            tracing::warn!(
+                error = chain(&error),
+                "cannot read what the node listens on"
+            );
+            Vec::new()
+        });
+        Reserved {
+            own: own.iter().filter_map(v4).collect(),
+            listeners: listeners.into_iter().collect(),
+            ..self.cluster.clone()
         }
     }
 
@@ -215,12 +321,11 @@ impl Driver {
     /// Plans every Service that changed.
     fn collect(&mut self) -> (Batch, UdpTargets) {
         let mut dirty = std::mem::take(&mut self.dirty);
+        let reserved = self.reserved_for(&dirty);
         let mut change = self.state.change();
         while let Some(key) = dirty.pop_first() {
-            let mut service = self
-                .services
-                .get(&key)
-                .and_then(|object| read::service(&object));
+            let object = self.services.get(&key);
+            let mut service = object.as_ref().and_then(|object| read::service(object));
             if let Some(service) = &mut service {
                 service.also_on(&self.forwards.of(&key));
             }
@@ -234,8 +339,14 @@ impl Driver {
                     .as_ref()
                     .and_then(|s| HealthCheck::of(s, &endpoints)),
             );
-            let planned = service.map(|s| plan(&s, &endpoints));
-            change.set(&key, planned.unwrap_or_default());
+            let created = object
+                .as_ref()
+                .map_or("", |object| object.meta().creation_timestamp.as_str());
+            let planned = service.map(|s| plan(&s, &endpoints, &reserved));
+            let Plan { frontends, refused } = planned.unwrap_or_default();
+            let taken = change.set(&key, created, frontends);
+            self.reports
+                .tell(&key, object.as_deref(), &Losses { refused, taken });
             dirty.extend(change.unblocked());
         }
         change.finish(&self.layout)
@@ -323,6 +434,8 @@ impl Driver {
     /// The packet filter may have been flushed, or this is the retry of a rewrite.
     async fn verify(&mut self) {
         self.health.retry();
+        // Processes listen and stop to without telling.
+        self.dirty.extend(self.external.iter().cloned());
         let (nft, table) = (self.nft.clone(), self.layout.table().clone());
         let check = move || {
             nft.tables()

@@ -13,6 +13,10 @@
 //! assigns load balancers names ([`Forwards`]). Its clients keep their addresses wherever the endpoint is
 //! on this node. `healthCheckNodePort` is served too.
 //!
+//! `externalIPs` are served unless they belong to the cluster (`reserved`). Of several Services that want one address,
+//! the same one gets it on every node and after every restart: the address that was allocated before the assigned
+//! and the written one, then the older Service. An Event tells the others.
+//!
 //! Not acted on: IPv6, and topology hints (`trafficDistribution` is a preference).
 //!
 //! Tasks owned: `netproxy`, and one per health check port and caller of it. Bounds: the informers merge
@@ -26,6 +30,8 @@ mod metrics;
 mod model;
 mod plan;
 mod read;
+mod report;
+mod reserved;
 mod state;
 mod tables;
 

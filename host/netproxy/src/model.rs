@@ -23,6 +23,15 @@ impl Transport {
         }
     }
 
+    /// As Kubernetes writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+
     /// IP protocol number.
     pub(crate) fn number(self) -> u8 {
         match self {
@@ -37,6 +46,8 @@ impl Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) cluster_ips: Vec<Ipv4Addr>,
+    /// `metadata.creationTimestamp`: of two that want one address, the older one gets it.
+    pub(crate) created: String,
     /// `spec.externalIPs`.
     pub(crate) external_ips: Vec<Ipv4Addr>,
     /// `status.loadBalancer.ingress` in VIP mode.

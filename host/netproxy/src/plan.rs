@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use k3s_sys::nft::{Data, Key, Verdict};
 
 use crate::model::{Endpoint, Service, ServicePort, Transport};
+use crate::reserved::{Reserved, Target};
 use crate::tables::{
     ALLOWED_SOURCES, CLUSTER_IPS, DEAD_NODEPORTS, DEAD_NODEPORTS_EXTERNAL, DEAD_SERVICES,
     DEAD_SERVICES_EXTERNAL, ENDPOINTS, LOCAL_OFFSET, Masquerade, NODEPORT_ENDPOINTS,
@@ -46,6 +47,17 @@ impl Frontend {
     }
 }
 
+/// By what right a Service has a frontend; the first is the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    /// The API server allocated the address or node port.
+    Allocated,
+    /// The load balancer assigned the address.
+    Assigned,
+    /// Its author wrote the address.
+    External,
+}
+
 /// One map or set element.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
@@ -60,12 +72,21 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Planned {
     pub(crate) frontend: Frontend,
+    pub(crate) claim: Claim,
     pub(crate) rows: Vec<Row>,
     pub(crate) picks: BTreeSet<Pick>,
     /// Where flows to this frontend may lead.
     pub(crate) targets: BTreeSet<(Ipv4Addr, u16)>,
     /// Endpoints on this node, which may call themselves.
     pub(crate) local: BTreeSet<Ipv4Addr>,
+}
+
+/// All frontends of a Service, and what it asks for and does not get.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) frontends: Vec<Planned>,
+    /// External addresses that belong to somebody.
+    pub(crate) refused: Vec<(Target, &'static str)>,
 }
 
 /// Whom a frontend serves.
@@ -80,7 +101,8 @@ enum Audience {
 }
 
 /// All frontends of a Service.
-pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
+pub(crate) fn plan(service: &Service, endpoints: &Endpoints, reserved: &Reserved) -> Plan {
+    let mut refused = Vec::new();
     let mut planned: Vec<Planned> = service
         .cluster_ips
         .iter()
@@ -99,14 +121,19 @@ pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
                 .iter()
                 .map(|ip| choice.plan(address(ip), Audience::Cluster)),
         );
-        planned.extend(
-            service
-                .external_ips
-                .iter()
-                .map(|ip| choice.plan(address(ip), Audience::World)),
-        );
+        for ip in &service.external_ips {
+            let target = (*ip, port.transport, port.port);
+            match reserved.owner(target) {
+                Some(owner) => refused.push((target, owner)),
+                None => planned.push(Planned {
+                    claim: Claim::External,
+                    ..choice.plan(address(ip), Audience::World)
+                }),
+            }
+        }
         for ip in &service.load_balancer_ips {
             let mut vip = choice.plan(address(ip), Audience::Balancer);
+            vip.claim = Claim::Assigned;
             vip.rows.extend(restrictions(service, *ip, port));
             planned.push(vip);
         }
@@ -117,7 +144,10 @@ pub(crate) fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
             ));
         }
     }
-    planned
+    Plan {
+        frontends: planned,
+        refused,
+    }
 }
 
 /// Packets to a cluster address that no port of it takes are refused rather than sent to the world.
@@ -286,6 +316,7 @@ impl Planned {
     fn empty(frontend: Frontend) -> Self {
         Self {
             frontend,
+            claim: Claim::Allocated,
             rows: Vec::new(),
             picks: BTreeSet::new(),
             targets: BTreeSet::new(),

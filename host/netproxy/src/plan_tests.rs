@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn plan(service: &Service, endpoints: &Endpoints) -> Vec<Planned> {
+    super::plan(service, endpoints, &Reserved::default()).frontends
+}
+
 fn endpoint(last: u8, flags: &str) -> Endpoint {
     Endpoint {
         address: [10, 42, 0, last].into(),
@@ -21,6 +25,7 @@ fn endpoints(flags: &[&str]) -> Endpoints {
 fn service() -> Service {
     Service {
         cluster_ips: vec![[10, 43, 0, 1].into()],
+        created: String::new(),
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
         source_ranges: Vec::new(),

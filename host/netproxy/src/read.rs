@@ -32,6 +32,7 @@ pub(crate) fn service(object: &Obj) -> Option<Service> {
     let is_balancer = spec.kind == "LoadBalancer";
     let health_check_port = spec.health_check_node_port;
     Some(Service {
+        created: object.meta().creation_timestamp.clone(),
         external_ips: addresses(&spec.external_ips),
         load_balancer_ips: if is_balancer {
             load_balancer_ips(&view.status)
@@ -47,6 +48,16 @@ pub(crate) fn service(object: &Obj) -> Option<Service> {
         health_check_port: Some(health_check_port).filter(|port| is_balancer && *port != 0),
         cluster_ips,
     })
+}
+
+/// The IPv4 addresses of a node.
+pub(crate) fn node_addresses(object: &Obj) -> Vec<Ipv4Addr> {
+    let node = typed::<k3s_objects::Node>(object);
+    let addresses = node.map(|node| node.status.addresses.as_slice());
+    let addresses = addresses.unwrap_or_default().iter();
+    addresses
+        .filter_map(|address| address.address.parse().ok())
+        .collect()
 }
 
 /// The endpoints that a slice has for a port of this name and transport, added to `into`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k3s_sys::nft::{Batch, Data, Element, Key};
 
 use crate::model::Transport;
-use crate::plan::{Frontend, Planned, Row};
+use crate::plan::{Claim, Frontend, Planned, Row};
 use crate::tables::{HAIRPIN, Layout, Pick};
 
 /// `namespace/name` of a Service.
@@ -18,7 +18,18 @@ pub(crate) type UdpTargets = HashMap<Frontend, BTreeSet<(Ipv4Addr, u16)>>;
 
 struct Installed {
     owner: ServiceKey,
+    /// When the owner was made.
+    created: Arc<str>,
     planned: Planned,
+}
+
+/// Who gets a frontend that several Services want: the lowest, whatever the order in which they came.
+type Rank<'a> = (Claim, &'a str, &'a str);
+
+impl Installed {
+    fn rank(&self) -> Rank<'_> {
+        (self.planned.claim, &self.created, &self.owner)
+    }
 }
 
 /// Everything that was written, by frontend.
@@ -109,8 +120,16 @@ impl State {
 }
 
 impl Change<'_> {
-    /// Replaces the elements of a Service; an empty plan removes them.
-    pub(crate) fn set(&mut self, service: &ServiceKey, planned: Vec<Planned>) {
+    /// Replaces the elements of a Service that was made at `created`; an empty plan removes them. Gives the
+    /// frontends that another Service has the better claim to, and that Service.
+    pub(crate) fn set(
+        &mut self,
+        service: &ServiceKey,
+        created: &str,
+        planned: Vec<Planned>,
+    ) -> Vec<(Frontend, ServiceKey)> {
+        let created: Arc<str> = created.into();
+        let mut lost = Vec::new();
         self.state.blocked.remove(service);
         let mut had = self.state.by_service.remove(service).unwrap_or_default();
         let mut has = Vec::with_capacity(planned.len());
@@ -120,17 +139,22 @@ impl Change<'_> {
             if has.contains(&frontend) {
                 continue;
             }
-            match self.state.frontends.get(&frontend) {
-                Some(installed) if installed.owner != *service => {
-                    tracing::warn!(%service, owner = %installed.owner, ?frontend, "taken by another service");
+            if let Some(installed) = self.state.frontends.get(&frontend)
+                && installed.owner != *service
+            {
+                let owner = installed.owner.clone();
+                let rank: Rank<'_> = (planned.claim, &created, service);
+                if installed.rank() < rank {
+                    tracing::warn!(%service, %owner, ?frontend, "taken by another service");
                     self.state.blocked.insert(service.clone());
+                    lost.push((frontend, owner));
                     continue;
                 }
-                _ => {}
+                self.evict(&owner, frontend);
             }
             had.retain(|f| *f != frontend);
             has.push(frontend);
-            self.install(service, planned);
+            self.install(service, &created, planned);
         }
         for frontend in had {
             self.remove(frontend);
@@ -138,6 +162,16 @@ impl Change<'_> {
         if !has.is_empty() {
             self.state.by_service.insert(service.clone(), has);
         }
+        lost
+    }
+
+    /// Takes a frontend from the books of a Service, which is planned again to hear of it. What is installed stays
+    /// until the next owner's elements take its place.
+    fn evict(&mut self, owner: &ServiceKey, frontend: Frontend) {
+        if let Some(frontends) = self.state.by_service.get_mut(owner) {
+            frontends.retain(|f| *f != frontend);
+        }
+        self.retry.push(owner.clone());
     }
 
     /// Services that lost a conflict and may win it now; the caller plans them again.
@@ -145,7 +179,7 @@ impl Change<'_> {
         std::mem::take(&mut self.retry)
     }
 
-    fn install(&mut self, owner: &ServiceKey, planned: Planned) {
+    fn install(&mut self, owner: &ServiceKey, created: &Arc<str>, planned: Planned) {
         let frontend = planned.frontend;
         let old = self.state.frontends.remove(&frontend).map(|i| i.planned);
         let old_rows: HashSet<&Row> = old.iter().flat_map(|p| &p.rows).collect();
@@ -177,6 +211,7 @@ impl Change<'_> {
             frontend,
             Installed {
                 owner: owner.clone(),
+                created: created.clone(),
                 planned,
             },
         );
@@ -283,5 +318,111 @@ fn hairpin(address: Ipv4Addr) -> Element {
     Element {
         data: Data::None,
         ..Element::member(Key::new().ipv4(address).ipv4(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Service, ServicePort};
+    use crate::plan::{Endpoints, plan};
+    use crate::reserved::Reserved;
+
+    const CONTESTED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
+
+    fn service(name: &str, created: &str, by: &str) -> (ServiceKey, Service) {
+        let of = |wanted: &str| {
+            if by == wanted {
+                vec![CONTESTED]
+            } else {
+                Vec::new()
+            }
+        };
+        let service = Service {
+            cluster_ips: of("cluster"),
+            created: created.to_owned(),
+            external_ips: of("external"),
+            load_balancer_ips: of("balancer"),
+            source_ranges: Vec::new(),
+            ports: vec![ServicePort {
+                name: String::new(),
+                transport: Transport::Tcp,
+                port: 80,
+                node_port: None,
+            }],
+            affinity_secs: None,
+            internal_local: false,
+            external_local: false,
+            is_balancer: false,
+            health_check_port: None,
+        };
+        (name.into(), service)
+    }
+
+    /// Who has the address after the Services came in this order.
+    fn owner(services: &[&(ServiceKey, Service)]) -> String {
+        let mut state = State::default();
+        let mut dirty: Vec<_> = services.iter().rev().copied().collect();
+        let mut change = state.change();
+        while let Some((key, service)) = dirty.pop() {
+            let planned = plan(service, &Endpoints::new(), &Reserved::default()).frontends;
+            change.set(key, &service.created, planned);
+            let again = change.unblocked();
+            dirty.extend(services.iter().filter(|(key, _)| again.contains(key)));
+        }
+        let frontend = Frontend::Address(CONTESTED, Transport::Tcp, 80);
+        state.frontends[&frontend].owner.to_string()
+    }
+
+    #[test]
+    fn the_better_claim_wins_whatever_the_order() {
+        let old = "2020-01-01T00:00:00Z";
+        let new = "2024-01-01T00:00:00Z";
+        for (winner, loser) in [
+            (
+                service("z/dns", new, "cluster"),
+                service("a/evil", old, "external"),
+            ),
+            (
+                service("z/web", new, "balancer"),
+                service("a/evil", old, "external"),
+            ),
+            (
+                service("z/dns", new, "cluster"),
+                service("a/web", old, "balancer"),
+            ),
+            (
+                service("z/first", old, "external"),
+                service("a/second", new, "external"),
+            ),
+            (
+                service("a/one", old, "external"),
+                service("z/two", old, "external"),
+            ),
+        ] {
+            let name = winner.0.to_string();
+            assert_eq!(owner(&[&winner, &loser]), name);
+            assert_eq!(owner(&[&loser, &winner]), name);
+        }
+    }
+
+    #[test]
+    fn the_loser_gets_the_address_when_the_winner_is_gone() {
+        let (winner, loser) = (
+            service("a/one", "", "external"),
+            service("b/two", "", "external"),
+        );
+        let mut state = State::default();
+        let planned =
+            |service: &Service| plan(service, &Endpoints::new(), &Reserved::default()).frontends;
+        let mut change = state.change();
+        change.set(&loser.0, "", planned(&loser.1));
+        assert!(change.set(&winner.0, "", planned(&winner.1)).is_empty());
+        assert_eq!(change.unblocked(), [loser.0.clone()]);
+        let lost = change.set(&loser.0, "", planned(&loser.1));
+        assert_eq!(lost[0].1, winner.0);
+        change.set(&winner.0, "", Vec::new());
+        assert_eq!(change.unblocked(), [loser.0.clone()]);
+        assert!(change.set(&loser.0, "", planned(&loser.1)).is_empty());
     }
 }

@@ -471,6 +471,59 @@ fn connections_survive_a_restart_and_a_flushed_table_comes_back() {
     });
 }
 
+/// What the author of a Service was told.
+fn told(lab: &Lab, service: &str, text: &str) -> bool {
+    lab.api.all(&resources::EVENTS).iter().any(|event| {
+        event["involvedObject"]["name"] == service
+            && event["reason"] == "AddressNotServed"
+            && event["message"].as_str().unwrap_or_default().contains(text)
+    })
+}
+
+#[test]
+fn the_cluster_s_addresses_belong_to_no_external_address() {
+    on_a_node(|| async {
+        let lab = Lab::new(1);
+        let (node, free) = (OUTSIDE_OF_NODE, Ipv4Addr::new(203, 0, 113, 8));
+        // A process of the node.
+        let process = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap();
+        std::thread::spawn(move || {
+            while let Ok((mut stream, peer)) = process.accept() {
+                let _ = std::io::Write::write_all(
+                    &mut stream,
+                    format!("{node} {}", peer.ip()).as_bytes(),
+                );
+            }
+        });
+        // The name comes first, as that of a tenant may.
+        let evil = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "aaa", "namespace": "default"},
+            "spec": {"clusterIP": "10.43.0.81", "ports": [{"port": 80}],
+                "externalIPs": [VIP.to_string(), node.to_string(), "10.42.0.2", free.to_string()]}});
+        lab.api.seed(&resources::SERVICES, evil);
+        lab.service(VIP, json!({}));
+        lab.endpoints(&[0]);
+        lab.start_proxy().await;
+        let pod = lab.pods[0].address;
+        assert_eq!(call((VIP, 80)).unwrap().0, pod);
+        assert_eq!(lab.outside.call((node, 80)).unwrap().0, node);
+        let refused = lab.outside.call((free, 80)).unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            ErrorKind::ConnectionRefused,
+            "served, without endpoints"
+        );
+        for text in [
+            "10.43.0.80:80/TCP",
+            "192.168.50.1:80/TCP",
+            "10.42.0.2:80/TCP",
+        ] {
+            eventually(text, || told(&lab, "aaa", text)).await;
+        }
+        assert!(!told(&lab, "aaa", "203.0.113.8"));
+        lab.stop().await;
+    });
+}
+
 #[test]
 fn a_conflict_is_won_by_the_next_in_line() {
     on_a_node(|| async {
@@ -483,7 +536,7 @@ fn a_conflict_is_won_by_the_next_in_line() {
             lab.outside.call((external, 80)).is_ok()
         })
         .await;
-        let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "late", "namespace": "default"},
+        let other = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "late", "namespace": "default", "creationTimestamp": "2100-01-01T00:00:00Z"},
             "spec": {"clusterIP": "10.43.0.81", "externalIPs": ["203.0.113.9"], "ports": [{"port": 80}]}});
         lab.api.seed(&resources::SERVICES, other);
         let vip = Ipv4Addr::new(10, 43, 0, 81);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use k3s_client::EventRecorder;
 use k3s_netproxy::{Proxy, ProxyConfig};
 use k3s_sys::net::conntrack::Conntrack;
 use k3s_sys::nft::Nftables;
@@ -14,9 +15,18 @@ use crate::node::context::NodeContext;
 pub(crate) fn start(context: &NodeContext) -> Result<()> {
     let ambient = &context.ambient;
     let client = clients::for_component(&context.clients, "system:kube-proxy");
+    let events = EventRecorder::new(
+        client.clone(),
+        "kube-proxy",
+        &context.local.name,
+        ambient.clock.clone(),
+        &ambient.tasks,
+    );
     let config = ProxyConfig {
         node_name: context.local.name.clone(),
         pod_networks: vec![context.cluster.cluster_cidr],
+        service_networks: vec![context.cluster.service_cidr],
+        events,
         nft: Arc::new(Nftables::open()?),
         // Without it, connections outlive their endpoints, and everything else works.
         conntrack: Conntrack::open().ok(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use k3s_base::{Clock, Random};
 use k3s_client::fake::FakeApi;
-use k3s_client::{Informers, resources};
+use k3s_client::{EventRecorder, Informers, resources};
 use k3s_lifecycle::Tasks;
 use k3s_netproxy::{Forwards, Proxy, ProxyConfig};
 use k3s_observe::Metrics;
@@ -249,10 +249,14 @@ impl Lab {
     pub(crate) async fn start_proxy(&self) -> Tasks {
         let tasks = self.tasks.child("proxy");
         let client = self.api.client("system:kube-proxy");
+        let events =
+            EventRecorder::new(client.clone(), "kube-proxy", NODE, Clock::system(), &tasks);
         let informers = Informers::new(client, Clock::system(), Random::seeded(1), &tasks);
         let config = ProxyConfig {
             node_name: NODE.into(),
             pod_networks: vec!["10.42.0.0/16".parse().unwrap()],
+            service_networks: vec!["10.43.0.0/16".parse().unwrap()],
+            events,
             nft: Arc::new(Nftables::open().unwrap()),
             conntrack: Some(Conntrack::open().unwrap()),
             forwards: self.forwards.clone(),

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod conntrack;
 pub mod link;
+pub mod listening;
 pub mod neighbour;
 pub mod netns;
 pub mod node;
@@ -23,6 +24,7 @@ pub use crate::netlink::NetlinkError;
 use crate::netlink::{Protocol, Socket};
 pub use address::Address;
 pub use link::{Link, LinkChange, LinkKind, Mac, NewLink, Vxlan};
+pub use listening::tcp_listeners;
 pub use neighbour::{Neighbour, NeighbourTable};
 pub use node::{DefaultRoute, ensure_forwarding};
 pub use observe::{Change, Observer};
