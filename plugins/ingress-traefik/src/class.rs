@@ -16,8 +16,7 @@ const DEFAULT_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
 /// The field decides, then the annotation; without both, the cluster's default class does.
 pub(crate) fn is_ours(view: &View<'_>, ingress: &Ingress) -> bool {
     if let Some(name) = &ingress.spec.ingress_class_name {
-        let class = view.get::<IngressClass>(&Key::new(&kinds::INGRESS_CLASS, "", name));
-        return matches!(class, Some(Ok(class)) if class.spec.controller == CONTROLLER);
+        return has_our_controller(view, name);
     }
     match ingress
         .metadata
@@ -28,6 +27,12 @@ pub(crate) fn is_ours(view: &View<'_>, ingress: &Ingress) -> bool {
         None | Some("") => has_default(view),
         Some(class) => class == CLASS,
     }
+}
+
+/// Whether a class is of this controller.
+pub(crate) fn has_our_controller(view: &View<'_>, class: &str) -> bool {
+    let class = view.get::<IngressClass>(&Key::new(&kinds::INGRESS_CLASS, "", class));
+    matches!(class, Some(Ok(class)) if class.spec.controller == CONTROLLER)
 }
 
 /// A class of ours is the default.

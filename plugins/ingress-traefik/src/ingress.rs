@@ -5,7 +5,7 @@ use k3s_plugin_sdk::ingress::Key;
 
 use crate::annotations::{self, PathMatcher, Router};
 use crate::class;
-use crate::crd;
+use crate::crd::{self, By};
 use crate::objects::{HttpPath, Ingress, IngressBackend};
 use crate::outcome::{Warnings, warn_all};
 use crate::priority;
@@ -44,8 +44,14 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
         outcome.warn("AnnotationIgnored", message);
     }
     let mut warnings = Warnings::new();
+    let before = view.work();
     match base(view, key, &router, &mut warnings) {
-        Ok(base) => routes(view, key, &ingress, &router, &base, &mut outcome),
+        Ok(route) => {
+            let names: usize = router.entry_points.iter().map(String::len).sum();
+            let bytes = view.work() - before + names;
+            let base = Base { route, bytes };
+            routes(view, key, &ingress, &router, &base, &mut outcome);
+        }
         // Without a middleware that the author demands, no request may pass.
         Err(error) => outcome.error("InvalidReference", not_served(error)),
     }
@@ -53,7 +59,19 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// What all routes of an Ingress share.
+/// What all routes of an Ingress share, and how much that is.
+struct Base {
+    route: Route,
+    bytes: usize,
+}
+
+impl Base {
+    /// A copy; none once that is too much.
+    fn copy(&self, view: &View<'_>) -> Option<Route> {
+        view.may_copy(self.bytes).then(|| self.route.clone())
+    }
+}
+
 fn base(
     view: &View<'_>,
     key: &Key,
@@ -68,7 +86,7 @@ fn base(
         };
         middlewares.extend(crd::middleware::named(
             view,
-            &key.namespace,
+            (&key.namespace, By::Ingress),
             &reference,
             warnings,
         )?);
@@ -92,7 +110,12 @@ fn base(
         } else {
             TlsUse::Either
         },
-        tls_options: crd::tls::options(view, &key.namespace, options.as_ref(), warnings)?,
+        tls_options: crd::tls::options(
+            view,
+            (&key.namespace, By::Ingress),
+            options.as_ref(),
+            warnings,
+        )?,
     })
 }
 
@@ -101,7 +124,7 @@ fn routes(
     key: &Key,
     ingress: &Ingress,
     router: &Router,
-    base: &Route,
+    base: &Base,
     outcome: &mut Outcome,
 ) {
     for (at, rule) in ingress.spec.rules.iter().enumerate() {
@@ -111,34 +134,40 @@ fn routes(
             let Some(target) = target(view, key, &path.backend, outcome) else {
                 continue;
             };
+            let Some(shared) = base.copy(view) else {
+                return;
+            };
             let is_exact = path.path_type == "Exact";
             let default = || priority::of_ingress(&host, &path.path, is_exact);
             outcome.routes.push(Route {
-                name: format!("{}/rule{at}/path{number}", base.name),
+                name: format!("{}/rule{at}/path{number}", shared.name),
                 rule: condition(&host, path, router.path_matcher),
                 priority: router.priority.map_or_else(default, priority::explicit),
                 target,
-                ..base.clone()
+                ..shared
             });
         }
     }
     if let Some(backend) = &ingress.spec.default_backend
         && let Some(target) = target(view, key, backend, outcome)
     {
-        default_routes(ingress, router, base, &target, outcome);
+        default_routes(view, (ingress, router), base, &target, outcome);
     }
 }
 
 /// The routes to the default backend: one for each rule without paths, and one for all other requests.
 fn default_routes(
-    ingress: &Ingress,
-    router: &Router,
-    base: &Route,
+    view: &View<'_>,
+    (ingress, router): (&Ingress, &Router),
+    base: &Base,
     target: &Target,
     outcome: &mut Outcome,
 ) {
     let rules = ingress.spec.rules.iter().enumerate();
     for (at, rule) in rules.filter(|(_, rule)| rule.http.is_none()) {
+        let Some(shared) = base.copy(view) else {
+            return;
+        };
         let host = rule.host.to_ascii_lowercase();
         let default = || priority::of_ingress(&host, "", false);
         let priority = router.priority.map_or_else(default, priority::explicit);
@@ -148,18 +177,19 @@ fn default_routes(
             vec![Matcher::Host(host)]
         };
         outcome.routes.push(Route {
-            name: format!("{}/rule{at}", base.name),
+            name: format!("{}/rule{at}", shared.name),
             priority,
             rule,
             target: target.clone(),
-            ..base.clone()
+            ..shared
         });
     }
+    let shared = base.route.clone();
     outcome.routes.push(Route {
-        name: format!("{}/default", base.name),
+        name: format!("{}/default", shared.name),
         priority: priority::DEFAULT_BACKEND,
         target: target.clone(),
-        ..base.clone()
+        ..shared
     });
 }
 

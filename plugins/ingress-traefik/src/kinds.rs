@@ -23,6 +23,12 @@ pub(crate) static MIDDLEWARE: Kind = custom("middlewares", "Middleware");
 pub(crate) static TRAEFIK_SERVICE: Kind = custom("traefikservices", "TraefikService");
 pub(crate) static TLS_OPTION: Kind = custom("tlsoptions", "TLSOption");
 pub(crate) static SERVERS_TRANSPORT: Kind = custom("serverstransports", "ServersTransport");
+pub(crate) static TLS_STORE: Kind = custom("tlsstores", "TLSStore").routed();
+/// Kinds whose objects get a report that nothing follows from them.
+pub(crate) static INGRESS_ROUTE_UDP: Kind = unsupported("ingressrouteudps", "IngressRouteUDP");
+pub(crate) static MIDDLEWARE_TCP: Kind = unsupported("middlewaretcps", "MiddlewareTCP");
+pub(crate) static SERVERS_TRANSPORT_TCP: Kind =
+    unsupported("serverstransporttcps", "ServersTransportTCP");
 
 /// All of them.
 pub(crate) const ALL: &[&Kind] = &[
@@ -35,7 +41,17 @@ pub(crate) const ALL: &[&Kind] = &[
     &TRAEFIK_SERVICE,
     &TLS_OPTION,
     &SERVERS_TRANSPORT,
+    &TLS_STORE,
+    &INGRESS_ROUTE_UDP,
+    &MIDDLEWARE_TCP,
+    &SERVERS_TRANSPORT_TCP,
 ];
+
+const fn unsupported(plural: &'static str, name: &'static str) -> Kind {
+    Kind::new("traefik.io", "v1alpha1", plural, name)
+        .optional()
+        .routed()
+}
 
 /// One of Traefik's own kinds, whose definitions the cluster may lack.
 const fn custom(plural: &'static str, name: &'static str) -> Kind {

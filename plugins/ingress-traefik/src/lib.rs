@@ -20,6 +20,8 @@ mod annotations;
 mod class;
 mod config;
 mod crd;
+#[cfg(test)]
+mod hostile_tests;
 mod ingress;
 mod kinds;
 mod objects;

@@ -4,6 +4,7 @@ use k3s_plugin_sdk::Sentence;
 use k3s_plugin_sdk::ingress::Key;
 
 use crate::annotations;
+use crate::crd::By;
 use crate::kinds;
 use crate::objects::{PortReference, Service, ServicePort};
 use crate::view::View;
@@ -28,7 +29,8 @@ pub(crate) fn backend(
     let settings = annotations::service(&service.metadata.annotations)
         .map_err(|error| format!("service {namespace}/{name}: {error}"))?;
     let transport = settings.transport.as_ref();
-    let transport = transport.map(|named| crate::crd::transport(view, namespace, named));
+    let transport =
+        transport.map(|named| crate::crd::transport(view, (namespace, By::Ingress), named));
     Ok(Backend {
         service: Reference {
             namespace: namespace.to_owned(),

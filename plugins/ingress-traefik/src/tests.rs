@@ -356,6 +356,195 @@ fn an_ingress_route_with_its_middlewares() {
 }
 
 #[test]
+fn an_ingress_names_middlewares_of_every_namespace_and_an_ingress_route_its_own() {
+    let mut lab = Lab::new();
+    lab.put(
+        json!({"kind": "Middleware", "metadata": {"name": "x", "namespace": "shared-auth"},
+        "spec": {"replacePath": {"path": "/"}}}),
+    );
+    let mut object = ingress(json!({"rules": [to_web("a", "/", "Prefix")]}));
+    object["metadata"]["annotations"] =
+        json!({"traefik.ingress.kubernetes.io/router.middlewares": "shared-auth-x@kubernetescrd"});
+    lab.put(object);
+    assert_eq!(lab.outcome().routes[0].middlewares[0].name, "shared-auth/x");
+    for reference in [
+        json!({"name": "shared-auth-x@kubernetescrd"}),
+        json!({"name": "x", "namespace": "shared-auth"}),
+    ] {
+        lab.put(ingress_route(
+            "Host(`a`)",
+            json!({"middlewares": [reference]}),
+        ));
+        let outcome = lab.outcome();
+        assert!(
+            outcome.routes.is_empty()
+                && outcome.diagnostics[0].message.contains("another namespace")
+        );
+    }
+    // What the middleware itself names is up to its own namespace.
+    lab.put(
+        json!({"kind": "Middleware", "metadata": {"name": "x", "namespace": "shared-auth"},
+        "spec": {"chain": {"middlewares": [{"name": "y", "namespace": "shop"}]}}}),
+    );
+    let outcomes = lab.changes();
+    assert!(
+        outcomes
+            .iter()
+            .all(|change| matches!(change, Change::Put(outcome) if outcome.routes.is_empty()))
+    );
+}
+
+#[test]
+fn a_field_that_keeps_nothing_out_does_not_cost_the_route() {
+    for (spec, told) in [
+        (
+            json!({"headers": {"frameDeny": true, "hostsProxyHeaders": ["X-Forwarded-Host"]}}),
+            Some("hostsProxyHeaders"),
+        ),
+        (
+            json!({"headers": {"sslProxyHeaders": {"X-Forwarded-Proto": "https"}}}),
+            Some("sslProxyHeaders"),
+        ),
+        (
+            json!({"headers": {"isDevelopment": true, "stsSeconds": 5}}),
+            None,
+        ),
+        (
+            json!({"forwardAuth": {"address": "http://a", "tls": {"insecureSkipVerify": true}}}),
+            Some("tls"),
+        ),
+        (
+            json!({"forwardAuth": {"address": "http://a", "addAuthCookiesToResponse": ["s"]}}),
+            Some("addAuthCookies"),
+        ),
+        (
+            json!({"forwardAuth": {"address": "http://a", "maxBodySize": 10}}),
+            None,
+        ),
+        (
+            json!({"forwardAuth": {"address": "http://a", "trustForwardHeader": true}}),
+            Some("trustForwardHeader"),
+        ),
+        (
+            json!({"buffering": {"retryExpression": "IsNetworkError() && Attempts() < 2"}}),
+            Some("retryExpression"),
+        ),
+        (
+            json!({"compress": {"encodings": ["zstd", "br"]}}),
+            Some("gzip"),
+        ),
+        (
+            json!({"retry": {"attempts": 2, "timeout": "1s"}}),
+            Some("timeout"),
+        ),
+        (
+            json!({"rateLimit": {"average": 1, "redis": {"endpoints": ["a:1"]}}}),
+            Some("redis"),
+        ),
+        (
+            json!({"ipAllowList": {"sourceRange": ["10.0.0.0/8"], "rejectStatusCode": 404}}),
+            Some("rejectStatusCode"),
+        ),
+        (
+            json!({"stripPrefix": {"prefixes": ["/a"], "forceSlash": false}}),
+            Some("forceSlash"),
+        ),
+        (
+            json!({"passTLSClientCert": {"pem": true}}),
+            Some("passTLSClientCert"),
+        ),
+        (json!({"contentType": {}}), Some("contentType")),
+    ] {
+        let mut lab = Lab::new();
+        lab.put(custom("Middleware", "m", spec.clone()));
+        lab.put(ingress_route(
+            "Host(`a`)",
+            json!({"middlewares": [{"name": "m"}]}),
+        ));
+        let outcome = lab.outcome();
+        assert_eq!(outcome.routes.len(), 1, "{spec}: {:?}", outcome.diagnostics);
+        let messages: Vec<_> = outcome
+            .diagnostics
+            .iter()
+            .map(|d| d.message.as_str())
+            .collect();
+        match told {
+            Some(part) => assert!(
+                messages.iter().any(|m| m.contains(part)),
+                "{spec}: {messages:?}"
+            ),
+            None => assert!(messages.is_empty(), "{spec}: {messages:?}"),
+        }
+    }
+    // What keeps requests out is not left out.
+    for spec in [
+        json!({"forwardAuth": {"address": "http://a", "forwardBody": true}}),
+        json!({"forwardAuth": {"address": "http://a", "preserveRequestMethod": true}}),
+        json!({"digestAuth": {"secret": "users"}}),
+        json!({"encodedCharacters": {}}),
+        json!({"plugin": {"waf": {}}}),
+    ] {
+        let mut lab = Lab::new();
+        lab.put(custom("Middleware", "m", spec.clone()));
+        lab.put(ingress_route(
+            "Host(`a`)",
+            json!({"middlewares": [{"name": "m"}]}),
+        ));
+        let outcome = lab.outcome();
+        assert!(
+            outcome.routes.is_empty() && !outcome.diagnostics.is_empty(),
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn services_of_services_are_served_and_told_apart() {
+    for (spec, told) in [
+        (
+            json!({"mirroring": {"name": "web", "port": 80, "mirrors": [{"name": "web", "port": 80, "percent": 10}]}}),
+            "mirrors get no copies",
+        ),
+        (
+            json!({"highestRandomWeight": {"services": [{"name": "web", "port": 80, "weight": 2}]}}),
+            "does not stay",
+        ),
+        (
+            json!({"weighted": {"services": [{"name": "web", "port": 80, "healthCheck": {"path": "/"}}]}}),
+            "healthCheck",
+        ),
+        (
+            json!({"weighted": {"services": [{"name": "web", "port": 80, "strategy": "p2c"}]}}),
+            "p2c",
+        ),
+    ] {
+        let mut lab = Lab::new();
+        lab.put(custom("TraefikService", "t", spec.clone()));
+        let services = json!({"services": [{"name": "t", "kind": "TraefikService"}]});
+        lab.put(ingress_route("Host(`a`)", services));
+        let outcome = lab.outcome();
+        assert_eq!(outcome.routes[0].target.backends.len(), 1, "{spec}");
+        assert!(
+            outcome.diagnostics[0].message.contains(told),
+            "{:?}",
+            outcome.diagnostics
+        );
+    }
+    // A field of a service that keeps requests out.
+    let mut lab = Lab::new();
+    lab.put(custom(
+        "TraefikService",
+        "t",
+        json!({"mirroring": {"name": "web", "port": 80, "middlewares": [{"name": "auth"}]}}),
+    ));
+    lab.put(ingress_route(
+        "Host(`a`)",
+        json!({"services": [{"name": "t", "kind": "TraefikService"}]}),
+    ));
+    assert!(lab.outcome().diagnostics[0].message.contains("middlewares"));
+}
+
+#[test]
 fn weights_of_nested_services_multiply() {
     let mut lab = Lab::new();
     for name in ["b", "c"] {
@@ -397,6 +586,54 @@ fn weights_of_nested_services_multiply() {
         json!({"services": [{"name": "half", "kind": "TraefikService"}]}),
     ));
     assert!(lab.outcome().diagnostics[0].message.contains("too deeply"));
+}
+
+#[test]
+fn a_store_names_its_default_certificate_first() {
+    let mut lab = Lab::new();
+    lab.put(custom(
+        "TLSStore",
+        "default",
+        json!({"certificates": [{"secretName": "other"}], "defaultCertificate": {"secretName": "wild"}}),
+    ));
+    let outcome = lab.outcome();
+    let names: Vec<_> = outcome
+        .certificates
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    assert_eq!(
+        (names, outcome.diagnostics.len()),
+        (vec!["wild", "other"], 0)
+    );
+    // With two of them, neither is used, and both authors are told.
+    let mut second = custom(
+        "TLSStore",
+        "default",
+        json!({"defaultCertificate": {"secretName": "x"}}),
+    );
+    second["metadata"]["namespace"] = "other".into();
+    lab.put(second);
+    let told = |change: &Change| {
+        matches!(change, Change::Put(outcome) if outcome.certificates.is_empty()
+        && outcome.diagnostics[0].message.contains("several"))
+    };
+    let changes = lab.changes();
+    assert!(
+        changes.len() == 2 && changes.iter().all(told),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn kinds_without_effect_say_so() {
+    for kind in ["IngressRouteUDP", "MiddlewareTCP", "ServersTransportTCP"] {
+        let mut lab = Lab::new();
+        lab.put(custom(kind, "x", json!({})));
+        let outcome = lab.outcome();
+        assert_eq!(reasons(&outcome), ["NotSupported"]);
+        assert!(outcome.diagnostics[0].message.contains(kind));
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The contract's functions.
 
+use std::cell::RefCell;
+
 use k3s_plugin_sdk::Sentence;
 use k3s_plugin_sdk::ingress::{Cluster, IngressController, Key, Kind, Outcome};
 
 use crate::config::Config;
+use crate::outcome::warn_all;
 use crate::view::View;
 use crate::{crd, ingress, kinds};
 
@@ -28,14 +31,23 @@ impl IngressController for Traefik {
         let view = View {
             config: &self.config,
             cluster,
+            warnings: RefCell::default(),
         };
         let compile = if *key.kind == kinds::INGRESS {
             ingress::compile
         } else if *key.kind == kinds::INGRESS_ROUTE {
             crd::route::compile
-        } else {
+        } else if *key.kind == kinds::INGRESS_ROUTE_TCP {
             crd::compile_tcp
+        } else if *key.kind == kinds::TLS_STORE {
+            crd::store::compile
+        } else {
+            crd::not_supported
         };
-        Ok(compile(&view, key))
+        let mut outcome = compile(&view, key);
+        if let Some(outcome) = &mut outcome {
+            warn_all(outcome, "Ignored", view.warnings.take());
+        }
+        Ok(outcome)
     }
 }

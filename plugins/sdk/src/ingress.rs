@@ -43,7 +43,7 @@
 //! export_ingress!(SameName);
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -263,9 +263,22 @@ pub trait IngressController: Sized + 'static {
 
 type Objects = BTreeMap<Key, Vec<u8>>;
 
-/// The cluster as one decision sees it. It records what the decision looks up.
+/// What one decision may cost, in bytes that it reads or copies. Objects of a few hundred bytes can name one another
+/// so that the work multiplies; the object that asks for it is left out, and all others are served.
+const MAX_WORK: usize = 16 << 20;
+/// What a lookup costs beside what it reads.
+const LOOKUP_WORK: usize = 64;
+/// A call returns what it has after this much work, so that no call comes near the host's deadline.
+const CALL_WORK: usize = 64 << 20;
+/// Reports on one object; an author who has mended these gets the others.
+const MAX_DIAGNOSTICS: usize = 100;
+/// Bytes of a report's message: as long as an Event's may be. Names in it are the author's.
+const MAX_MESSAGE: usize = 1024;
+
+/// The cluster as one decision sees it. It records what the decision looks up, and what it costs.
 pub struct Cluster<'a> {
     objects: &'a Objects,
+    work: Cell<usize>,
     /// Objects, whether or not they exist, and [`Key::any`] of listed kinds.
     lookups: RefCell<BTreeSet<Key>>,
 }
@@ -278,7 +291,25 @@ impl Cluster<'_> {
     pub fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<T, Sentence> {
         let json = self.objects.get(key);
         let json = json.ok_or_else(|| format!("{key} does not exist"))?;
+        if !self.charge(json.len()) {
+            return Err(too_much_work().into());
+        }
         Ok(serde_json::from_slice(json)?)
+    }
+
+    /// Adds to what the decision costs, in bytes; false once that is too much. Reading and looking up is charged
+    /// already. Charge what is copied for each part of an object: its decision is thrown away when the sum is too
+    /// much.
+    pub fn charge(&self, bytes: usize) -> bool {
+        let work = self.work.get().saturating_add(bytes);
+        self.work.set(work);
+        work <= MAX_WORK
+    }
+
+    /// What the decision costs so far, in bytes.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        self.work.get()
     }
 
     /// Looks an object up. None if it does not exist, an error if it has another form.
@@ -303,22 +334,31 @@ impl Cluster<'_> {
 
     /// Does the same by key.
     pub fn exists_key(&self, key: &Key) -> bool {
+        let cost = LOOKUP_WORK + key.namespace.len() + key.name.len();
+        if !self.charge(cost) {
+            return false;
+        }
         self.lookups.borrow_mut().insert(key.clone());
         self.objects.contains_key(key)
     }
 
     /// Returns the keys of all objects of a kind.
     pub fn keys(&self, kind: &'static Kind) -> Vec<Key> {
-        self.lookups.borrow_mut().insert(Key::any(kind));
-        let keys = self.objects.keys().filter(|key| key.kind == kind);
-        keys.cloned().collect()
+        self.of_kind(kind).cloned().collect()
     }
 
     /// Returns all objects of a kind that can be read.
     pub fn list<T: DeserializeOwned>(&self, kind: &'static Kind) -> Vec<T> {
-        self.lookups.borrow_mut().insert(Key::any(kind));
-        let keys = self.objects.keys().filter(|key| key.kind == kind);
-        keys.filter_map(|key| self.read(key).ok()).collect()
+        self.of_kind(kind)
+            .filter_map(|key| self.read(key).ok())
+            .collect()
+    }
+
+    fn of_kind(&self, kind: &'static Kind) -> impl Iterator<Item = &Key> {
+        let first = Key::any(kind);
+        self.lookups.borrow_mut().insert(first.clone());
+        let keys = self.objects.range(first..).map(|(key, _)| key);
+        keys.take_while(move |key| key.kind == kind && self.charge(LOOKUP_WORK))
     }
 }
 
@@ -381,33 +421,46 @@ impl<P: IngressController> Incremental<P> {
     pub fn compile(&mut self, max: u32) -> Vec<Change> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut changes = Vec::new();
+        let mut work: usize = 0;
         while changes.len() < max
+            && work < CALL_WORK
             && let Some(key) = self.dirty.pop_first()
         {
-            changes.push(self.decide(key));
+            let (change, cost) = self.decide(key);
+            work = work.saturating_add(cost);
+            changes.push(change);
         }
         changes
     }
 
-    fn decide(&mut self, key: Key) -> Change {
+    /// A decision, and what it cost.
+    fn decide(&mut self, key: Key) -> (Change, usize) {
         self.forget_lookups(&key);
         if !self.objects.contains_key(&key) {
-            return Change::Gone(key.to_contract());
+            return (Change::Gone(key.to_contract()), 0);
         }
         let cluster = Cluster {
             objects: &self.objects,
+            work: Cell::new(0),
             lookups: RefCell::default(),
         };
-        let outcome = self.plugin.decide(&cluster, &key).unwrap_or_else(|why| {
+        let refused = |reason: &str, why: String| {
             let mut outcome = Outcome::of(&key);
-            outcome.error("InvalidObject", why);
+            outcome.error(reason, why);
             Some(outcome)
-        });
+        };
+        let decided = self.plugin.decide(&cluster, &key);
+        let work = cluster.work.get();
+        let outcome = if work > MAX_WORK {
+            refused("TooMuchWork", too_much_work())
+        } else {
+            decided.unwrap_or_else(|why| refused("InvalidObject", why.to_string()))
+        };
         let change = outcome.map_or_else(|| Change::Gone(key.to_contract()), Change::Put);
         // Also of an object without an outcome: it may get one when what it looked up changes.
         let lookups = cluster.lookups.into_inner();
         self.note_lookups(key, lookups);
-        change
+        (change, work)
     }
 
     fn note_lookups(&mut self, key: Key, lookups: BTreeSet<Key>) {
@@ -430,6 +483,13 @@ impl<P: IngressController> Incremental<P> {
             }
         }
     }
+}
+
+fn too_much_work() -> String {
+    format!(
+        "the objects that this one names come to more than {} MiB together; it is not served",
+        MAX_WORK >> 20
+    )
 }
 
 /// None for kinds that the plugin does not name.
@@ -464,7 +524,7 @@ impl Outcome {
         }
     }
 
-    /// Reports something that is not served; the same report only once.
+    /// Reports something that is not served; the same report only once. The first hundred reports are kept.
     pub fn error(&mut self, reason: &str, message: impl Into<String>) {
         self.report(Severity::Error, reason, message.into());
     }
@@ -485,13 +545,14 @@ impl Outcome {
         }
     }
 
-    fn report(&mut self, severity: Severity, reason: &str, message: String) {
+    fn report(&mut self, severity: Severity, reason: &str, mut message: String) {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         let diagnostic = Diagnostic {
             severity,
             reason: reason.to_owned(),
             message,
         };
-        if !self.diagnostics.contains(&diagnostic) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS && !self.diagnostics.contains(&diagnostic) {
             self.diagnostics.push(diagnostic);
         }
     }

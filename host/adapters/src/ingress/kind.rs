@@ -74,8 +74,22 @@ impl RoutingKind {
             let documents = session.documents(&batch.upserts);
             upsert(bindings, &mut *store, documents)?;
             remove(bindings, &mut *store, &session.forget(&batch.removals))?;
-            all_changes(bindings, store)
+            self::changes(bindings, store, CHANGES)
         })?;
+        // Each portion has the deadline for itself. An instance that always has more is not waited for.
+        let most = 2 * (self.desired.lock().len() + batch.removals.len()) + CHANGES as usize;
+        let mut last = changes.len();
+        while last > 0 {
+            let count = changes.len();
+            let more = component.call("compile", |bindings, store| {
+                if count > most {
+                    return Err(wasmtime::Error::msg("it decides without end"));
+                }
+                self::changes(bindings, store, CHANGES)
+            })?;
+            last = more.len();
+            changes.extend(more);
+        }
         let complete = session.is_fresh.swap(false, Ordering::SeqCst);
         self.drop_unknown(&mut changes);
         Ok(Compiled { complete, changes })
@@ -157,21 +171,6 @@ pub(super) fn remove(
         return Ok(());
     }
     accepted(bindings.call_remove(store, keys)?)
-}
-
-fn all_changes(
-    bindings: &Ingress,
-    store: &mut Store<PluginState<()>>,
-) -> wasmtime::Result<Vec<Change>> {
-    let mut all = Vec::new();
-    // The guest's deadline ends this if it always has more.
-    loop {
-        let some = changes(bindings, &mut *store, CHANGES)?;
-        if some.is_empty() {
-            return Ok(all);
-        }
-        all.extend(some);
-    }
 }
 
 /// One portion.

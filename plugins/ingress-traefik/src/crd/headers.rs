@@ -1,10 +1,34 @@
 //! The middleware `headers`: security headers by name, custom ones, and CORS.
 
+use super::actions::warn_ignored;
 use super::middleware_types::Headers as Spec;
+use crate::outcome::Warnings;
 use crate::wit::{Cors, Headers};
 
 /// The contract's form of the spec.
-pub(super) fn headers(spec: Spec) -> Headers {
+pub(super) fn headers(spec: Spec, warnings: &mut Warnings) -> Headers {
+    let proxies = "no proxy in front is trusted to name host or scheme";
+    let removed = "use the middleware redirectScheme";
+    warn_ignored(
+        warnings,
+        &[
+            ("hostsProxyHeaders", &spec.hosts_proxy_headers, proxies),
+            ("sslProxyHeaders", &spec.ssl_proxy_headers, proxies),
+            (
+                "featurePolicy",
+                &spec.feature_policy,
+                "use permissionsPolicy",
+            ),
+            ("sslRedirect", &spec.ssl_redirect, removed),
+            (
+                "sslTemporaryRedirect",
+                &spec.ssl_temporary_redirect,
+                removed,
+            ),
+            ("sslHost", &spec.ssl_host, removed),
+            ("sslForceHost", &spec.ssl_force_host, removed),
+        ],
+    );
     let cors = cors(&spec);
     let mut response = security_headers(&spec);
     let mut response_on_tls = Vec::new();
@@ -16,12 +40,21 @@ pub(super) fn headers(spec: Spec) -> Headers {
             response_on_tls.push(header);
         }
     }
+    if !spec.public_key.is_empty() && !spec.is_development {
+        let header = ("Public-Key-Pins".to_owned(), spec.public_key);
+        response_on_tls.push(header);
+    }
     response.extend(spec.custom_response_headers);
     Headers {
         request: spec.custom_request_headers.into_iter().collect(),
         response,
         response_on_tls,
-        allowed_hosts: spec.allowed_hosts,
+        // As the library that Traefik uses: in development neither hosts nor transport security are checked.
+        allowed_hosts: if spec.is_development {
+            Vec::new()
+        } else {
+            spec.allowed_hosts
+        },
         cors,
     }
 }
@@ -60,7 +93,7 @@ fn or<'a>(custom: &'a str, default: &'a str) -> &'a str {
 }
 
 fn strict_transport_security(spec: &Spec) -> Option<String> {
-    if spec.sts_seconds == 0 {
+    if spec.sts_seconds == 0 || spec.is_development {
         return None;
     }
     let mut value = format!("max-age={}", spec.sts_seconds);

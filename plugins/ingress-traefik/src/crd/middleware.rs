@@ -5,7 +5,7 @@ use k3s_plugin_sdk::ingress::{Key, Kind};
 
 use super::actions::{Context, action};
 use super::middleware_types::Spec;
-use super::types::{Custom, Reference};
+use super::types::{By, Custom, Reference};
 use super::{read, resolve};
 use crate::kinds;
 use crate::outcome::Warnings;
@@ -14,13 +14,16 @@ use crate::wit::Middleware;
 
 /// Depth to which chains may name each other.
 const MAX_DEPTH: usize = 10;
+/// Characters of a namespace's name, and of an object's.
+const MAX_NAMESPACE: usize = 63;
+const MAX_NAME: usize = 253;
 /// Middlewares of one route.
 const MAX_LENGTH: usize = 100;
 
 /// The middlewares that a route names: one, or all of a chain.
 pub(crate) fn named(
     view: &View<'_>,
-    namespace: &str,
+    (namespace, by): (&str, By),
     reference: &Reference,
     warnings: &mut Warnings,
 ) -> Result<Vec<Middleware>, Sentence> {
@@ -32,7 +35,7 @@ pub(crate) fn named(
             &reference.namespace,
             &reference.name,
         )?,
-        Some((full, "kubernetescrd")) => split(view, &kinds::MIDDLEWARE, namespace, full)?,
+        Some((full, "kubernetescrd")) => split(view, &kinds::MIDDLEWARE, (namespace, by), full)?,
         Some(_) => return Err(format!("Middleware {} does not exist", reference.name).into()),
     };
     let mut all = Vec::new();
@@ -44,15 +47,22 @@ pub(crate) fn named(
 pub(crate) fn split(
     view: &View<'_>,
     kind: &'static Kind,
-    namespace: &str,
+    (namespace, by): (&str, By),
     full: &str,
 ) -> Result<Key, Sentence> {
-    let dashes = full.match_indices('-');
+    // Names of namespaces are labels, those of objects subdomains; anything else names nothing.
+    let dashes = full
+        .match_indices('-')
+        .take_while(|(at, _)| *at <= MAX_NAMESPACE);
+    let dashes = dashes.filter(|(at, _)| full.len() - at <= MAX_NAME + 1);
     let splits = dashes.filter_map(|(at, _)| Some((full.get(..at)?, full.get(at + 1..)?)));
     let mut keys = splits.map(|(namespace, name)| Key::new(kind, namespace, name));
     let found = keys.find(|key| view.exists(key));
     let key = found.ok_or_else(|| format!("{} {full} does not exist", kind.name()))?;
-    resolve(view, kind, namespace, &key.namespace, &key.name)
+    match by {
+        By::Ingress => Ok(key),
+        By::Custom => resolve(view, kind, namespace, &key.namespace, &key.name),
+    }
 }
 
 /// Adds the middleware of a key to `all`; of a chain, those it names.
@@ -90,8 +100,8 @@ fn collect(
         namespace: &key.namespace,
         warnings,
     };
-    let action =
-        action(found.spec, &mut context).map_err(|error| format!("Middleware {name}: {error}"))?;
-    all.push(Middleware { name, action });
+    let action = action(found.spec, &mut context);
+    let action = action.map_err(|error| format!("Middleware {name}: {error}"))?;
+    all.extend(action.map(|action| Middleware { name, action }));
     Ok(())
 }

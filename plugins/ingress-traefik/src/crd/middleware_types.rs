@@ -1,11 +1,16 @@
-//! The specs of Traefik's middlewares. Fields that are not here are refused by name.
+//! The specs of Traefik's middlewares. Fields that are not here are refused by name: all that keeps requests out and
+//! is not done here. What is [`Ignored`] keeps nothing out; its author is told that it has no effect.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::types::{Reference, Service};
 use super::values::NumberOrText;
+
+/// A field that is not acted on, if it is there.
+pub(crate) type Ignored = Option<IgnoredAny>;
 
 /// Exactly one of these.
 #[derive(Debug, Deserialize)]
@@ -32,6 +37,12 @@ pub(crate) enum Spec {
     Buffering(Buffering),
     Chain(Chain),
     Errors(Box<Errors>),
+    /// Sets a header for servers; clients cannot set it either.
+    #[serde(rename = "passTLSClientCert")]
+    PassTlsClientCert(IgnoredAny),
+    /// Content types are passed on as servers send them.
+    ContentType(IgnoredAny),
+    GrpcWeb(IgnoredAny),
 }
 
 macro_rules! spec {
@@ -62,17 +73,40 @@ spec! {
         auth_response_headers: Vec<String>,
         auth_response_headers_regex: String,
         auth_request_headers: Vec<String>,
+        tls: Ignored,
+        add_auth_cookies_to_response: Ignored,
+        #[serde(rename = "authSigninURL")] auth_signin_url: Ignored,
+        max_response_body_size: Ignored,
+        /// Limits bodies that are sent to the other server, and none are.
+        #[serde(rename = "maxBodySize")] _max_body_size: Ignored,
+        /// For the access log.
+        #[serde(rename = "headerField")] _header_field: Ignored,
+        /// It is always preserved.
+        #[serde(rename = "preserveLocationHeader")] _preserve_location_header: Ignored,
     }
-    IpStrategy { depth: u32, #[serde(rename = "excludedIPs")] excluded_ips: Vec<String>, }
+    IpStrategy {
+        depth: u32,
+        #[serde(rename = "excludedIPs")] excluded_ips: Vec<String>,
+        #[serde(rename = "ipv6Subnet")] ipv6_subnet: Ignored,
+    }
     SourceCriterion { ip_strategy: Option<IpStrategy>, request_header_name: String, request_host: bool, }
     RateLimit {
         average: u64,
         period: Option<NumberOrText>,
         burst: Option<u64>,
         source_criterion: Option<SourceCriterion>,
+        redis: Ignored,
     }
     InFlightReq { amount: u64, source_criterion: Option<SourceCriterion>, }
-    Retry { attempts: u32, initial_interval: Option<NumberOrText>, }
+    Retry {
+        attempts: u32,
+        initial_interval: Option<NumberOrText>,
+        timeout: Ignored,
+        status: Ignored,
+        max_request_body_bytes: Ignored,
+        retry_non_idempotent_method: bool,
+        disable_retry_on_network_error: bool,
+    }
     CircuitBreaker {
         expression: String,
         check_period: Option<NumberOrText>,
@@ -85,17 +119,29 @@ spec! {
         included_content_types: Vec<String>,
         min_response_body_bytes: u32,
         encodings: Vec<String>,
+        default_encoding: String,
     }
-    IpAllowList { source_range: Vec<String>, ip_strategy: Option<IpStrategy>, }
+    IpAllowList {
+        source_range: Vec<String>,
+        ip_strategy: Option<IpStrategy>,
+        reject_status_code: Option<u16>,
+    }
     Buffering {
         max_request_body_bytes: u64,
         max_response_body_bytes: u64,
         /// Bodies are held in memory up to the limit; there is no file to spill into.
         mem_request_body_bytes: u64,
         mem_response_body_bytes: u64,
+        retry_expression: Ignored,
     }
     Chain { middlewares: Vec<Reference>, }
-    Errors { status: Vec<String>, service: Option<Service>, query: String, }
+    Errors {
+        status: Vec<String>,
+        service: Option<Service>,
+        query: String,
+        status_rewrites: Ignored,
+        error_request_headers: Ignored,
+    }
     Headers {
         custom_request_headers: BTreeMap<String, String>,
         custom_response_headers: BTreeMap<String, String>,
@@ -108,6 +154,15 @@ spec! {
         access_control_max_age: u64,
         add_vary_header: bool,
         allowed_hosts: Vec<String>,
+        hosts_proxy_headers: Ignored,
+        ssl_proxy_headers: Ignored,
+        is_development: bool,
+        public_key: String,
+        feature_policy: Ignored,
+        ssl_redirect: Ignored,
+        ssl_temporary_redirect: Ignored,
+        ssl_host: Ignored,
+        ssl_force_host: Ignored,
         sts_seconds: u64,
         sts_include_subdomains: bool,
         sts_preload: bool,

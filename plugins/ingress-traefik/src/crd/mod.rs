@@ -12,6 +12,7 @@ mod middleware_types;
 pub(crate) mod route;
 mod rule;
 mod service;
+pub(crate) mod store;
 mod tcp;
 pub(crate) mod tls;
 mod transport;
@@ -20,12 +21,24 @@ mod values;
 
 pub(crate) use tcp::compile as compile_tcp;
 pub(crate) use transport::transport;
-pub(crate) use types::Reference;
+pub(crate) use types::{By, Reference};
 
 use k3s_plugin_sdk::Sentence;
 use k3s_plugin_sdk::ingress::{Key, Kind};
 
 use crate::view::View;
+use crate::wit::Outcome;
+
+/// Tells the author of an object that nothing follows from it.
+pub(crate) fn not_supported(_: &View<'_>, key: &Key) -> Option<Outcome> {
+    let mut outcome = Outcome::of(key);
+    let why = format!(
+        "{} is not supported; the object has no effect",
+        key.kind.name()
+    );
+    outcome.error("NotSupported", why);
+    Some(outcome)
+}
 
 /// The object that `name` (and maybe `namespace`) means to an object in `own` namespace.
 fn resolve(

@@ -4,9 +4,9 @@ use k3s_plugin_sdk::Sentence;
 use k3s_plugin_sdk::ingress::Key;
 
 use super::rule::{self, Dialect};
-use super::types::{Custom, IngressRoute, Route as Wanted, Tls};
+use super::types::{By, Custom, IngressRoute, Route as Wanted, Tls};
 use super::{middleware, service, tls};
-use crate::class::CLASS_ANNOTATION;
+use crate::class::{self, CLASS_ANNOTATION};
 use crate::objects::Meta;
 use crate::outcome::{Warnings, warn_all};
 use crate::priority::UNIT;
@@ -24,13 +24,18 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             return Some(outcome);
         }
     };
-    if !is_ours(&object.metadata) {
+    if !is_ours(
+        view,
+        &object.metadata,
+        object.spec.ingress_class_name.as_deref(),
+    ) {
         return None;
     }
     let mut warnings = Warnings::new();
     let tls = object.spec.tls.as_ref();
     let named = tls.and_then(|tls| tls.options.as_ref());
-    let options = match tls::options(view, &key.namespace, named, &mut warnings) {
+    let before = view.work();
+    let options = match tls::options(view, (&key.namespace, By::Custom), named, &mut warnings) {
         Ok(options) => options,
         Err(error) => {
             outcome.error("InvalidTLSOption", not_served(error));
@@ -40,7 +45,13 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
     if let Some(tls) = tls {
         certificates(tls, key, &mut outcome, &mut warnings);
     }
+    // What each route gets a copy of.
+    let names: usize = object.spec.entry_points.iter().map(String::len).sum();
+    let shared = view.work() - before + names;
     for (at, wanted) in object.spec.routes.iter().enumerate() {
+        if !view.may_copy(shared) {
+            break;
+        }
         let spec = &object.spec;
         match route(view, key, at, wanted, spec, options.as_ref(), &mut warnings) {
             Ok(route) => outcome.routes.push(route),
@@ -81,7 +92,7 @@ fn route(
     for reference in &wanted.middlewares {
         middlewares.extend(middleware::named(
             view,
-            &key.namespace,
+            (&key.namespace, By::Custom),
             reference,
             warnings,
         )?);
@@ -112,8 +123,11 @@ pub(crate) fn priority(given: i64, rule: &str) -> i64 {
     }
 }
 
-/// Objects without the annotation, or with our name in it.
-pub(crate) fn is_ours(metadata: &Meta) -> bool {
+/// Objects of a class of ours, and those without one, by field or by annotation.
+pub(crate) fn is_ours(view: &View<'_>, metadata: &Meta, class: Option<&str>) -> bool {
+    if let Some(class) = class.filter(|class| !class.is_empty()) {
+        return class::has_our_controller(view, class);
+    }
     matches!(
         metadata
             .annotations

@@ -1,8 +1,9 @@
-//! Targets of routes: Services, and weighted TraefikServices, which may be nested.
+//! Targets of routes: Services, and TraefikServices, which may be nested.
 
 use k3s_plugin_sdk::Sentence;
+use k3s_plugin_sdk::serde_json::{Value, from_value};
 
-use super::types::{Custom, Service, Sticky, TraefikService};
+use super::types::{By, Custom, Service, Sticky, TraefikService};
 use super::values::NumberOrText;
 use super::{read, resolve, transport};
 use crate::annotations;
@@ -15,7 +16,7 @@ use crate::wit::{Backend, Cookie, Target};
 /// Depth to which TraefikServices may name each other.
 const MAX_DEPTH: usize = 8;
 /// Resolution of the shares of nested weights.
-const FINE: u64 = 10_000;
+const FINE: u128 = 10_000;
 
 /// A target of all `services` by their weights.
 pub(crate) fn target(
@@ -55,15 +56,15 @@ fn spread(
         let weight = service.weight.unwrap_or(1);
         if service.kind == "TraefikService" {
             let (inner, _) = weighted(view, namespace, service, depth)?;
-            let sum: u64 = inner.iter().map(|backend| u64::from(backend.weight)).sum();
+            let sum: u128 = inner.iter().map(|backend| u128::from(backend.weight)).sum();
             for mut backend in inner {
-                let share = u64::from(weight) * FINE * u64::from(backend.weight) / sum.max(1);
+                let share = u128::from(weight) * FINE * u128::from(backend.weight) / sum.max(1);
                 backend.weight = u32::try_from(share).unwrap_or(u32::MAX);
                 all.push(backend);
             }
         } else {
             let mut backend = single(view, namespace, service)?;
-            let fine = u64::from(weight) * FINE;
+            let fine = u128::from(weight) * FINE;
             backend.weight = u32::try_from(fine).unwrap_or(u32::MAX);
             all.push(backend);
         }
@@ -87,16 +88,32 @@ fn weighted(
         &service.namespace,
         &service.name,
     )?;
+    let name = format!("TraefikService {}/{}", key.namespace, key.name);
     let found: Custom<TraefikService> = read(view, &key)?;
-    let Some(group) = found.spec.weighted else {
-        return Err(format!(
-            "TraefikService {}/{} has no weighted services",
-            key.namespace, key.name
-        )
-        .into());
-    };
-    let backends = spread(view, &key.namespace, &group.services, depth + 1)?;
-    Ok((backends, group.sticky.map(cookie).transpose()?.flatten()))
+    let inner = |services: &[Service]| spread(view, &key.namespace, services, depth + 1);
+    let spec = found.spec;
+    match (spec.weighted, spec.highest_random_weight, spec.mirroring) {
+        (Some(group), None, None) => {
+            let sticky = group.sticky.map(cookie).transpose()?.flatten();
+            Ok((inner(&group.services)?, sticky))
+        }
+        (None, Some(group), None) => {
+            view.warn(format!(
+                "{name}: requests are spread by weight; a client does not stay with a service"
+            ));
+            Ok((inner(&group.services)?, None))
+        }
+        (None, None, Some(mut mirrored)) => {
+            for field in ["mirrors", "mirrorBody", "maxBodySize"] {
+                mirrored.remove(field);
+            }
+            let main: Service =
+                from_value(Value::Object(mirrored)).map_err(|e| format!("{name}: {e}"))?;
+            view.warn(format!("{name}: mirrors get no copies of requests"));
+            Ok((inner(&[main])?, None))
+        }
+        _ => Err(format!("{name} needs one of weighted, highestRandomWeight and mirroring").into()),
+    }
 }
 
 fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend, Sentence> {
@@ -105,7 +122,16 @@ fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend
     }
     // Traefik's other strategies choose by load or by hash; round robin and wrr are the same here.
     if !matches!(service.strategy.as_str(), "" | "RoundRobin" | "wrr") {
-        return Err(format!("strategy {} is not supported", service.strategy).into());
+        let (name, strategy) = (&service.name, &service.strategy);
+        view.warn(format!(
+            "service {name}: strategy {strategy} is served by turns"
+        ));
+    }
+    if service.health_check.is_some() || service.passive_health_check.is_some() {
+        let name = &service.name;
+        view.warn(format!(
+            "service {name}: healthCheck has no effect; endpoints are ready when their pods are"
+        ));
     }
     let key = resolve(
         view,
@@ -145,7 +171,11 @@ fn single(view: &View<'_>, namespace: &str, service: &Service) -> Result<Backend
         backend.sticky = cookie(sticky.clone())?;
     }
     if !service.servers_transport.is_empty() {
-        backend.transport = Some(transport(view, namespace, &service.servers_transport)?);
+        backend.transport = Some(transport(
+            view,
+            (namespace, By::Custom),
+            &service.servers_transport,
+        )?);
     }
     Ok(backend)
 }

@@ -5,7 +5,7 @@ use k3s_plugin_sdk::ingress::Key;
 
 use super::resolve;
 use super::rule::{self, Dialect};
-use super::types::{Custom, IngressRouteTcp, RouteTcp, ServiceTcp};
+use super::types::{By, Custom, IngressRouteTcp, RouteTcp, ServiceTcp};
 use super::values::NumberOrText;
 use super::{route, tls};
 use crate::kinds;
@@ -29,10 +29,15 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             return Some(outcome);
         }
     };
-    if !route::is_ours(&object.metadata) {
+    if !route::is_ours(
+        view,
+        &object.metadata,
+        object.spec.ingress_class_name.as_deref(),
+    ) {
         return None;
     }
     let mut warnings = Warnings::new();
+    let before = view.work();
     let mut options = None;
     let mode = match &object.spec.tls {
         None => TcpTls::None,
@@ -42,7 +47,12 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             if !tls.secret_name.is_empty() {
                 outcome.certificate(&key.namespace, &tls.secret_name);
             }
-            match tls::options(view, &key.namespace, tls.options.as_ref(), &mut warnings) {
+            match tls::options(
+                view,
+                (&key.namespace, By::Custom),
+                tls.options.as_ref(),
+                &mut warnings,
+            ) {
                 Ok(found) => options = found,
                 Err(error) => {
                     outcome.error(
@@ -55,7 +65,13 @@ pub(crate) fn compile(view: &View<'_>, key: &Key) -> Option<Outcome> {
             TcpTls::Terminate
         }
     };
+    // What each route gets a copy of.
+    let names: usize = object.spec.entry_points.iter().map(String::len).sum();
+    let shared = view.work() - before + names;
     for (at, one) in object.spec.routes.iter().enumerate() {
+        if !view.may_copy(shared) {
+            break;
+        }
         match tcp_route(view, key, at, one, (mode, options.as_ref())) {
             Ok(route) => outcome.tcp_routes.push(TcpRoute {
                 entry_points: object.spec.entry_points.clone(),

@@ -5,7 +5,9 @@ use k3s_plugin_sdk::ingress::Key;
 
 use serde::Deserialize;
 
-use super::types::{Custom, Reference};
+use super::actions::warn_ignored;
+use super::middleware_types::Ignored;
+use super::types::{By, Custom, Reference};
 use super::{read, resolve};
 use crate::kinds;
 use crate::outcome::Warnings;
@@ -26,6 +28,9 @@ struct Spec {
     #[serde(default)]
     sni_strict: bool,
     client_auth: Option<ClientAuthSpec>,
+    curve_preferences: Ignored,
+    #[serde(default)]
+    disable_session_tickets: bool,
     /// Traefik ignores it too.
     #[serde(default, rename = "preferServerCipherSuites")]
     _prefer_server_cipher_suites: bool,
@@ -46,7 +51,7 @@ const DEFAULT: &str = "default";
 /// The options that a route names, or the cluster's default ones.
 pub(crate) fn options(
     view: &View<'_>,
-    namespace: &str,
+    (namespace, by): (&str, By),
     named: Option<&Reference>,
     warnings: &mut Warnings,
 ) -> Result<Option<TlsOptions>, Sentence> {
@@ -61,7 +66,7 @@ pub(crate) fn options(
                     &reference.name,
                 )?,
                 Some((full, "kubernetescrd")) => {
-                    super::middleware::split(view, &kinds::TLS_OPTION, namespace, full)?
+                    super::middleware::split(view, &kinds::TLS_OPTION, (namespace, by), full)?
                 }
                 Some(_) => {
                     return Err(format!("TLSOption {} does not exist", reference.name).into());
@@ -93,6 +98,14 @@ fn default_options(view: &View<'_>) -> Result<Option<Key>, Sentence> {
 }
 
 fn from_spec(key: &Key, spec: Spec, warnings: &mut Warnings) -> Result<TlsOptions, Sentence> {
+    let curves = "the server's own curves are offered";
+    warn_ignored(
+        warnings,
+        &[("curvePreferences", &spec.curve_preferences, curves)],
+    );
+    if spec.disable_session_tickets {
+        warnings.push("disableSessionTickets has no effect".to_owned());
+    }
     let mut version = |text: &str, default: TlsVersion| match text {
         "" => Ok(default),
         "VersionTLS12" => Ok(TlsVersion::Tls12),

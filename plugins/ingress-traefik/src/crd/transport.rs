@@ -5,7 +5,7 @@ use k3s_plugin_sdk::ingress::Key;
 
 use serde::Deserialize;
 
-use super::types::Custom;
+use super::types::{By, Custom};
 use super::values::{NumberOrText, millis_or};
 use super::{read, resolve};
 use crate::kinds;
@@ -46,13 +46,13 @@ struct Timeouts {
 /// The transport that a service names: `NAME`, or `NAMESPACE-NAME@kubernetescrd`.
 pub(crate) fn transport(
     view: &View<'_>,
-    namespace: &str,
+    (namespace, by): (&str, By),
     name: &str,
 ) -> Result<Transport, Sentence> {
     let key = match name.split_once('@') {
         None => resolve(view, &kinds::SERVERS_TRANSPORT, namespace, "", name)?,
         Some((full, "kubernetescrd")) => {
-            super::middleware::split(view, &kinds::SERVERS_TRANSPORT, namespace, full)?
+            super::middleware::split(view, &kinds::SERVERS_TRANSPORT, (namespace, by), full)?
         }
         Some(_) => return Err(format!("ServersTransport {name} does not exist").into()),
     };

@@ -1,7 +1,9 @@
 //! The specs of Traefik's routes and services.
 
+use k3s_plugin_sdk::serde_json::{Map, Value};
 use serde::Deserialize;
 
+use super::middleware_types::Ignored;
 use super::values::NumberOrText;
 use crate::objects::Meta;
 
@@ -16,6 +18,7 @@ pub(crate) struct Custom<S> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct IngressRoute {
+    pub(crate) ingress_class_name: Option<String>,
     #[serde(default)]
     pub(crate) entry_points: Vec<String>,
     #[serde(default)]
@@ -39,6 +42,14 @@ pub(crate) struct Route {
     pub(crate) middlewares: Vec<Reference>,
     /// What is shown of requests; nothing here.
     pub(crate) observability: Option<serde::de::IgnoredAny>,
+}
+
+/// Which kind of object names another. `allowCrossNamespace` is a setting of Traefik's own kinds; annotations of an
+/// Ingress or Service name objects of every namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Ingress,
+    Custom,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -81,12 +92,14 @@ pub(crate) struct Service {
     pub(crate) servers_transport: String,
     #[serde(default)]
     pub(crate) strategy: String,
+    pub(crate) health_check: Ignored,
+    pub(crate) passive_health_check: Ignored,
     /// Answers are always flushed as they come.
     #[serde(default, rename = "responseForwarding")]
     pub(crate) _response_forwarding: Option<ResponseForwarding>,
     /// Requests always go to endpoints.
     #[serde(default, rename = "nativeLB")]
-    pub(crate) _native_lb: bool,
+    pub(crate) _native_lb: Option<bool>,
     #[serde(default, rename = "nodePortLB")]
     pub(crate) _node_port_lb: bool,
 }
@@ -121,9 +134,20 @@ pub(crate) struct StickyCookie {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TraefikService {
     pub(crate) weighted: Option<Weighted>,
+    pub(crate) highest_random_weight: Option<HighestRandomWeight>,
+    /// A [`Service`] whose requests others get copies of.
+    pub(crate) mirroring: Option<Map<String, Value>>,
+}
+
+/// Its clients are spread by address instead of by weight alone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HighestRandomWeight {
+    #[serde(default)]
+    pub(crate) services: Vec<Service>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +161,7 @@ pub(crate) struct Weighted {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct IngressRouteTcp {
+    pub(crate) ingress_class_name: Option<String>,
     #[serde(default)]
     pub(crate) entry_points: Vec<String>,
     #[serde(default)]
