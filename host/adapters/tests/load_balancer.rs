@@ -18,7 +18,7 @@ use k3s_base::{Clock, Random};
 use k3s_battery::Environment;
 use k3s_client::Informers;
 use k3s_client::fake::FakeApi;
-use k3s_client::resources::{ENDPOINT_SLICES, EVENTS, NODES, SERVICES};
+use k3s_client::resources::{ENDPOINT_SLICES, EVENTS, NODES, PODS, SERVICES};
 use k3s_lifecycle::Tasks;
 use k3s_plugin_host::{Host, HostOptions, Policy, Source};
 use k3s_servicelb::{NodeForwards, ServeLoadBalancers, release, serve};
@@ -281,6 +281,41 @@ async fn conflicts_are_told_and_solved_by_deletion() {
     lab.api.remove(&SERVICES, "default", "first");
     lab.shows("second", &["192.0.2.1"]).await;
     assert!(lab.api.eventually(|_| message("second").is_none()).await);
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_of_a_host_port_and_a_service_has_the_port() {
+    let lab = Lab::start(&json!({}));
+    lab.node("n1", "192.0.2.1", json!({}));
+    lab.node("n2", "192.0.2.2", json!({}));
+    let pod = |name: &str, node: &str, created: &str, port: u16| {
+        json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running"},
+            "metadata": {"name": name, "namespace": "default", "creationTimestamp": created},
+            "spec": {"nodeName": node, "containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": port}]}]}})
+    };
+    let (before, after) = ("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
+    lab.api.seed(&PODS, pod("old", "n1", before, 8080));
+    lab.api.seed(&PODS, pod("new", "n2", after, 8080));
+    lab.api.seed(&PODS, pod("other", "n2", before, 9090));
+    lab.service("web", 8080, json!({}));
+    lab.shows("web", &["192.0.2.2"]).await;
+    assert_eq!(lab.forwards.nodes("default/web"), ["n2"]);
+    let told = |name: &str, text: &str| {
+        let events = lab.api.all(&EVENTS);
+        let about = |event: &&Value| event["involvedObject"]["name"] == name;
+        let mut messages = events.iter().filter(about);
+        messages.any(|event| event["message"].as_str().unwrap_or_default().contains(text))
+    };
+    let both = |_: &FakeApi| {
+        told("web", "port 8080/TCP is used by pod default/old on node n1")
+            && told("new", "leads to Service default/web")
+    };
+    assert!(lab.api.eventually(both).await);
+    assert!(!told("other", "") && !told("old", ""));
+    // When the pod is gone, the node answers for the Service.
+    lab.api.remove(&PODS, "default", "old");
+    lab.shows("web", &["192.0.2.1", "192.0.2.2"]).await;
     lab.stop().await;
 }
 

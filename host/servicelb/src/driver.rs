@@ -1,7 +1,7 @@
 //! Follows the cluster, asks the balancer and sets the nodes' forwards; a controller beside it writes to
 //! the API.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler, Statuses};
 use crate::balancer::Balancer;
 use crate::decide::next;
 use crate::endpoints::{ready_nodes, service_of};
+use crate::host_ports::{self, HostPorts, Loser};
 use crate::inputs::Changes;
 use crate::model::Assignment;
 use crate::table::Table;
@@ -73,6 +74,7 @@ pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
     let services = config.informers.all(&resources::SERVICES);
     let slices = config.informers.all(&resources::ENDPOINT_SLICES);
     slices.add_index(BY_SERVICE, |slice| service_of(slice).into_iter().collect());
+    let pods = config.informers.all(&resources::PODS);
     let table: Arc<Table> = Arc::default();
     let writer = Writer {
         client: config.client,
@@ -87,6 +89,10 @@ pub fn serve(config: ServeLoadBalancers, tasks: &Tasks) {
         nodes: config.informers.all(&resources::NODES),
         services,
         slices,
+        host_ports: HostPorts::new(pods.clone()),
+        pods,
+        proposed: BTreeMap::new(),
+        told: BTreeSet::new(),
         table,
         forwards: config.forwards,
         recorder,
@@ -112,6 +118,12 @@ struct Planner {
     services: Informer,
     nodes: Informer,
     slices: Informer,
+    pods: Informer,
+    host_ports: HostPorts,
+    /// What the balancer answered last, before ports of pods were taken from it.
+    proposed: BTreeMap<Key, Assignment>,
+    /// Pods whose authors were told that a Service has their port, and that Service.
+    told: BTreeSet<(Key, Key)>,
     table: Arc<Table>,
     forwards: Arc<dyn NodeForwards>,
     recorder: EventRecorder,
@@ -124,6 +136,7 @@ struct Feeds {
     services: Subscription,
     nodes: Subscription,
     slices: Subscription,
+    pods: Subscription,
 }
 
 impl Planner {
@@ -132,8 +145,9 @@ impl Planner {
             services: self.services.subscribe(),
             nodes: self.nodes.subscribe(),
             slices: self.slices.subscribe(),
+            pods: self.pods.subscribe(),
         };
-        for informer in [&self.services, &self.nodes, &self.slices] {
+        for informer in [&self.services, &self.nodes, &self.slices, &self.pods] {
             informer.has_synced().await;
         }
         let mut backoff = RETRY.start();
@@ -162,6 +176,9 @@ impl Planner {
         while let Some(event) = feeds.slices.try_next() {
             self.changed.slice(&event);
         }
+        while let Some(event) = feeds.pods.try_next() {
+            self.pod_changed(&event);
+        }
     }
 
     async fn wait(&mut self, feeds: &mut Feeds, delay: Option<Duration>) {
@@ -169,6 +186,7 @@ impl Planner {
             event = feeds.services.next() => self.changed.service(&event),
             event = feeds.nodes.next() => self.changed.node(&event),
             event = feeds.slices.next() => self.changed.slice(&event),
+            event = feeds.pods.next() => self.pod_changed(&event),
             () = self.balancer.replaced() => {}
             () = sleep_opt(delay) => {}
         }
@@ -230,8 +248,28 @@ impl Planner {
         slices.iter().flat_map(|slice| ready_nodes(slice)).collect()
     }
 
+    /// A pod with host ports came or went: the Services that want one of them are assigned again.
+    fn pod_changed(&mut self, event: &InformerEvent) {
+        let pod = event.object();
+        if event.is_deleted() {
+            self.told.retain(|(told, _)| told != pod.key());
+        }
+        let concerned = |service: &&Key| {
+            let object = self.services.get(service);
+            object.is_some_and(|service| host_ports::concerns(pod, &service))
+        };
+        let services: Vec<Key> = self.proposed.keys().filter(concerned).cloned().collect();
+        for service in services {
+            if let Some(proposed) = self.proposed.get(&service).cloned() {
+                self.apply(proposed);
+            }
+        }
+    }
+
     /// A Service that was deleted, or is no longer a load balancer.
-    fn forget(&self, service: &Key) {
+    fn forget(&mut self, service: &Key) {
+        self.proposed.remove(service);
+        self.told.retain(|(_, told)| told != service);
         if let Some(before) = self.table.last(service) {
             for forward in &before.forwards {
                 self.forwards.set(&forward.node, service, &[]);
@@ -243,16 +281,21 @@ impl Planner {
 
     /// On deletion, removes all forwards at once, whatever the balancer says and whether or not it
     /// answers, so that nothing is left when the finalizer is removed.
-    fn withdraw(&self, service: &Key) {
+    fn withdraw(&mut self, service: &Key) {
         if let Some(before) = self.table.last(service) {
             self.apply(Assignment::clone(&before));
         }
     }
 
     /// Sets the nodes' forwards first, then wakes the writers.
-    fn apply(&self, mut assignment: Assignment) {
+    fn apply(&mut self, mut assignment: Assignment) {
         let service = assignment.service.clone();
+        self.proposed.insert(service.clone(), assignment.clone());
         let object = self.services.get(&service);
+        if let Some(object) = &object {
+            let losers = self.host_ports.settle(&mut assignment, object);
+            self.tell(&service, losers);
+        }
         if object.as_ref().is_some_and(|object| object.is_deleting()) {
             assignment.forwards.clear();
         }
@@ -263,6 +306,19 @@ impl Planner {
         }
         self.table.set(assignment);
         self.queue.add(service);
+    }
+
+    /// Tells authors of pods once that a Service has their port.
+    fn tell(&mut self, service: &Key, losers: Vec<Loser>) {
+        let now: BTreeSet<Key> = losers.iter().map(|loser| loser.pod.key().clone()).collect();
+        self.told
+            .retain(|(pod, told)| told != service || now.contains(pod));
+        for Loser { pod, message } in losers {
+            if self.told.insert((pod.key().clone(), service.clone())) {
+                self.recorder
+                    .warning(&*pod, host_ports::PORT_CONFLICT, message);
+            }
+        }
     }
 
     fn set_forwards(&self, before: Option<&Assignment>, assignment: &Assignment) {

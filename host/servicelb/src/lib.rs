@@ -6,6 +6,8 @@
 //! ([`NodeForwards`]), and writes statuses, the cleanup finalizer and Events through the API.
 //! [`release()`] is for clusters without a load balancer: it takes back what an earlier one wrote.
 //!
+//! A port of a node that a pod has by `hostPort` is not taken from it, nor given to a pod that came later.
+//!
 //! A balancer cannot make a node answer for an address that is not its own, nor have anything written
 //! to a Service that is not a LoadBalancer: [`Proposal::check`] drops such answers. While the balancer
 //! is down the last assignment stays.
@@ -26,6 +28,7 @@ mod balancer;
 mod decide;
 mod driver;
 mod endpoints;
+mod host_ports;
 mod inputs;
 mod model;
 mod release;
