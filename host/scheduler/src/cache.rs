@@ -3,18 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::event::{Event, NodeChange};
 use crate::model::{NodeInfo, PodInfo};
-
-/// What an update may have changed for pods that wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Nothing that could help.
-    Nothing,
-    /// A pod has come to a node: helps only those that want to be near pods.
-    PodCame,
-    /// Room was made, or a node changed: could help any.
-    Anything,
-}
 
 /// Nodes in a row for the cycle, and who is where.
 #[derive(Debug, Default)]
@@ -32,26 +22,24 @@ impl Cache {
         &self.nodes
     }
 
-    /// Takes in a node's present state.
-    pub(crate) fn set_node(&mut self, node: NodeInfo) -> Change {
+    /// Takes in a node's present state. As every update here, it returns what pods that wait may be
+    /// waiting for.
+    pub(crate) fn set_node(&mut self, node: NodeInfo) -> Option<Event> {
         if let Some(known) = self
             .index
             .get(&node.name)
             .and_then(|at| self.nodes.get_mut(*at))
         {
-            let same = known.labels == node.labels
-                && known.taints == node.taints
-                && known.unschedulable == node.unschedulable
-                && known.allocatable == node.allocatable;
+            let change = NodeChange {
+                labels: known.labels != node.labels,
+                taints: known.taints != node.taints || known.unschedulable != node.unschedulable,
+                allocatable: known.allocatable != node.allocatable,
+            };
             known.labels = node.labels;
             known.taints = node.taints;
             known.unschedulable = node.unschedulable;
             known.allocatable = node.allocatable;
-            return if same {
-                Change::Nothing
-            } else {
-                Change::Anything
-            };
+            return change.is_any().then_some(Event::NodeChanged(change));
         }
         let mut node = node;
         for pod in self.stray.remove(&node.name).unwrap_or_default() {
@@ -59,14 +47,12 @@ impl Cache {
         }
         self.index.insert(node.name.clone(), self.nodes.len());
         self.nodes.push(node);
-        Change::Anything
+        Some(Event::NodeAdded)
     }
 
     /// Forgets a node; its pods stay known, for the case that it comes back.
-    pub(crate) fn remove_node(&mut self, name: &str) {
-        let Some(at) = self.index.remove(name) else {
-            return;
-        };
+    pub(crate) fn remove_node(&mut self, name: &str) -> Option<Event> {
+        let at = self.index.remove(name)?;
         let node = self.nodes.swap_remove(at);
         if let Some(moved) = self.nodes.get(at) {
             self.index.insert(moved.name.clone(), at);
@@ -74,10 +60,11 @@ impl Cache {
         if !node.pods.is_empty() {
             self.stray.insert(node.name, node.pods);
         }
+        Some(Event::NodeRemoved)
     }
 
     /// Takes in a pod's present state, assigned or not.
-    pub(crate) fn set_pod(&mut self, pod: &Arc<PodInfo>) -> Change {
+    pub(crate) fn set_pod(&mut self, pod: &Arc<PodInfo>) -> Option<Event> {
         if !pod.occupies() {
             // An unassigned pod that is assumed somewhere is our own decision under way.
             let assumed = pod.node_name.is_empty()
@@ -86,34 +73,31 @@ impl Cache {
                     .get(&pod.uid)
                     .is_some_and(|(_, assumed)| *assumed);
             return if assumed {
-                Change::Nothing
+                None
             } else {
                 self.remove_pod(&pod.uid)
             };
         }
-        let known = self.placed.get(&pod.uid).map(|(node, _)| node.clone());
-        if let Some(node) = &known {
-            self.take_off(node, &pod.uid);
-        }
+        let here = (pod.node_name.clone(), false);
+        let known = self.placed.insert(pod.uid.clone(), here);
+        let old = known
+            .as_ref()
+            .and_then(|(node, _)| self.take_off(node, &pod.uid));
         self.put_on(&pod.node_name, pod.clone());
-        self.placed
-            .insert(pod.uid.clone(), (pod.node_name.clone(), false));
-        if known.is_none() {
-            Change::PodCame
-        } else {
-            Change::Nothing
+        // Others see a pod where it was only assumed as little as the API does.
+        match (known, old) {
+            (Some((_, false)), Some(old)) => differs(&old, pod).then(|| Event::PodChanged {
+                old,
+                new: pod.clone(),
+            }),
+            _ => Some(Event::PodCame(pod.clone())),
         }
     }
 
     /// Forgets a pod.
-    pub(crate) fn remove_pod(&mut self, uid: &str) -> Change {
-        match self.placed.remove(uid) {
-            Some((node, _)) => {
-                self.take_off(&node, uid);
-                Change::Anything
-            }
-            None => Change::Nothing,
-        }
+    pub(crate) fn remove_pod(&mut self, uid: &str) -> Option<Event> {
+        let (node, _) = self.placed.remove(uid)?;
+        self.take_off(&node, uid).map(Event::PodLeft)
     }
 
     /// Counts a pod in where it was just decided to go.
@@ -123,10 +107,9 @@ impl Cache {
     }
 
     /// Takes back an assumption whose binding failed.
-    pub(crate) fn forget_assumed(&mut self, uid: &str) {
-        if self.placed.get(uid).is_some_and(|(_, assumed)| *assumed) {
-            self.remove_pod(uid);
-        }
+    pub(crate) fn forget_assumed(&mut self, uid: &str) -> Option<Event> {
+        let (_, assumed) = self.placed.get(uid)?;
+        if *assumed { self.remove_pod(uid) } else { None }
     }
 
     fn put_on(&mut self, node: &str, pod: Arc<PodInfo>) {
@@ -136,16 +119,23 @@ impl Cache {
         }
     }
 
-    fn take_off(&mut self, node: &str, uid: &str) {
+    fn take_off(&mut self, node: &str, uid: &str) -> Option<Arc<PodInfo>> {
         if let Some(node) = self.index.get(node).and_then(|at| self.nodes.get_mut(*at)) {
-            node.remove(uid);
-        } else if let Some(pods) = self.stray.get_mut(node) {
-            pods.retain(|p| p.uid != uid);
-            if pods.is_empty() {
-                self.stray.remove(node);
-            }
+            return node.remove(uid);
         }
+        let pods = self.stray.get_mut(node)?;
+        let at = pods.iter().position(|p| p.uid == uid)?;
+        let pod = pods.swap_remove(at);
+        if pods.is_empty() {
+            self.stray.remove(node);
+        }
+        Some(pod)
     }
+}
+
+/// Whether an assigned pod differs in what filters ask about other pods.
+fn differs(old: &PodInfo, new: &PodInfo) -> bool {
+    old.labels != new.labels || old.deleting != new.deleting || old.requests != new.requests
 }
 
 #[cfg(test)]
@@ -188,12 +178,16 @@ mod tests {
         let mut cache = Cache::default();
         cache.set_node(node("a"));
         cache.assume(&pod("1", "", 100), "a");
-        assert_eq!(cache.set_pod(&pod("1", "", 100)), Change::Nothing);
+        assert!(cache.set_pod(&pod("1", "", 100)).is_none());
         assert_eq!(cpu(&cache, "a"), 100);
-        cache.set_pod(&pod("1", "a", 100));
-        cache.forget_assumed("1");
+        // Pods that want to be near it hear of it only now.
+        let came = cache.set_pod(&pod("1", "a", 100));
+        assert!(matches!(came, Some(Event::PodCame(_))));
+        assert!(cache.set_pod(&pod("1", "a", 100)).is_none());
+        assert!(cache.forget_assumed("1").is_none());
         assert_eq!(cpu(&cache, "a"), 100);
-        assert_eq!(cache.remove_pod("1"), Change::Anything);
+        let left = cache.remove_pod("1");
+        assert!(matches!(left, Some(Event::PodLeft(pod)) if pod.uid == "1"));
         assert_eq!(cpu(&cache, "a"), 0);
     }
 
@@ -212,16 +206,29 @@ mod tests {
     }
 
     #[test]
-    fn only_real_differences_of_a_node_wake_pods() {
+    fn only_real_differences_of_a_node_are_events() {
         let mut cache = Cache::default();
-        assert_eq!(cache.set_node(node("a")), Change::Anything);
-        assert_eq!(cache.set_node(node("a")), Change::Nothing);
-        assert_eq!(
-            cache.set_node(NodeInfo {
-                unschedulable: true,
-                ..node("a")
-            }),
-            Change::Anything
-        );
+        assert!(matches!(cache.set_node(node("a")), Some(Event::NodeAdded)));
+        assert!(cache.set_node(node("a")).is_none());
+        let cordoned = NodeInfo {
+            unschedulable: true,
+            ..node("a")
+        };
+        let expected = NodeChange {
+            taints: true,
+            ..NodeChange::default()
+        };
+        let event = cache.set_node(cordoned);
+        assert!(matches!(event, Some(Event::NodeChanged(change)) if change == expected));
+        assert!(matches!(cache.remove_node("a"), Some(Event::NodeRemoved)));
+    }
+
+    #[test]
+    fn an_assumption_that_came_to_nothing_makes_room() {
+        let mut cache = Cache::default();
+        cache.set_node(node("a"));
+        cache.assume(&pod("1", "", 100), "a");
+        assert!(matches!(cache.forget_assumed("1"), Some(Event::PodLeft(_))));
+        assert_eq!(cpu(&cache, "a"), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::framework::{Prepared, Profile, Reason};
+use crate::framework::{Prepared, Profile, Reason, Refusers};
 use crate::model::{NodeInfo, PodInfo};
 
 /// The node that a pod gets, or why it gets none.
@@ -10,18 +10,21 @@ use crate::model::{NodeInfo, PodInfo};
 pub enum Decision {
     /// Bind to this node.
     Node(String),
-    /// No node will do; the text is upstream's message.
-    Nowhere(String),
+    /// No node will do: upstream's message, and the filters that stand in the way.
+    Nowhere(String, Refusers),
 }
 
 /// Decides. `tie` in `[0, 1)` picks among equally good nodes.
 #[must_use]
 pub fn decide(profile: &Profile, pod: &PodInfo, nodes: &[NodeInfo], tie: f64) -> Decision {
     if nodes.is_empty() {
-        return Decision::Nowhere("no nodes available to schedule pods".into());
+        let text = "no nodes available to schedule pods";
+        return Decision::Nowhere(text.into(), Refusers::new());
     }
-    if let Some(refusal) = profile.filters.iter().find_map(|f| f.refusal(pod)) {
-        return Decision::Nowhere(format!("0/{} nodes are available: {refusal}.", nodes.len()));
+    let mut filters = profile.filters.iter().enumerate();
+    if let Some((at, refusal)) = filters.find_map(|(at, f)| Some((at, f.refusal(pod)?))) {
+        let text = format!("0/{} nodes are available: {refusal}.", nodes.len());
+        return Decision::Nowhere(text, Refusers::from([at]));
     }
     let prepared: Vec<Prepared> = profile
         .filters
@@ -29,35 +32,40 @@ pub fn decide(profile: &Profile, pod: &PodInfo, nodes: &[NodeInfo], tie: f64) ->
         .map(|f| f.prepare(pod, nodes))
         .collect();
     let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
+    let mut refusers = Refusers::new();
     let mut fitting = Vec::new();
     for node in nodes {
-        match first_refusal(profile, pod, node, &prepared) {
-            None => fitting.push(node),
-            Some(reasons) => reasons
-                .into_iter()
-                .for_each(|r| *counts.entry(r).or_insert(0) += 1),
-        }
+        let Some((at, reasons)) = first_refusal(profile, pod, node, &prepared) else {
+            fitting.push(node);
+            continue;
+        };
+        refusers.insert(at);
+        reasons
+            .into_iter()
+            .for_each(|r| *counts.entry(r).or_insert(0) += 1);
     }
     match fitting.as_slice() {
-        [] => Decision::Nowhere(message(nodes.len(), &counts)),
+        [] => Decision::Nowhere(message(nodes.len(), &counts), refusers),
         [only] => Decision::Node(only.name.clone()),
         several => Decision::Node(best(profile, pod, nodes, several, tie)),
     }
 }
 
-/// The reasons of the first filter that refuses, as upstream counts them.
+/// The first filter that refuses with its reasons, as upstream counts them.
 fn first_refusal(
     profile: &Profile,
     pod: &PodInfo,
     node: &NodeInfo,
     prepared: &[Prepared],
-) -> Option<Vec<Reason>> {
+) -> Option<(usize, Vec<Reason>)> {
     let refusals = profile
         .filters
         .iter()
         .zip(prepared)
         .map(|(f, p)| f.reasons(pod, node, p));
-    refusals.into_iter().find(|reasons| !reasons.is_empty())
+    refusals
+        .enumerate()
+        .find(|(_, reasons)| !reasons.is_empty())
 }
 
 fn message(nodes: usize, counts: &BTreeMap<Reason, usize>) -> String {

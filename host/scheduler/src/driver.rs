@@ -7,13 +7,15 @@ use k3s_base::error::chain;
 use k3s_base::{Clock, Random};
 use k3s_client::{Client, EventRecorder, InformerEvent, Informers, Obj, Subscription, resources};
 use k3s_lifecycle::Tasks;
+use k3s_meta::tree;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info};
 
-use crate::cache::{Cache, Change};
+use crate::cache::Cache;
 use crate::cycle::{Decision, decide};
 use crate::effects::{Bound, Effects};
-use crate::framework::Profile;
+use crate::event::Event;
+use crate::framework::{Profile, Refusers};
 use crate::model::{Choice, NodeInfo, PodInfo, VolumeNeeds};
 use crate::queue::Queue;
 use crate::volumes::{Changes, Volumes};
@@ -161,20 +163,18 @@ impl Driver {
         }
     }
 
-    /// A claim, volume or class changed: worth another try for pods with claims.
     fn on_storage(&mut self) {
-        self.queue
-            .wake(self.clock.elapsed(), |pod| !pod.volume_claims.is_empty());
+        self.wake(Some(&Event::StorageChanged));
     }
 
     fn on_node(&mut self, event: &InformerEvent) {
         if event.is_deleted() {
-            self.cache.remove_node(event.object().name());
-            return;
+            let event = self.cache.remove_node(event.object().name());
+            return self.wake(event.as_ref());
         }
         if let Some(node) = read(event.object(), NodeInfo::read) {
-            let change = self.cache.set_node(node);
-            self.wake(change);
+            let event = self.cache.set_node(node);
+            self.wake(event.as_ref());
         }
     }
 
@@ -182,29 +182,29 @@ impl Driver {
         if let InformerEvent::Updated { old, new } = event
             && old.uid() != new.uid()
         {
-            let change = self.cache.remove_pod(old.uid());
-            self.wake(change);
+            let left = self.cache.remove_pod(old.uid());
+            self.wake(left.as_ref());
         }
         let object = event.object();
         if event.is_deleted() {
             self.queue.remove(object.key());
-            let change = self.cache.remove_pod(object.uid());
-            return self.wake(change);
+            let left = self.cache.remove_pod(object.uid());
+            return self.wake(left.as_ref());
         }
         let Some(pod) = read(object, PodInfo::read).map(Arc::new) else {
             return;
         };
-        let change = self.cache.set_pod(&pod);
+        let event = self.cache.set_pod(&pod);
         let to_place = pod.node_name.is_empty()
             && pod.scheduler_name == NAME
             && !pod.finished
             && !pod.deleting;
         if to_place {
-            self.queue.set(pod);
+            self.queue.set(pod, asks_anew(event));
         } else {
             self.queue.remove(&pod.key);
         }
-        self.wake(change);
+        self.wake(event.as_ref());
     }
 
     fn on_bound(&mut self, pod: &Arc<PodInfo>, bound: Bound) {
@@ -212,34 +212,39 @@ impl Driver {
             // The bound pod comes back through the informer.
             Bound::Yes => {}
             Bound::Moot => {
-                self.cache.forget_assumed(&pod.uid);
-                self.queue.park(&pod.key, self.clock.elapsed());
+                let now = self.clock.elapsed();
+                self.queue.park(&pod.key, Refusers::new(), now);
+                self.give_back(pod);
             }
             Bound::TryAgain => {
-                self.cache.forget_assumed(&pod.uid);
                 self.queue.retry(&pod.key, self.clock.elapsed());
+                self.give_back(pod);
             }
         }
     }
 
-    fn wake(&mut self, change: Change) {
-        let now = self.clock.elapsed();
-        match change {
-            Change::Nothing => {}
-            Change::PodCame => self.queue.wake(now, |p| !p.affinity.is_empty()),
-            Change::Anything => self.queue.wake(now, |_| true),
-        }
+    /// What the pod was to take on its node is free for others.
+    fn give_back(&mut self, pod: &PodInfo) {
+        let left = self.cache.forget_assumed(&pod.uid);
+        self.wake(left.as_ref());
+    }
+
+    fn wake(&mut self, event: Option<&Event>) {
+        let Some(event) = event else { return };
+        let (now, profile) = (self.clock.elapsed(), &self.profile);
+        self.queue
+            .wake(now, |pod, refusers| profile.may_help(refusers, pod, event));
     }
 
     async fn schedule(&mut self, pod: Arc<PodInfo>) {
         if !pod.gates.is_empty() {
-            self.queue.park(&pod.key, self.clock.elapsed());
+            self.queue.gate(&pod.key);
             return self.effects.explain(&pod, "SchedulingGated", GATED).await;
         }
         let pod = self.with_volumes(pod);
         match decide(&self.profile, &pod, self.cache.nodes(), self.random.unit()) {
-            Decision::Nowhere(message) => {
-                self.queue.park(&pod.key, self.clock.elapsed());
+            Decision::Nowhere(message, refusers) => {
+                self.queue.park(&pod.key, refusers, self.clock.elapsed());
                 self.effects.explain(&pod, "Unschedulable", &message).await;
             }
             Decision::Node(node) => {
@@ -302,6 +307,16 @@ impl Driver {
             let _ = results.send((pod, bound)).await;
         });
     }
+}
+
+/// Whether a pod asks for something else than before: of its own object, scheduling depends on spec
+/// and labels.
+fn asks_anew(event: &InformerEvent) -> bool {
+    let InformerEvent::Updated { old, new } = event else {
+        return true;
+    };
+    let spec = |object| tree::get(object, "spec");
+    old.meta().labels != new.meta().labels || spec(old.value()) != spec(new.value())
 }
 
 /// Reads an object; one that does not decode is logged and left alone.

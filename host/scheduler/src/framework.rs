@@ -2,7 +2,9 @@
 //! whether a node will do, scores say which of those that will is best.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 
+use crate::event::Event;
 use crate::model::{NodeInfo, PodInfo};
 
 /// The greatest score of one plugin for one node.
@@ -40,7 +42,15 @@ pub trait Filter: Send + Sync {
 
     /// Why `node` will not do; nothing when it will.
     fn reasons(&self, pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Vec<Reason>;
+
+    /// Whether the event may let a node pass that this filter refused `pod` (upstream's
+    /// `EventsToRegister` and queueing hints). Too much costs a cycle; too little leaves the pod waiting.
+    fn may_help(&self, pod: &PodInfo, event: &Event) -> bool;
 }
+
+/// The filters that kept a pod from every node, by their place in the profile. Empty when no filter
+/// was asked: then any event may help.
+pub type Refusers = BTreeSet<usize>;
 
 /// Says how good a node is.
 pub trait Score: Send + Sync {
@@ -78,6 +88,15 @@ impl std::fmt::Debug for Profile {
             .field("filters", &filters)
             .field("scores", &scores)
             .finish()
+    }
+}
+
+impl Profile {
+    /// Whether the event may help a pod that these filters refused.
+    #[must_use]
+    pub fn may_help(&self, refusers: &Refusers, pod: &PodInfo, event: &Event) -> bool {
+        let mut filters = refusers.iter().filter_map(|at| self.filters.get(*at));
+        refusers.is_empty() || filters.any(|filter| filter.may_help(pod, event))
     }
 }
 

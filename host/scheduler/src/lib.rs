@@ -8,8 +8,9 @@
 //! Invariants:
 //! - a pod is bound at most once per decision: from the decision until the bound pod comes back
 //!   through the informer it is *assumed* on its node, so its resources cannot be given twice;
-//! - a pod that does not fit waits without polling until something that could help happens (a node
-//!   changed, an assigned pod went away or changed), or five minutes passed;
+//! - a pod that does not fit waits without polling until something happens that a filter which refused it
+//!   waits for ([`framework::Filter::may_help`]), its own object asks for something else, or five minutes
+//!   passed;
 //! - the status of a waiting pod is written only when its condition differs.
 //!
 //! Deliberately absent: preemption, storage capacity, dynamic resource allocation, extenders. A pod
@@ -23,6 +24,7 @@ pub mod cycle;
 pub mod driver;
 mod effects;
 pub mod error;
+pub mod event;
 pub mod framework;
 pub mod model;
 pub mod plugins;

@@ -132,12 +132,12 @@ impl NodeInfo {
         self.pods.push(pod);
     }
 
-    /// Counts a pod out.
-    pub fn remove(&mut self, uid: &str) {
-        if let Some(at) = self.pods.iter().position(|p| p.uid == uid) {
-            let pod = self.pods.swap_remove(at);
-            self.requested.subtract(&pod.requests);
-            self.scored.subtract(&pod.scored);
-        }
+    /// Counts a pod out, and returns it if it was counted.
+    pub fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let at = self.pods.iter().position(|p| p.uid == uid)?;
+        let pod = self.pods.swap_remove(at);
+        self.requested.subtract(&pod.requests);
+        self.scored.subtract(&pod.scored);
+        Some(pod)
     }
 }

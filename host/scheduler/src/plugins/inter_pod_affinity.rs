@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason, Score, spread_over_range};
 use crate::model::{NodeInfo, PodInfo, PodTerm};
 
@@ -121,6 +122,15 @@ impl Filter for InterPodAffinity {
             )];
         }
         vec![]
+    }
+
+    fn may_help(&self, pod: &PodInfo, event: &Event) -> bool {
+        let concerns = |other: &PodInfo| {
+            let mut own = pod.affinity.iter().chain(&pod.anti_affinity);
+            own.any(|term| term.selects(other))
+                || other.anti_affinity.iter().any(|t| t.selects(pod))
+        };
+        event.is_of_labels() || event.pods().any(|other| concerns(other))
     }
 }
 

@@ -45,3 +45,5 @@ pub fn default_profile() -> Profile {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wake_tests;

@@ -1,5 +1,6 @@
 //! Node selectors and node affinity, required and preferred.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason, Score, spread_over_range};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -18,6 +19,10 @@ impl Filter for NodeAffinity {
                 "node(s) didn't match Pod's node affinity/selector",
             )]
         }
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        event.is_of_labels()
     }
 }
 

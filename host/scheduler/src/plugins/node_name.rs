@@ -1,5 +1,6 @@
 //! A pod that names its node can run on that node only.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -16,5 +17,9 @@ impl Filter for NodeName {
         } else {
             vec![Reason::new("node(s) didn't match the requested node name")]
         }
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        matches!(event, Event::NodeAdded)
     }
 }

@@ -1,5 +1,6 @@
 //! Two pods cannot have one port of a node.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{HostPort, NodeInfo, PodInfo};
 
@@ -28,6 +29,17 @@ impl Filter for NodePorts {
             )]
         } else {
             vec![]
+        }
+    }
+
+    fn may_help(&self, pod: &PodInfo, event: &Event) -> bool {
+        match event {
+            Event::NodeAdded => true,
+            Event::PodLeft(left) => pod
+                .host_ports
+                .iter()
+                .any(|wanted| left.host_ports.iter().any(|freed| clash(wanted, freed))),
+            _ => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A node must have room for what a pod asks for; of those that have, the emptiest is preferred
 //! (least allocated).
 
+use crate::event::Event;
 use crate::framework::{Filter, MAX_SCORE, Prepared, Reason, Score};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -44,6 +45,16 @@ impl Filter for NodeResourcesFit {
             }
         }
         reasons
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        match event {
+            // One pod less is room for one pod, whatever it asked for.
+            Event::NodeAdded | Event::PodLeft(_) => true,
+            Event::NodeChanged(change) => change.allocatable,
+            Event::PodChanged { old, new } => old.requests != new.requests,
+            _ => false,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use k3s_objects::Taint;
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -26,5 +27,9 @@ impl Filter for NodeUnschedulable {
         } else {
             vec![]
         }
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        event.is_of_taints()
     }
 }

@@ -4,6 +4,7 @@
 use k3s_objects::Taint;
 use k3s_objects::toleration::untolerated;
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason, Score, spread_over_range};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -19,6 +20,10 @@ impl Filter for TaintToleration {
             untolerated(&node.taints, &pod.tolerations, &["NoSchedule", "NoExecute"]).next();
         let text = |t: &Taint| format!("node(s) had untolerated taint {{{}: {}}}", t.key, t.value);
         first.map(|t| Reason::new(text(t))).into_iter().collect()
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        event.is_of_taints()
     }
 }
 

@@ -33,7 +33,7 @@ fn pod(name: &str, spec: &Value) -> PodInfo {
 fn outcome(pod: &PodInfo, nodes: &[NodeInfo]) -> String {
     match decide(&default_profile(), pod, nodes, 0.0) {
         Decision::Node(name) => name,
-        Decision::Nowhere(message) => message,
+        Decision::Nowhere(message, _) => message,
     }
 }
 

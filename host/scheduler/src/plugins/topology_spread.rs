@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason, Score, spread_over_range};
 use crate::model::{NodeInfo, PodInfo, SpreadConstraint};
 
@@ -86,6 +87,18 @@ impl Filter for PodTopologySpread {
             .filter_map(|(c, counts)| refusal(pod, node, c, counts))
             .take(1)
             .collect()
+    }
+
+    fn may_help(&self, pod: &PodInfo, event: &Event) -> bool {
+        let counts = |other: &PodInfo| {
+            let mut constraints = pod.spread.iter();
+            other.namespace == pod.namespace
+                && constraints.any(|c| c.selector.matches_labels(&other.labels))
+        };
+        matches!(event, Event::NodeRemoved)
+            || event.is_of_labels()
+            || event.is_of_taints()
+            || event.pods().any(|other| counts(other))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a pod may ask for that nothing here can give: refused on every node rather than ignored.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -18,5 +19,10 @@ impl Filter for Unsupported {
         } else {
             vec![]
         }
+    }
+
+    /// Nothing that happens makes claims supported.
+    fn may_help(&self, _: &PodInfo, _: &Event) -> bool {
+        false
     }
 }

@@ -1,5 +1,6 @@
 //! Claims and their volumes: a pod runs where its volumes are or can be created.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -21,6 +22,10 @@ impl Filter for VolumeBinding {
             .map(|conflict| Reason::new(conflict.text()))
             .into_iter()
             .collect()
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        matches!(event, Event::StorageChanged) || event.is_of_labels()
     }
 }
 
@@ -107,7 +112,7 @@ mod tests {
         let pod = pod(&Fake::new(objects));
         match decide(&default_profile(), &pod, &[node("a"), node("b")], 0.0) {
             Decision::Node(name) => name,
-            Decision::Nowhere(message) => message,
+            Decision::Nowhere(message, _) => message,
         }
     }
 

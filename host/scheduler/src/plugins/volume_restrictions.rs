@@ -1,5 +1,6 @@
 //! Claims with the access mode `ReadWriteOncePod`: one pod in the whole cluster at a time.
 
+use crate::event::Event;
 use crate::framework::{Filter, Prepared, Reason};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -33,5 +34,12 @@ impl Filter for VolumeRestrictions {
     fn reasons(&self, _: &PodInfo, _: &NodeInfo, prepared: &Prepared) -> Vec<Reason> {
         let text = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
         prepared.iter().map(|_| Reason::new(text)).collect()
+    }
+
+    fn may_help(&self, _: &PodInfo, event: &Event) -> bool {
+        matches!(
+            event,
+            Event::NodeAdded | Event::PodLeft(_) | Event::StorageChanged
+        )
     }
 }
