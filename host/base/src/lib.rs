@@ -5,12 +5,14 @@
 //! Nothing here does I/O, and nothing here knows Kubernetes.
 
 pub mod backoff;
+pub mod backoffs;
 pub mod clock;
 pub mod error;
 pub mod random;
 pub mod secret;
 
 pub use backoff::{Backoff, BackoffPolicy};
+pub use backoffs::Backoffs;
 pub use clock::Clock;
 pub use random::Random;
 pub use secret::Secret;

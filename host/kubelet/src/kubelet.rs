@@ -195,6 +195,7 @@ impl Parts {
         };
         let manager = PodManager {
             config: self.config.clone(),
+            client: self.client.clone(),
             events: self.events.clone(),
             node: self.node.clone(),
             mirrors,
@@ -202,8 +203,9 @@ impl Parts {
             workers,
             objects: self.objects.clone(),
             resync,
+            tasks: self.tasks.clone(),
         };
-        manager.start(&self.tasks);
+        manager.start();
         let events = LifecycleEvents {
             cri: self.cri.clone(),
             pods: self.pods.clone(),

@@ -21,7 +21,6 @@
 )]
 
 mod api;
-mod backoff;
 mod cgroup;
 mod config;
 mod container;

@@ -14,6 +14,15 @@ pub(crate) use k3s_objects::QosClass;
 
 use crate::model::init_containers;
 
+/// How the names of huge pages begin.
+pub(crate) const HUGE_PAGES: &str = "hugepages-";
+
+/// Whether a resource is of nobody's but the one who advertises it (`IsExtendedResourceName` of
+/// `pkg/apis/core/v1/helper/helpers.go`).
+pub(crate) fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")
+}
+
 /// Amounts of the resources the node accounts for; zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
@@ -68,6 +77,19 @@ pub(crate) fn requests(container: &Container) -> Amounts {
 /// The pod's requests in all.
 pub(crate) fn pod_requests(pod: &Pod) -> Amounts {
     Amounts::of(&spec_view(pod).requests())
+}
+
+/// What the pod's runtime class costs besides the containers, if it costs anything.
+pub(crate) fn pod_overhead(pod: &Pod) -> Option<Amounts> {
+    let own = pod.spec.as_ref()?.overhead.as_ref()?;
+    Some(Amounts::of(&list(own)))
+}
+
+/// Of the pod's requests, the extended resources.
+pub(crate) fn extended_requests(pod: &Pod) -> ResourceList {
+    let requests = spec_view(pod).requests();
+    let extended = requests.into_iter().filter(|(name, _)| is_extended(name));
+    extended.collect()
 }
 
 /// The pod's limits: `(cpu, memory)`, each only where it bounds the pod as a whole.

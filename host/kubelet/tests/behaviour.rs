@@ -467,3 +467,168 @@ async fn a_static_pod_runs_and_has_a_mirror() {
         .await;
     bench.until("container gone", || bench.cri.is_empty()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_with_a_finalizer_is_deleted_once_by_the_node_and_then_waited_for() {
+    let mut bench = Bench::start().await;
+    bench.pod(
+        "kept",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("kept", "Ready", ready).await;
+    bench
+        .api
+        .change(&resources::PODS, "default", "kept", |pod| {
+            pod["metadata"]["finalizers"] = json!(["example.com/keep"]);
+        });
+    bench.delete("kept");
+    let deletions = |bench: &Bench| {
+        let writes = bench.api.writes();
+        writes
+            .iter()
+            .filter(|w| w.starts_with("DELETE ") && w.ends_with("/pods/kept"))
+            .count()
+    };
+    bench
+        .until("the node's deletion", || deletions(&bench) > 0)
+        .await;
+    assert!(bench.cri.is_empty());
+    let quiet = std::time::Duration::from_millis(500);
+    assert!(bench.api.settles(quiet).await, "{:?}", bench.api.writes());
+    assert_eq!(deletions(&bench), 1);
+    // A change of what is left concerns the node as little.
+    bench
+        .api
+        .change(&resources::PODS, "default", "kept", |pod| {
+            pod["metadata"]["labels"] = json!({"a": "b"});
+        });
+    assert!(bench.api.settles(quiet).await);
+    assert_eq!(deletions(&bench), 1);
+    // A kubelet that starts anew cannot know: it does its part once more.
+    bench.restart().await;
+    bench
+        .until("the new node's deletion", || deletions(&bench) > 1)
+        .await;
+    assert!(bench.api.settles(quiet).await);
+    assert_eq!(deletions(&bench), 2);
+    // The name is free for another pod once the object goes.
+    bench.api.remove(&resources::PODS, "default", "kept");
+    bench.pod(
+        "kept",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("kept", "Ready", ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_is_admitted_by_the_node_that_its_scheduler_saw() {
+    let bench = Bench::start().await;
+    bench.pod(
+        "first",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("first", "Ready", ready).await;
+    bench.api.change(&resources::NODES, "", "node1", |node| {
+        node["metadata"]["labels"]["disk"] = json!("ssd");
+    });
+    bench.pod(
+        "picky",
+        json!({"nodeSelector": {"disk": "ssd"}, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("picky", "Ready", ready).await;
+    bench.pod(
+        "misplaced",
+        json!({"nodeSelector": {"disk": "tape"}, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench
+        .pod_until("misplaced", "refused", |p| {
+            p["status"]["reason"] == "NodeAffinity"
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_decided_about_a_pod_while_the_node_cannot_be_read() {
+    let bench = Bench::start().await;
+    bench.pod(
+        "first",
+        json!({"containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("first", "Ready", ready).await;
+    bench.api.change(&resources::NODES, "", "node1", |node| {
+        node["metadata"]["labels"]["disk"] = json!("ssd");
+    });
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = refused.clone();
+    bench.api.fail(move |asked| {
+        let is_node = asked.method == "GET" && asked.path.ends_with("/nodes/node1");
+        let fails = is_node && counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2;
+        fails.then(|| k3s_meta::Status::bad_request("not now"))
+    });
+    bench.pod(
+        "picky",
+        json!({"nodeSelector": {"disk": "ssd"}, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("picky", "Ready", ready).await;
+    assert!(refused.load(std::sync::atomic::Ordering::SeqCst) >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resources_that_others_advertise_are_counted_and_those_of_nobody_are_not_the_nodes() {
+    let bench = Bench::start().await;
+    let dongle = |name: &str| json!({"containers": [{"name": "c", "image": "app:1", "resources": {"requests": {name: "1"}}}]});
+    bench.pod("cluster-wide", dongle("example.com/unknown"));
+    bench.pod_until("cluster-wide", "Ready", ready).await;
+    bench.api.change(&resources::NODES, "", "node1", |node| {
+        for list in ["capacity", "allocatable"] {
+            node["status"][list]["example.com/dongle"] = json!("1");
+        }
+    });
+    // The kubelet has not seen it, so that room can only be found by reading the Node.
+    bench.pod("one", dongle("example.com/dongle"));
+    bench.pod_until("one", "Ready", ready).await;
+    bench.api.change(&resources::NODES, "", "node1", |node| {
+        node["metadata"]["labels"]["seen"] = json!("yes");
+    });
+    bench.pod(
+        "reader",
+        json!({"nodeSelector": {"seen": "yes"}, "containers": [{"name": "c", "image": "app:1"}]}),
+    );
+    bench.pod_until("reader", "Ready", ready).await;
+    bench.pod("two", dongle("example.com/dongle"));
+    bench
+        .pod_until("two", "refused", |p| {
+            p["status"]["reason"] == "OutOfexample.com/dongle"
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_was_deleted_or_blanked_shows_the_status_again() {
+    let bench = Bench::start().await;
+    let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "st", "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "app:1"}]}});
+    let path = bench.dir.join("manifests/st.yaml");
+    bench
+        .until("manifest folder", || path.parent().unwrap().exists())
+        .await;
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let first = bench.pod_until("st-node1", "a ready mirror", ready).await;
+    bench.delete("st-node1");
+    let again = |pod: &Value| ready(pod) && pod["metadata"]["uid"] != first["metadata"]["uid"];
+    bench
+        .pod_until("st-node1", "another ready mirror", again)
+        .await;
+    bench
+        .api
+        .change(&resources::PODS, "default", "st-node1", |pod| {
+            pod["status"] = json!({"phase": "Pending"});
+        });
+    bench.pod_until("st-node1", "its status again", ready).await;
+    assert!(
+        bench
+            .api
+            .settles(std::time::Duration::from_millis(500))
+            .await
+    );
+}

@@ -56,17 +56,40 @@ fn linux_config(config: &KubeletConfig, pod: &Pod, spec: &PodSpec) -> v1::LinuxP
         cgroup_parent: cgroup::pod_path(config, pod),
         security_context: Some(security::sandbox_security(pod, &config.seccomp_root)),
         sysctls: security::sysctls(spec),
-        overhead: None,
+        overhead: pod_overhead(pod),
         resources: Some(pod_resources(pod)),
     }
 }
 
-/// The pod's requests and limits as settings of its cgroup.
+/// What the pod's containers ask for and may use together, without what the sandbox costs: that comes
+/// beside it (`applySandboxResources` of `pkg/kubelet/kuberuntime`).
 fn pod_resources(pod: &Pod) -> v1::LinuxContainerResources {
+    let overhead = qos::pod_overhead(pod).unwrap_or_default();
     let (cpu_limit, memory_limit) = qos::pod_limits(pod);
-    let requests = qos::pod_requests(pod);
+    let requested_cpu = qos::pod_requests(pod).milli_cpu;
+    let cpu_limit = cpu_limit.map(|limit| limit.saturating_sub(overhead.milli_cpu));
+    let memory_limit = memory_limit.map(|limit| limit.saturating_sub(overhead.memory_bytes));
+    linux_resources(
+        requested_cpu.saturating_sub(overhead.milli_cpu),
+        cpu_limit,
+        memory_limit,
+    )
+}
+
+fn pod_overhead(pod: &Pod) -> Option<v1::LinuxContainerResources> {
+    let overhead = qos::pod_overhead(pod)?;
+    let cpu = overhead.milli_cpu;
+    let cpu_limit = (cpu > 0).then_some(cpu);
+    Some(linux_resources(cpu, cpu_limit, Some(overhead.memory_bytes)))
+}
+
+fn linux_resources(
+    milli_cpu: i64,
+    cpu_limit: Option<i64>,
+    memory_limit: Option<i64>,
+) -> v1::LinuxContainerResources {
     v1::LinuxContainerResources {
-        cpu_shares: resources::shares(requests.milli_cpu),
+        cpu_shares: resources::shares(milli_cpu),
         cpu_quota: resources::quota(cpu_limit.unwrap_or(0)),
         cpu_period: cpu_limit.map_or(0, |_| resources::PERIOD_US),
         memory_limit_in_bytes: memory_limit.unwrap_or(0),
@@ -116,5 +139,36 @@ fn port_mapping(port: &ContainerPort, host_port: i32) -> v1::PortMapping {
         container_port: port.container_port,
         host_port,
         host_ip: port.host_ip.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_sandboxs_own_cost_comes_beside_what_containers_may_use() {
+        let limits = json!({"cpu": "1", "memory": "64Mi"});
+        let mut spec = json!({"containers": [{"name": "c", "resources": {"requests": limits, "limits": limits}}]});
+        let pod = |spec: &serde_json::Value| -> Pod {
+            serde_json::from_value(json!({"spec": spec})).unwrap()
+        };
+        let plain = pod(&spec);
+        assert_eq!(pod_overhead(&plain), None);
+        spec["overhead"] = json!({"cpu": "250m", "memory": "16Mi"});
+        let heavy = pod(&spec);
+        assert_eq!(pod_resources(&heavy), pod_resources(&plain));
+        let overhead = pod_overhead(&heavy).unwrap();
+        assert_eq!(
+            (
+                overhead.cpu_shares,
+                overhead.cpu_quota,
+                overhead.memory_limit_in_bytes
+            ),
+            (256, 25_000, 16 << 20)
+        );
+        assert_eq!(pod_resources(&heavy).memory_limit_in_bytes, 64 << 20);
     }
 }

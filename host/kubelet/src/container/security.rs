@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::error::NonRootError;
 use crate::model::{self, Rejection, all_containers};
+use crate::qos;
 
 /// Sysctls that are namespaced and harmless (`pkg/kubelet/sysctl/safe_sysctls.go`).
 const SAFE_SYSCTLS: [&str; 12] = [
@@ -135,11 +136,15 @@ fn unsupported_context(
     )
 }
 
-/// A resource that this node does not hand out: huge pages and those of devices.
+/// A resource that this node does not hand out: huge pages. Extended resources are counted, not handed
+/// out, and admission looks at those that the node knows.
 fn unsupported_resource(resources: Option<&ResourceRequirements>) -> Option<Rejection> {
     let lists = resources.map(|own| [own.limits.as_ref(), own.requests.as_ref()]);
-    let mut names = lists.into_iter().flatten().flatten().flat_map(|l| l.keys());
-    let name = names.find(|name| name.starts_with("hugepages-") || name.contains('/'))?;
+    let mut amounts = lists.into_iter().flatten().flatten().flatten();
+    let (name, _) = amounts.find(|(name, amount)| {
+        let is_huge_page = name.starts_with(qos::HUGE_PAGES);
+        is_huge_page && qos::whole(amount) > 0
+    })?;
     refuse(
         "UnexpectedAdmissionError",
         format!("resource {name} is not supported by this node"),
@@ -485,10 +490,6 @@ mod tests {
                 "SysctlForbidden",
             ),
             (
-                json!({"containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}),
-                "UnexpectedAdmissionError",
-            ),
-            (
                 json!({"containers": [{"name": "c"}], "resources": {"limits": {"hugepages-2Mi": "2Mi"}}}),
                 "UnexpectedAdmissionError",
             ),
@@ -504,6 +505,9 @@ mod tests {
             "securityContext": {"seLinuxOptions": {"level": "s0"}},
             "containers": [{"name": "c", "securityContext": {"seLinuxOptions": {"level": "s0"}}}],
         });
+        let harmless = json!({"containers": [{"name": "c", "resources":
+            {"limits": {"hugepages-2Mi": "0", "example.com/dongle": "1"}}}]});
+        assert_eq!(unsupported(&pod(harmless), Features::default()), None);
         // The kernel has no SELinux, so there is nothing to enforce.
         assert_eq!(unsupported(&pod(labelled), Features::default()), None);
         assert_eq!(

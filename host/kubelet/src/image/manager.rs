@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_base::Clock;
 use k3s_base::error::chain;
+use k3s_base::{Backoffs, Clock};
 use k3s_client::EventType;
 use k3s_cri::v1;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 use super::credentials;
 use super::error::{ImageError, PullError};
 use crate::api::ApiReader;
-use crate::backoff::Backoffs;
 use crate::cri::Cri;
 use crate::events::Events;
 use crate::model::{self, Slot};

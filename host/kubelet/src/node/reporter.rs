@@ -197,12 +197,13 @@ impl NodeReporter {
         let clock = &self.config.clock;
         let before = node.value().get("status");
         let before = before.unwrap_or(&Value::Null);
+        let fields = status::with_extended(fields.clone(), before);
         let old = conditions_in(before);
         let list = conditions::conditions(health, old, clock.now());
         let elapsed = clock.elapsed();
         let since = progress.written.map(|at| elapsed.saturating_sub(at));
         let due = since.is_none_or(|since| since >= REPORT);
-        let patch = status::patch(before, fields, &list, due);
+        let patch = status::patch(before, &fields, &list, due);
         let Some(patch) = patch else {
             return Ok(None);
         };

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::info::{Machine, architecture};
 use crate::config::KubeletConfig;
+use crate::qos::{HUGE_PAGES, is_extended};
 
 /// Images named in the status (`--node-status-max-images`), and names per image.
 const MAX_IMAGES: usize = 50;
@@ -27,13 +28,14 @@ pub(crate) struct Facts<'a> {
 /// Everything but conditions.
 pub(crate) fn status(config: &KubeletConfig, facts: &Facts<'_>) -> Map<String, Value> {
     let capacity = capacity(config, facts);
+    let allocatable = allocatable(&capacity);
     let runtime = facts.runtime;
     let handlers = runtime.runtime_handlers.iter().map(handler);
     let handlers: Vec<Value> = handlers.collect();
     let features = runtime.features.unwrap_or_default();
     let fields = json!({
         "addresses": addresses(config, facts.node_ips),
-        "allocatable": capacity,
+        "allocatable": allocatable,
         "capacity": capacity,
         "daemonEndpoints": {
             "kubeletEndpoint": {"Port": facts.port},
@@ -111,6 +113,42 @@ fn capacity(config: &KubeletConfig, facts: &Facts<'_>) -> Value {
         }
     }
     capacity
+}
+
+/// What pods get: no huge pages, since this kubelet hands out none, and a scheduler that counts on
+/// them would place pods here only to have them refused.
+fn allocatable(capacity: &Value) -> Value {
+    let mut allocatable = capacity.clone();
+    for (name, amount) in allocatable.as_object_mut().into_iter().flatten() {
+        if name.starts_with(HUGE_PAGES) {
+            *amount = json!("0");
+        }
+    }
+    allocatable
+}
+
+/// The status with the extended resources that others advertise by writing to the node's capacity: they
+/// stay, pods may use them, and one that is taken out of the capacity goes from both (`MachineInfo` of
+/// `pkg/kubelet/nodestatus/setters.go`).
+pub(crate) fn with_extended(mut fields: Map<String, Value>, before: &Value) -> Map<String, Value> {
+    let of = |list: &str| {
+        let list = before.get(list).and_then(Value::as_object);
+        let entries = list.into_iter().flatten();
+        entries.filter(|(name, _)| is_extended(name))
+    };
+    let mut set = |list: &str, name: &String, amount: Value| {
+        if let Some(Value::Object(list)) = fields.get_mut(list) {
+            list.insert(name.clone(), amount);
+        }
+    };
+    for (name, _) in of("allocatable") {
+        set("allocatable", name, Value::Null);
+    }
+    for (name, amount) in of("capacity") {
+        set("capacity", name, amount.clone());
+        set("allocatable", name, amount.clone());
+    }
+    fields
 }
 
 fn images(images: &[v1::Image]) -> Vec<Value> {
@@ -191,6 +229,33 @@ fn same_condition(a: &Value, b: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resources_that_others_advertise_stay_and_can_be_used_until_they_are_taken_back() {
+        let own = json!({"cpu": "2"});
+        let fields = || json!({"capacity": own, "allocatable": own});
+        let fields = || fields().as_object().cloned().unwrap();
+        let both = json!({"cpu": "2", "example.com/dongle": "4"});
+        let advertised = json!({"capacity": both, "allocatable": own});
+        let taken_in = with_extended(fields(), &advertised);
+        assert_eq!(taken_in["capacity"], both);
+        assert_eq!(taken_in["allocatable"], both);
+        let taken_back = with_extended(fields(), &json!({"capacity": own, "allocatable": both}));
+        assert_eq!(taken_back["capacity"], own);
+        assert_eq!(
+            taken_back["allocatable"],
+            json!({"cpu": "2", "example.com/dongle": null})
+        );
+    }
+
+    #[test]
+    fn huge_pages_are_shown_and_not_offered() {
+        let capacity = json!({"cpu": "2", "hugepages-2Mi": "4194304"});
+        assert_eq!(
+            allocatable(&capacity),
+            json!({"cpu": "2", "hugepages-2Mi": "0"})
+        );
+    }
 
     #[test]
     fn heartbeats_alone_are_not_written_until_due() {

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k3s_client::Object;
+use k3s_objects::ResourceList;
 use k3s_objects::pod::PodSpec as SpecView;
-use k3s_objects::toleration::{Taint, Toleration as TolerationView};
+use k3s_objects::toleration::{Taint, Toleration as TolerationView, untolerated};
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
 use crate::container::security::{Features, unsupported};
+use crate::labels;
 use crate::model::{Rejection, all_containers, is_critical};
 use crate::node::pressure::NodePressure;
 use crate::qos::{self, Amounts, QosClass};
@@ -17,13 +20,37 @@ const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 /// What the decision is made from.
 pub(crate) struct Node<'a> {
     pub(crate) name: &'a str,
-    pub(crate) labels: &'a BTreeMap<String, String>,
+    /// What the API says of the node.
+    pub(crate) stated: &'a Stated,
     pub(crate) allocatable: Amounts,
     pub(crate) max_pods: usize,
     pub(crate) features: Features,
     pub(crate) pressure: NodePressure,
     /// Pods that were admitted and have not finished, without the one in question.
     pub(crate) others: &'a [Arc<Pod>],
+}
+
+/// What others write to the Node, and decide on when they place pods: labels, taints, extended resources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stated {
+    labels: BTreeMap<String, String>,
+    taints: Vec<Taint>,
+    allocatable: ResourceList,
+}
+
+impl Stated {
+    /// Reads the Node.
+    ///
+    /// # Errors
+    /// When the object is not a node that decodes.
+    pub(crate) fn read(node: &Object) -> Result<Self, k3s_client::Error> {
+        let view: k3s_objects::Node = node.decode()?;
+        Ok(Self {
+            labels: node.meta().labels.clone(),
+            taints: view.spec.taints,
+            allocatable: view.status.allocatable,
+        })
+    }
 }
 
 fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
@@ -37,9 +64,21 @@ fn reject(reason: &str, message: impl Into<String>) -> Option<Rejection> {
 pub(crate) fn admit(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     unsupported(pod, node.features)
         .or_else(|| pressure(pod, node))
-        .or_else(|| selector(pod, node))
+        .or_else(|| refused_by_node(pod, node))
         .or_else(|| host_ports(pod, node))
         .or_else(|| fits(pod, node))
+        .or_else(|| fits_extended(pod, node))
+}
+
+/// Whether a refusal hangs on what the API says of the node, so that a newer Node may end it.
+pub(crate) fn hangs_on_node(pod: &Pod, node: &Node<'_>) -> bool {
+    refused_by_node(pod, node)
+        .or_else(|| fits_extended(pod, node))
+        .is_some()
+}
+
+fn refused_by_node(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    selector(pod, node).or_else(|| taints(pod, node))
 }
 
 fn pressure(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
@@ -93,12 +132,29 @@ fn toleration_view(toleration: &Toleration) -> TolerationView {
 
 /// `nodeSelector` and required node affinity hold also for pods that no scheduler has placed.
 fn selector(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
-    if placement(pod).matches_node(node.name, node.labels) {
+    if placement(pod).matches_node(node.name, &node.stated.labels) {
         return None;
     }
     reject(
         "NodeAffinity",
         "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+    )
+}
+
+/// Taints that would make the pod leave at once keep it out, but for a static pod.
+fn taints(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let source = annotations.and_then(|a| a.get(labels::CONFIG_SOURCE));
+    let is_static = source.is_some_and(|source| source != "api");
+    let tolerations = pod.spec.iter().flat_map(|s| s.tolerations.iter().flatten());
+    let tolerations: Vec<TolerationView> = tolerations.map(toleration_view).collect();
+    let refusing = untolerated(&node.stated.taints, &tolerations, &["NoExecute"]).next();
+    if is_static || refusing.is_none() {
+        return None;
+    }
+    reject(
+        "TaintToleration",
+        "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate",
     )
 }
 
@@ -202,13 +258,54 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
     None
 }
 
+/// Whether there is room for the extended resources that the node knows. Those it does not know are of
+/// the cluster as a whole and not the node's to refuse (`removeMissingExtendedResources`).
+fn fits_extended(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
+    let mut used = ResourceList::default();
+    for other in node.others {
+        used.add(&qos::extended_requests(other));
+    }
+    for (name, wanted) in qos::extended_requests(pod) {
+        let Some(capacity) = node.stated.allocatable.get(&name) else {
+            continue;
+        };
+        let used = used.amount(&name);
+        if !wanted.is_zero() && wanted + used > *capacity {
+            let reason = format!("OutOf{name}");
+            let message = format!(
+                "Node didn't have enough resource: {name}, requested: {}, used: {}, capacity: {}",
+                wanted.value(),
+                used.value(),
+                capacity.value()
+            );
+            return reject(&reason, message);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+    fn node(others: &[Arc<Pod>]) -> Node<'_> {
+        static NOTHING: std::sync::LazyLock<Stated> = std::sync::LazyLock::new(Stated::default);
+        Node {
+            name: "n",
+            stated: &NOTHING,
+            allocatable: Amounts {
+                milli_cpu: 2000,
+                memory_bytes: 1 << 30,
+                ephemeral_bytes: 1 << 30,
+            },
+            max_pods: 2,
+            features: Features::default(),
+            pressure: NodePressure::default(),
+            others,
+        }
+    }
 
     fn pod(spec: serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec}))
@@ -219,21 +316,12 @@ mod tests {
     fn a_node_under_pressure_takes_only_what_it_must() {
         let reason = |spec: serde_json::Value, memory, disk| {
             let node = Node {
-                name: "n",
-                labels: &NO_LABELS,
-                allocatable: Amounts {
-                    milli_cpu: 2000,
-                    memory_bytes: 1 << 30,
-                    ephemeral_bytes: 1 << 30,
-                },
-                max_pods: 2,
-                features: Features::default(),
                 pressure: NodePressure {
                     memory,
                     disk,
                     pid: false,
                 },
-                others: &[],
+                ..node(&[])
             };
             admit(&pod(spec), &node).map(|r| r.message)
         };
@@ -260,19 +348,6 @@ mod tests {
         let web = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}],
             "resources": {"requests": {"cpu": "1500m"}}}]});
         let others = [Arc::new(pod(web.clone()))];
-        let node = |others| Node {
-            name: "n",
-            labels: &NO_LABELS,
-            allocatable: Amounts {
-                milli_cpu: 2000,
-                memory_bytes: 1 << 30,
-                ephemeral_bytes: 1 << 30,
-            },
-            max_pods: 2,
-            features: Features::default(),
-            pressure: NodePressure::default(),
-            others,
-        };
         let reason = |spec, others| admit(&pod(spec), &node(others)).map(|r| r.reason);
         assert_eq!(reason(web.clone(), &[]), None);
         assert_eq!(reason(web, &others).as_deref(), Some("NodePorts"));
@@ -291,5 +366,48 @@ mod tests {
             reason(required("other"), &[]).as_deref(),
             Some("NodeAffinity")
         );
+    }
+
+    #[test]
+    fn what_the_api_says_of_the_node_decides_about_labels_taints_and_extended_resources() {
+        let object = json!({"metadata": {"name": "n", "labels": {"disk": "ssd"}},
+            "spec": {"taints": [{"key": "k", "effect": "NoExecute"}, {"key": "l", "effect": "NoSchedule"}]},
+            "status": {"allocatable": {"example.com/dongle": "2"}}});
+        let stated = Stated::read(&k3s_client::Obj::from_value(object).unwrap()).unwrap();
+        let asks = |spec: &serde_json::Value| {
+            let mut whole = json!({"containers": [{"name": "c"}]});
+            k3s_meta::patch::merge_patch(&mut whole, spec).unwrap();
+            Arc::new(pod(whole))
+        };
+        let dongles = |count: &str| {
+            json!({"tolerations": [{"operator": "Exists"}],
+                "containers": [{"name": "c", "resources": {"requests": {"example.com/dongle": count, "example.com/unknown": "9"}}}]})
+        };
+        let others = [asks(&dongles("1"))];
+        let node = Node {
+            stated: &stated,
+            ..node(&others)
+        };
+        let tolerant = json!({"nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "k", "operator": "Exists"}]});
+        for (spec, reason) in [
+            (tolerant, None),
+            (json!({}), Some("TaintToleration")),
+            (
+                json!({"nodeSelector": {"disk": "hdd"}}),
+                Some("NodeAffinity"),
+            ),
+            (dongles("1"), None),
+            (dongles("0"), None),
+            (dongles("2"), Some("OutOfexample.com/dongle")),
+        ] {
+            let pod = asks(&spec);
+            let got = admit(&pod, &node).map(|rejection| rejection.reason);
+            assert_eq!(got.as_deref(), reason, "{spec}");
+            assert_eq!(hangs_on_node(&pod, &node), reason.is_some(), "{spec}");
+        }
+        let mut fixed = Pod::clone(&asks(&json!({})));
+        let source = [(labels::CONFIG_SOURCE.to_owned(), "file".to_owned())];
+        fixed.metadata.annotations = Some(source.into());
+        assert!(admit(&fixed, &node).is_none());
     }
 }

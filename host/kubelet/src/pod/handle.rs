@@ -70,6 +70,7 @@ pub(crate) struct PodHandle {
     desired: watch::Sender<Desired>,
     published: watch::Receiver<Published>,
     relist: Arc<Notify>,
+    rewrite: Arc<Notify>,
 }
 
 /// The worker's end.
@@ -78,6 +79,8 @@ pub(crate) struct WorkerEnd {
     pub(crate) published: watch::Sender<Published>,
     /// The runtime reported something about the pod.
     pub(crate) relist: Arc<Notify>,
+    /// The object that shows the pod differs from what was written.
+    pub(crate) rewrite: Arc<Notify>,
 }
 
 /// Both ends for a pod that is new on this node.
@@ -99,17 +102,20 @@ pub(crate) fn channel(
         eviction: None,
     });
     let relist = Arc::new(Notify::new());
+    let rewrite = Arc::new(Notify::new());
     let handle = PodHandle {
         source,
         uid,
         desired,
         published: reader,
         relist: relist.clone(),
+        rewrite: rewrite.clone(),
     };
     let end = WorkerEnd {
         desired: orders,
         published,
         relist,
+        rewrite,
     };
     (handle, end)
 }
@@ -181,6 +187,11 @@ impl PodHandle {
         let mut published = self.published.clone();
         // A worker that has ended has left nothing.
         let _ended = published.wait_for(|p| !p.observed.alive()).await;
+    }
+
+    /// Has the status compared with the object, and written where it differs.
+    pub(crate) fn rewrite(&self) {
+        self.rewrite.notify_one();
     }
 
     /// Asks the worker to read the runtime's state again.

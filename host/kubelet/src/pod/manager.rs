@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::error::chain;
-use k3s_client::{EventType, Informer, InformerEvent, Object};
+use k3s_client::{Client, Error, EventType, Informer, InformerEvent, Object, resources};
 use k3s_lifecycle::Tasks;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::Notify;
 
-use super::admit::{self, Node};
+use super::admit::{self, Node, Stated};
 use super::handle::Source;
 use super::housekeeping::Housekeeper;
 use super::static_pods::{Manifests, MirrorPods};
@@ -25,10 +25,13 @@ use crate::node::state::NodeState;
 
 /// Between searches for orphans; events and workers do the rest.
 const HOUSEKEEPING: Duration = Duration::from_secs(300);
+/// Until a pod is looked at again that could not be decided on.
+const UNDECIDED: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct PodManager {
     pub(crate) config: Arc<KubeletConfig>,
+    pub(crate) client: Client,
     pub(crate) events: Events,
     pub(crate) node: Arc<NodeState>,
     pub(crate) workers: Arc<PodWorkers>,
@@ -38,11 +41,13 @@ pub(crate) struct PodManager {
     pub(crate) objects: Informer,
     /// Another part asks to compare the table with what should be there.
     pub(crate) resync: Arc<Notify>,
+    pub(crate) tasks: Tasks,
 }
 
 impl PodManager {
     /// Starts the manager's task.
-    pub(crate) fn start(self, tasks: &Tasks) {
+    pub(crate) fn start(self) {
+        let tasks = self.tasks.clone();
         tasks.spawn_until_stopped("pod manager", self.run());
     }
 
@@ -67,22 +72,26 @@ impl PodManager {
 
     async fn handle_event(&self, event: InformerEvent) {
         if is_mirror(event.object()) {
+            if !event.is_deleted() {
+                self.mirrors.show_status(event.object());
+            }
             self.mirrors.sync().await;
             return;
         }
         match event {
-            InformerEvent::Added(object) => self.handle_pod_update(&object),
+            InformerEvent::Added(object) => self.handle_pod_update(&object).await,
             InformerEvent::Updated { old, new } => {
                 if old.uid() != new.uid() {
                     self.handle_pod_removal(old.uid());
                 }
-                self.handle_pod_update(&new);
+                self.handle_pod_update(&new).await;
             }
             InformerEvent::Deleted(object) => self.handle_pod_removal(object.uid()),
         }
     }
 
     fn handle_pod_removal(&self, uid: &str) {
+        self.workers.table.forget_finished(uid);
         if let Some(handle) = self.workers.table.get(uid) {
             handle.remove();
         }
@@ -98,20 +107,21 @@ impl PodManager {
         for pod in files {
             let known = self.workers.table.get(model::uid(&pod));
             if known.is_none() {
-                self.admit_and_start(Source::File, Arc::new(pod));
+                self.admit_and_start(Source::File, Arc::new(pod)).await;
             }
         }
         for object in &objects {
-            self.handle_pod_update(object);
+            self.handle_pod_update(object).await;
         }
         self.mirrors.sync().await;
     }
 
     /// Ends the pods that their source does not have any more.
     fn remove_unwanted(&self, objects: &[Object], files: &[Pod]) {
-        let of_api = objects.iter().map(|object| object.uid());
+        let of_api: HashSet<&str> = objects.iter().map(|object| object.uid()).collect();
+        self.workers.table.retain_finished(&of_api);
         let of_files = files.iter().map(model::uid);
-        let wanted: HashSet<&str> = of_api.chain(of_files).collect();
+        let wanted: HashSet<&str> = of_api.into_iter().chain(of_files).collect();
         for handle in self.workers.table.list() {
             let is_orphan = handle.source == Source::Orphan;
             let is_known = is_orphan || wanted.contains(handle.uid.as_str());
@@ -122,7 +132,10 @@ impl PodManager {
     }
 
     /// A pod of the API: a known one gets the new state, another one a worker.
-    fn handle_pod_update(&self, object: &Object) {
+    async fn handle_pod_update(&self, object: &Object) {
+        if self.workers.table.is_finished(object.uid()) {
+            return;
+        }
         match self.workers.table.get(object.uid()) {
             Some(handle) if handle.source == Source::Api => {
                 // Compared before decoding: a resync brings every pod along, and few have changed.
@@ -137,21 +150,24 @@ impl PodManager {
             Some(_) => {}
             None => {
                 if let Some(pod) = decode(object) {
-                    self.admit_and_start(Source::Api, pod);
+                    self.admit_and_start(Source::Api, pod).await;
                 }
             }
         }
     }
 
     /// Admits the pod and starts its worker; a refused pod gets one too, to write its status.
-    fn admit_and_start(&self, source: Source, pod: Arc<Pod>) {
+    async fn admit_and_start(&self, source: Source, pod: Arc<Pod>) {
         let status = pod.status.as_ref();
         let phase = status.and_then(|status| status.phase.as_deref());
         let is_pending = phase.unwrap_or("Pending") == "Pending";
         let is_deleting = pod.metadata.deletion_timestamp.is_some();
         // A pod that runs already was admitted by the process before.
         let rejection = if is_pending && !is_deleting {
-            self.admit(&pod)
+            match self.admit(&pod).await {
+                Ok(rejection) => rejection,
+                Err(error) => return self.try_again(&pod, &error),
+            }
         } else {
             None
         };
@@ -159,26 +175,64 @@ impl PodManager {
         self.workers.burstable.update();
     }
 
-    fn admit(&self, pod: &Pod) -> Option<Rejection> {
+    /// Admits the pod by what is known of the node. A refusal that hangs on the Node needs the newest one:
+    /// whoever placed the pod has seen a Node that this kubelet may not have seen yet
+    /// (`generalFilter` of `pkg/kubelet/lifecycle/predicate.go`).
+    ///
+    /// # Errors
+    /// When the Node cannot be read: nothing is decided then.
+    async fn admit(&self, pod: &Pod) -> Result<Option<Rejection>, Error> {
         let others = self.active_pods(model::uid(pod));
         let object = self.node.object();
-        let labels = object.as_ref().map(|object| &object.meta().labels);
-        let no_labels = Default::default();
+        let known = object.as_ref().map(Stated::read).transpose()?;
+        let known = known.unwrap_or_default();
+        let node = self.node_for_admission(&known, &others);
+        let mut rejection = admit::admit(pod, &node);
+        if rejection.is_some() && admit::hangs_on_node(pod, &node) {
+            let newest = Stated::read(&self.read_node().await?)?;
+            rejection = admit::admit(pod, &self.node_for_admission(&newest, &others));
+        }
+        if let Some(rejection) = &rejection {
+            let message = rejection.message.clone();
+            self.events
+                .pod(pod, EventType::Warning, &rejection.reason, message);
+        }
+        Ok(rejection)
+    }
+
+    async fn read_node(&self) -> Result<Object, Error> {
+        let name = &self.config.node_name;
+        let node = self.client.get(&resources::NODES, None, name).await?;
+        self.node.set_object(node.clone());
+        Ok(node)
+    }
+
+    /// Looks at the pods anew after a while: one of them could not be decided on.
+    fn try_again(&self, pod: &Pod, error: &Error) {
+        let pod = model::pod_key(pod);
+        tracing::debug!(
+            error = chain(error),
+            pod,
+            "the node cannot be read to admit a pod"
+        );
+        let resync = self.resync.clone();
+        self.tasks.spawn_until_stopped("admission", async move {
+            tokio::time::sleep(UNDECIDED).await;
+            resync.notify_one();
+        });
+    }
+
+    fn node_for_admission<'a>(&'a self, stated: &'a Stated, others: &'a [Arc<Pod>]) -> Node<'a> {
         let max_pods = usize::try_from(self.config.max_pods);
-        let node = Node {
+        Node {
             name: &self.config.node_name,
-            labels: labels.unwrap_or(&no_labels),
+            stated,
             allocatable: self.node.allocatable(),
             max_pods: max_pods.unwrap_or(usize::MAX),
             features: self.node.features(),
             pressure: self.node.pressure(),
-            others: &others,
-        };
-        let rejection = admit::admit(pod, &node)?;
-        let message = rejection.message.clone();
-        self.events
-            .pod(pod, EventType::Warning, &rejection.reason, message);
-        Some(rejection)
+            others,
+        }
     }
 
     /// The pods that count against the node, without the one in question.

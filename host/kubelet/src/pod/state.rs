@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k3s_base::Backoffs;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::backoff::{Backoffs, go_seconds};
 use crate::model::{self, Observed, Rejection, Slot, Waiting};
 
 /// Crash loop: 10 s, doubled up to 5 minutes.
@@ -236,11 +236,26 @@ fn last_status<'a>(pod: &'a Pod, slot: Slot, container: &str) -> Option<&'a Cont
     list.iter().flatten().find(|s| s.name == container)
 }
 
+/// `10s`, `2m40s`: as Go prints whole seconds.
+fn go_seconds(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    match (secs / 60, secs % 60) {
+        (0, s) => format!("{s}s"),
+        (m, s) => format!("{m}m{s}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn durations_read_as_go_prints_them() {
+        assert_eq!(go_seconds(Duration::from_secs(10)), "10s");
+        assert_eq!(go_seconds(Duration::from_secs(160)), "2m40s");
+    }
 
     fn verdict(reason: &str) -> Arc<Rejection> {
         Arc::new(Rejection {

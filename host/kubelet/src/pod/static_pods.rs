@@ -215,10 +215,19 @@ impl MirrorPods {
         for handle in statics {
             let pod = handle.pod();
             let key = model::pod_key(&pod);
-            let missing = self.objects.get(&key).is_none();
-            if missing && self.create(&pod).await {
-                handle.relist();
+            if self.objects.get(&key).is_none() {
+                self.create(&pod).await;
             }
+        }
+    }
+
+    /// The mirror is new or was changed: it shows the pod's status, which its maker did not have.
+    pub(crate) fn show_status(&self, mirror: &Object) {
+        let Some(hash) = mirror.annotation(labels::CONFIG_MIRROR) else {
+            return;
+        };
+        if let Some(handle) = self.pods.get(hash) {
+            handle.rewrite();
         }
     }
 
@@ -236,8 +245,7 @@ impl MirrorPods {
         }
     }
 
-    /// True when there is a new mirror.
-    async fn create(&self, pod: &Pod) -> bool {
+    async fn create(&self, pod: &Pod) {
         let mirror = mirror(pod, self.node.object().as_ref());
         let namespace = Some(model::namespace(pod));
         let created = self
@@ -245,14 +253,13 @@ impl MirrorPods {
             .create(&resources::PODS, namespace, &mirror)
             .await;
         match created {
-            Ok(_) => return true,
+            Ok(_) => {}
             Err(error) if error.is_already_exists() => {}
             Err(error) => {
                 let pod = model::pod_key(pod);
                 tracing::debug!(error = chain(&error), pod, "mirror pod not made");
             }
         }
-        false
     }
 }
 

@@ -62,8 +62,12 @@ impl PodWorkers {
             let writing = writer.run(statuses);
             let (ended, ()) = tokio::join!(worker.run(), writing);
             if ended == Ended::PodRemoved {
-                writer.delete_pod().await;
-                table.remove(&handle.uid);
+                let finished = writer.delete_pod().await;
+                if finished {
+                    table.finish(&handle.uid);
+                } else {
+                    table.remove(&handle.uid);
+                }
                 // A pod that waits for this one's name or place may start now.
                 resync.notify_one();
             }
@@ -88,6 +92,7 @@ impl PodWorkers {
             client: self.client.clone(),
             objects: self.objects.clone(),
             desired: end.desired.clone(),
+            rewrite: end.rewrite.clone(),
             written,
             random: self.performer.config.random.clone(),
             tasks: self.tasks.clone(),

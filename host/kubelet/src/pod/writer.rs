@@ -10,7 +10,7 @@ use k3s_client::{Client, DeleteParams, Error, Informer, Object, Patch, resources
 use k3s_lifecycle::Tasks;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::conditions::OWN;
 use super::handle::{Desired, Source};
@@ -48,6 +48,8 @@ pub(crate) struct StatusWriter {
     /// Pods bound to this node, mirrors among them.
     pub(crate) objects: Informer,
     pub(crate) desired: watch::Receiver<Desired>,
+    /// The object differs from what was written.
+    pub(crate) rewrite: Arc<Notify>,
     /// The version of the object that the last write made.
     pub(crate) written: watch::Sender<u64>,
     pub(crate) random: Random,
@@ -55,10 +57,13 @@ pub(crate) struct StatusWriter {
 }
 
 impl StatusWriter {
-    /// Writes each status that comes, until there are none to come.
+    /// Writes each status that comes, and the newest one again when the object lost it, until there are
+    /// none to come.
     pub(crate) async fn run(&self, mut statuses: watch::Receiver<Arc<PodStatus>>) {
         let mut last: Option<Object> = None;
-        while statuses.changed().await.is_ok() {
+        // Before the first status there is none to write again.
+        let mut goes_on = statuses.changed().await.is_ok();
+        while goes_on {
             let mut retry = RETRY.start();
             while !self.try_write(&mut statuses, &mut last).await {
                 let ended = statuses.has_changed().is_err();
@@ -72,7 +77,34 @@ impl StatusWriter {
                     _ = statuses.changed(), if !ended => {}
                 }
             }
+            goes_on = self.next(&mut statuses, last.as_ref()).await;
         }
+    }
+
+    /// Resolves when there is something to write; false when nothing will come any more.
+    async fn next(
+        &self,
+        statuses: &mut watch::Receiver<Arc<PodStatus>>,
+        last: Option<&Object>,
+    ) -> bool {
+        loop {
+            tokio::select! {
+                changed = statuses.changed() => return changed.is_ok(),
+                () = self.rewrite.notified() => {}
+            }
+            if self.is_foreign(last) {
+                return true;
+            }
+        }
+    }
+
+    /// Whether the object is not as the last write left it.
+    fn is_foreign(&self, last: Option<&Object>) -> bool {
+        let key = model::pod_key(&self.desired.borrow().pod);
+        let cached = self.objects.get(&key);
+        cached.is_some_and(|cached| {
+            last.is_none_or(|last| cached.uid() != last.uid() || version(&cached) > version(last))
+        })
     }
 
     /// True when the newest status is written or cannot be.
@@ -162,13 +194,14 @@ impl StatusWriter {
     }
 
     /// Deletes the object once nothing of the pod is left on the node, if it is still this pod's and
-    /// deletion was asked for.
-    pub(crate) async fn delete_pod(&self) {
+    /// deletion was asked for. Returns whether that is done: an object that stays has a finalizer, and what
+    /// happens to it is not the node's affair.
+    pub(crate) async fn delete_pod(&self) -> bool {
         let desired = self.desired.borrow().clone();
         let pod = &desired.pod;
         let is_deleted = pod.metadata.deletion_timestamp.is_some();
         if desired.source != Source::Api || !is_deleted {
-            return;
+            return false;
         }
         let namespace = model::namespace(pod);
         let name = model::name(pod);
@@ -182,8 +215,8 @@ impl StatusWriter {
                 .delete(&resources::PODS, Some(namespace), name, &params)
                 .await;
             match deleted {
-                Ok(_) => return,
-                Err(error) if error.is_not_found() || error.is_conflict() => return,
+                Ok(_) => return true,
+                Err(error) if error.is_not_found() || error.is_conflict() => return true,
                 Err(error) => {
                     let pod = model::pod_key(pod);
                     tracing::debug!(error = chain(&error), pod, "pod not deleted yet");
@@ -191,7 +224,7 @@ impl StatusWriter {
             }
             let wait = retry.next_delay(&self.random);
             if !self.tasks.sleep(wait).await {
-                return;
+                return false;
             }
         }
     }

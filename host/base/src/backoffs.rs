@@ -1,6 +1,6 @@
-//! Back-off keyed by container or image, with client-go's rules (`util/flowcontrol/backoff.go`):
-//! the first failure costs nothing, then the delay doubles; an entry that was left alone for twice
-//! the cap starts over.
+//! Back-off by key, for what is tried again and again on one subject (a container, an image, the pods of
+//! a controller), with client-go's rules (`util/flowcontrol/backoff.go`): a key without an entry waits for
+//! nothing, then the delay doubles; an entry that was left alone for twice the cap starts over.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,16 +11,21 @@ struct Entry {
     updated: Duration,
 }
 
+/// From this many entries on, those that have started over are dropped.
+const ENTRIES: usize = 10_000;
+
 /// The delays. Times are monotonic.
 #[derive(Debug)]
-pub(crate) struct Backoffs {
+pub struct Backoffs {
     base: Duration,
     cap: Duration,
     entries: HashMap<String, Entry>,
 }
 
 impl Backoffs {
-    pub(crate) fn new(base: Duration, cap: Duration) -> Self {
+    /// The first delay, and the longest.
+    #[must_use]
+    pub fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
             cap,
@@ -29,7 +34,8 @@ impl Backoffs {
     }
 
     /// What is left to wait of the delay that began at `since`, and the whole delay.
-    pub(crate) fn in_backoff(
+    #[must_use]
+    pub fn in_backoff(
         &self,
         key: &str,
         since: Duration,
@@ -47,14 +53,19 @@ impl Backoffs {
     }
 
     /// The same, counted from the entry's last change.
-    pub(crate) fn in_backoff_now(&self, key: &str, now: Duration) -> Option<(Duration, Duration)> {
+    #[must_use]
+    pub fn in_backoff_now(&self, key: &str, now: Duration) -> Option<(Duration, Duration)> {
         let since = self.entries.get(key)?.updated;
         self.in_backoff(key, since, now)
     }
 
     /// Notes another try at `now`: the next delay is twice the one before.
-    pub(crate) fn next(&mut self, key: &str, now: Duration) {
-        let expired = |e: &Entry| now.saturating_sub(e.updated) > self.cap * 2;
+    pub fn next(&mut self, key: &str, now: Duration) {
+        let limit = self.cap * 2;
+        let expired = |e: &Entry| now.saturating_sub(e.updated) > limit;
+        if self.entries.len() >= ENTRIES {
+            self.entries.retain(|_, e| !expired(e));
+        }
         let delay = match self.entries.get(key).filter(|e| !expired(e)) {
             Some(entry) => (entry.delay * 2).min(self.cap),
             None => self.base,
@@ -69,22 +80,13 @@ impl Backoffs {
     }
 
     /// Starts over.
-    pub(crate) fn forget(&mut self, key: &str) {
+    pub fn forget(&mut self, key: &str) {
         self.entries.remove(key);
     }
 
     /// Starts over for every key with that prefix.
-    pub(crate) fn forget_prefix(&mut self, prefix: &str) {
+    pub fn forget_prefix(&mut self, prefix: &str) {
         self.entries.retain(|key, _| !key.starts_with(prefix));
-    }
-}
-
-/// `10s`, `2m40s`: as Go prints whole seconds.
-pub(crate) fn go_seconds(duration: Duration) -> String {
-    let secs = duration.as_secs();
-    match (secs / 60, secs % 60) {
-        (0, s) => format!("{s}s"),
-        (m, s) => format!("{m}m{s}s"),
     }
 }
 
@@ -120,6 +122,5 @@ mod tests {
             backoffs.in_backoff_now("c", now + secs(601)).unwrap().1,
             secs(10)
         );
-        assert_eq!(go_seconds(secs(160)), "2m40s");
     }
 }
