@@ -611,3 +611,77 @@ async fn only_objects_without_any_living_owner_are_collected() {
         .await;
     assert!(cluster.api.get(&SECRETS, "n", "unknown-kind").is_some());
 }
+
+/// Plays a node that refuses each Pod at once, until the deadline; returns how many there were.
+async fn refuse_for(cluster: &Cluster, during: Duration) -> usize {
+    let refused = json!({"phase": "Failed", "reason": "NodeAffinity"});
+    let mut seen = std::collections::BTreeSet::new();
+    let end = tokio::time::Instant::now() + during;
+    while tokio::time::Instant::now() < end {
+        cluster.run_pods("n", &refused);
+        cluster.reap_pods();
+        let pods = cluster.api.all(&PODS).into_iter();
+        seen.extend(pods.filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned)));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    seen.len()
+}
+
+#[tokio::test]
+async fn pods_that_a_node_refuses_at_once_are_replaced_ever_later() {
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "one"}]}});
+    let spec = json!({"replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}}, "template": template});
+    for (resource, kind) in [
+        (&REPLICA_SETS, "ReplicaSet"),
+        (&STATEFUL_SETS, "StatefulSet"),
+        (&DAEMON_SETS, "DaemonSet"),
+    ] {
+        let cluster = cluster().await;
+        cluster.api.seed(&NODES, node());
+        let set = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web", "namespace": "n"}, "spec": spec});
+        cluster
+            .api
+            .client("user")
+            .create(resource, Some("n"), &set)
+            .await
+            .unwrap();
+        let made = refuse_for(&cluster, Duration::from_millis(3500)).await;
+        // At once (but for a ReplicaSet), after one second and after two more.
+        assert!((2..=4).contains(&made), "{kind}: {made} pods");
+        cluster
+            .live_until("the next one runs", |api| {
+                let pods = api.all(&PODS);
+                pods.iter().any(|pod| pod["status"]["phase"] == "Running")
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_tolerated_taint_without_a_time_counts_from_its_first_sight() {
+    let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+    let cluster = cluster_at(clock.clone()).await;
+    cluster.api.seed(&NODES, node());
+    cluster.api.seed(
+        &PODS,
+        json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"nodeName": "node-1", "containers": [],
+            "tolerations": [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2}]}, "status": {"phase": "Running"}}),
+    );
+    cluster.api.change(&NODES, "", "node-1", |node| {
+        node["spec"]["taints"] = json!([{"key": "k", "effect": "NoExecute"}]);
+    });
+    let deleted = |api: &FakeApi| {
+        let pod = api.get(&PODS, "n", "p").unwrap();
+        !pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    assert!(cluster.api.settles(Duration::from_millis(300)).await);
+    // Another try meanwhile does not start the time anew.
+    clock.advance(Duration::from_secs(1));
+    cluster.api.change(&PODS, "n", "p", |pod| {
+        pod["spec"]["tolerations"][0]["tolerationSeconds"] = json!(3);
+    });
+    assert!(cluster.api.settles(Duration::from_millis(300)).await);
+    assert!(!deleted(&cluster.api));
+    clock.advance(Duration::from_secs(2));
+    cluster.until("the pod leaves", deleted).await;
+}

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k3s_base::BackoffPolicy;
 use k3s_client::Object;
 use k3s_reconcile::{Error, Outcome};
 
@@ -16,16 +15,6 @@ use crate::common::{pod, time};
 
 /// At most so many creations and deletions in one go.
 const BURST: usize = 250;
-/// The delay before a daemon that keeps ending is created again.
-const FAILED: BackoffPolicy = BackoffPolicy {
-    base: Duration::from_secs(1),
-    factor: 2.0,
-    cap: Duration::from_secs(15 * 60),
-    jitter: 0.0,
-};
-
-/// Back-offs that have passed are forgotten beyond this.
-const MAX_FAILURES: usize = 10_000;
 
 impl DaemonSetController {
     pub(super) async fn pass(
@@ -95,25 +84,17 @@ impl DaemonSetController {
     /// A daemon that keeps ending on a node is deleted, and so created again, later each time.
     /// Returns when the next one is due.
     fn hold_back(&self, daemon: &DaemonSet, plan: &mut Plan) -> Option<Duration> {
-        let now = self.clock.elapsed();
         let mut next = None;
-        let mut failures = self.failures.lock();
         for object in &plan.failed {
             let node = node_of(object);
             let key = format!("{} {node}", daemon.object.uid());
-            let (times, due) = failures.entry(key).or_insert((0, Duration::ZERO));
-            if *due > now {
-                let left = due.saturating_sub(now);
+            if let Some(left) = self.failures.wait(&key) {
                 next = Some(time::sooner(next, left));
                 plan.delete.retain(|other| other.uid() != object.uid());
                 continue;
             }
-            *due = now + FAILED.delay(*times);
-            *times += 1;
+            self.failures.failed(&key);
             self.announce_end(daemon, object, &node);
-        }
-        if failures.len() > MAX_FAILURES {
-            failures.retain(|_, (_, due)| *due > now);
         }
         next
     }

@@ -11,7 +11,6 @@ mod revision;
 mod status;
 mod template_spec;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +18,17 @@ use k3s_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, Obj, key};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
-use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::common::controller_ref::ControllerRefManager;
+use crate::common::failures::FailedPods;
 use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
 use model::DaemonSet;
+
+/// The longest delay before a daemon that keeps ending is made again (upstream's).
+const FAILED_CAP: Duration = Duration::from_secs(15 * 60);
 
 struct DaemonSetController {
     client: Client,
@@ -37,8 +39,8 @@ struct DaemonSetController {
     pods: Informer,
     nodes: Informer,
     revisions: Informer,
-    /// Times a daemon ended on a node, and when the next one may be made.
-    failures: Mutex<HashMap<String, (u32, Duration)>>,
+    /// By UID and node.
+    failures: FailedPods,
 }
 
 pub(crate) fn start(context: &Context) {
@@ -58,7 +60,7 @@ pub(crate) fn start(context: &Context) {
         pods: pods.clone(),
         nodes: nodes.clone(),
         revisions: revisions.clone(),
-        failures: Mutex::default(),
+        failures: FailedPods::new(context.clock(), FAILED_CAP),
     };
     let of_pods = sets.clone();
     let of_nodes = sets.clone();

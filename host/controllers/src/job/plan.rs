@@ -179,7 +179,8 @@ fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duratio
             let since = failures.iter().filter(|at| *at > success);
             count(since.count())
         }
-        None => account.tally.all_failed(),
+        // Failures that a policy ignores are not in the tally and are tried again all the same.
+        None => account.tally.all_failed().max(count(failures.len())),
     };
     if row <= 0 {
         return None;
@@ -286,6 +287,18 @@ mod tests {
             .len(),
             1
         );
+    }
+
+    #[test]
+    fn a_failure_that_a_policy_ignores_delays_the_next_pod_as_well() {
+        let one = [pod("a", "Failed", "2026-01-01T00:00:55Z")];
+        let rules = json!([{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1]}}]);
+        let lenient = job(
+            json!({"parallelism": 1, "completions": 1, "podFailurePolicy": {"rules": rules}}),
+            json!({}),
+        );
+        assert_eq!(account(&lenient, &one).tally.all_failed(), 0);
+        assert_eq!(sized(&lenient, &one).wait, Some(Duration::from_secs(5)));
     }
 
     #[test]

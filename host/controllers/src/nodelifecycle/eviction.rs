@@ -2,8 +2,11 @@
 //! time they tolerate them.
 //!
 //! Keyed by Pod. Watches Pods and Nodes; a Pod on a node without such taints costs one read of the
-//! caches and no request.
+//! caches and no request. The time that a Pod tolerates a taint begins when both are on the node; where
+//! the taint does not say since when it is there (`kubectl taint` does not), when this controller first saw
+//! them so.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,8 +15,9 @@ use k3s_client::resources::{NODES, PODS};
 use k3s_client::{
     Client, DeleteParams, EventRecorder, Informer, InformerEvent, Obj, Patch, uid_is,
 };
-use k3s_objects::{Taint, Toleration};
+use k3s_objects::{Pod, Taint, Toleration};
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::common::{node, pod, time};
@@ -25,6 +29,7 @@ struct TaintEvictionController {
     recorder: EventRecorder,
     nodes: Informer,
     pods: Informer,
+    sights: Sights,
 }
 
 pub(super) fn start(context: &Context) {
@@ -37,6 +42,7 @@ pub(super) fn start(context: &Context) {
         clock: context.clock(),
         nodes: nodes.clone(),
         pods: pods.clone(),
+        sights: Sights::default(),
     };
     let of_nodes = pods.clone();
     Controller::new("taint-eviction-controller")
@@ -54,7 +60,7 @@ fn pod_changed(event: &InformerEvent) -> Vec<Key> {
             let new = &pod::of(new).spec;
             old.node_name != new.node_name || old.tolerations != new.tolerations
         }
-        InformerEvent::Deleted(_) => false,
+        InformerEvent::Deleted(_) => true,
     };
     if is_concerned {
         vec![event.object().key().clone()]
@@ -87,19 +93,23 @@ fn no_execute(node: &Obj) -> Vec<&Taint> {
 
 impl Reconciler for TaintEvictionController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
-        let Some(object) = self.pods.get(key) else {
-            return Ok(Outcome::Done);
-        };
-        if object.is_deleting() {
-            return Ok(Outcome::Done);
-        }
-        let spec = &pod::of(&object).spec;
-        let Some(node) = self.nodes.get(&spec.node_name) else {
+        let pod = self.pods.get(key).filter(|pod| !pod.is_deleting());
+        let node = |pod: &Obj| self.nodes.get(&pod::of(pod).spec.node_name);
+        let Some((object, node)) = pod.and_then(|pod| Some((pod.clone(), node(&pod)?))) else {
+            self.sights.forget(key);
             return Ok(Outcome::Done);
         };
         let taints = no_execute(&node);
         let now = self.clock.now();
-        match stay(&taints, &spec.tolerations, now) {
+        let seen = self.sights.of(key, object.uid(), &taints, now);
+        let view = pod::of(&object);
+        let since = |taint: &Taint| {
+            let added = taint.time_added.as_deref().and_then(time::parse);
+            let both = added.map(|added| added.max(placed(&object, view).unwrap_or(added)));
+            both.or_else(|| seen.get(&taint.key).copied())
+                .unwrap_or(now)
+        };
+        match stay(&taints, &view.spec.tolerations, since, now) {
             Stay::Forever => Ok(Outcome::Done),
             Stay::For(left) => Ok(Outcome::After(left)),
             Stay::No => {
@@ -147,6 +157,59 @@ impl TaintEvictionController {
     }
 }
 
+/// Since when the Pod is on its node.
+fn placed(object: &Obj, pod: &Pod) -> Option<Timestamp> {
+    let scheduled = pod.condition("PodScheduled");
+    let at = scheduled.and_then(|condition| condition.last_transition_time.as_deref());
+    time::parse(at.unwrap_or(&object.meta().creation_timestamp))
+}
+
+/// When Pods were first seen on a node with a taint. An entry lives as long as the Pod is on such a node.
+#[derive(Debug, Default)]
+struct Sights(Mutex<HashMap<Key, Sight>>);
+
+#[derive(Debug, Default)]
+struct Sight {
+    uid: String,
+    /// By key of the taint.
+    taints: BTreeMap<String, Timestamp>,
+}
+
+impl Sights {
+    /// Takes in what is there now, and returns since when.
+    fn of(
+        &self,
+        key: &Key,
+        uid: &str,
+        taints: &[&Taint],
+        now: Timestamp,
+    ) -> BTreeMap<String, Timestamp> {
+        if taints.is_empty() {
+            self.forget(key);
+            return BTreeMap::new();
+        }
+        let mut sights = self.0.lock();
+        let sight = sights.entry(key.clone()).or_default();
+        if sight.uid != uid {
+            *sight = Sight {
+                uid: uid.to_owned(),
+                taints: BTreeMap::new(),
+            };
+        }
+        let since = |taint: &&Taint| {
+            let known = sight.taints.get(&taint.key).copied();
+            (taint.key.clone(), known.unwrap_or(now))
+        };
+        let present: BTreeMap<_, _> = taints.iter().map(since).collect();
+        sight.taints.clone_from(&present);
+        present
+    }
+
+    fn forget(&self, key: &Key) {
+        self.0.lock().remove(key);
+    }
+}
+
 /// How long a Pod may stay.
 #[derive(Debug, PartialEq, Eq)]
 enum Stay {
@@ -155,17 +218,21 @@ enum Stay {
     No,
 }
 
-/// The time counts from when the taint was added; the shortest toleration decides.
-fn stay(taints: &[&Taint], tolerations: &[Toleration], now: Timestamp) -> Stay {
+/// The time of a taint counts from `since`; the shortest toleration decides.
+fn stay(
+    taints: &[&Taint],
+    tolerations: &[Toleration],
+    since: impl Fn(&Taint) -> Timestamp,
+    now: Timestamp,
+) -> Stay {
     let mut shortest = Stay::Forever;
     for taint in taints {
         let Some(seconds) = tolerated(taint, tolerations) else {
             return Stay::No;
         };
         let Some(seconds) = seconds else { continue };
-        let added = taint.time_added.as_deref().and_then(time::parse);
-        let added = added.unwrap_or(now);
-        let Some(left) = time::until(now, added, Duration::from_secs(seconds)) else {
+        let span = Duration::from_secs(seconds);
+        let Some(left) = time::until(now, since(taint), span) else {
             return Stay::No;
         };
         shortest = match shortest {
@@ -208,36 +275,56 @@ mod tests {
         }
     }
 
+    fn taint(key: &str, added: Option<&str>) -> Taint {
+        Taint {
+            key: key.into(),
+            effect: "NoExecute".into(),
+            time_added: added.map(str::to_owned),
+            ..Taint::default()
+        }
+    }
+
+    const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
     #[test]
     fn a_pod_stays_as_long_as_it_tolerates() {
         let now: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
-        let taint = |added: &str| Taint {
-            key: "node.kubernetes.io/unreachable".into(),
-            effect: "NoExecute".into(),
-            time_added: Some(added.into()),
-            ..Taint::default()
+        let taint = taint(UNREACHABLE, None);
+        let taints = [&taint];
+        let stay = |tolerations: &[Toleration], since: &str| {
+            let since: Timestamp = since.parse().unwrap();
+            stay(&taints, tolerations, |_| since, now)
         };
-        assert_eq!(stay(&[], &[], now), Stay::Forever);
-        assert_eq!(stay(&[&taint("2026-01-01T00:04:00Z")], &[], now), Stay::No);
+        assert_eq!(stay(&[], "2026-01-01T00:04:00Z"), Stay::No);
         assert_eq!(
-            stay(&[&taint("2026-01-01T00:04:00Z")], &[toleration(None)], now),
+            stay(&[toleration(None)], "2026-01-01T00:04:00Z"),
             Stay::Forever
         );
-        assert_eq!(
-            stay(
-                &[&taint("2026-01-01T00:04:00Z")],
-                &[toleration(Some(300))],
-                now
-            ),
-            Stay::For(Duration::from_secs(240))
-        );
-        assert_eq!(
-            stay(
-                &[&taint("2026-01-01T00:00:00Z")],
-                &[toleration(Some(300))],
-                now
-            ),
-            Stay::No
-        );
+        for (since, expected) in [
+            ("2026-01-01T00:04:00Z", Stay::For(Duration::from_secs(240))),
+            ("2026-01-01T00:00:00Z", Stay::No),
+        ] {
+            assert_eq!(stay(&[toleration(Some(300))], since), expected);
+        }
+        assert_eq!(super::stay(&[], &[], |_| now, now), Stay::Forever);
+    }
+
+    #[test]
+    fn the_first_sight_of_a_pod_under_a_taint_counts_until_either_goes() {
+        let sights = Sights::default();
+        let key: Key = "n/p".into();
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let (a, b) = (taint("a", None), taint("b", None));
+        let see = |uid: &str, taints: &[&Taint], minute: i64| {
+            let seen = sights.of(&key, uid, taints, at(minute));
+            seen.into_values().collect::<Vec<_>>()
+        };
+        assert_eq!(see("1", &[&a], 1), [at(1)]);
+        assert_eq!(see("1", &[&a, &b], 2), [at(1), at(2)]);
+        assert_eq!(see("1", &[&b], 3), [at(2)]);
+        assert_eq!(see("1", &[&a, &b], 4), [at(4), at(2)]);
+        assert_eq!(see("2", &[&a], 5), [at(5)], "another pod of that name");
+        assert!(see("2", &[], 6).is_empty());
+        assert_eq!(see("2", &[&a], 7), [at(7)]);
     }
 }

@@ -1,6 +1,7 @@
 //! Creating and deleting the Pods of a set.
 
 use std::iter::repeat_n;
+use std::time::Duration;
 
 use k3s_client::informer::BY_OWNER;
 use k3s_client::resources::REPLICA_SETS;
@@ -22,10 +23,19 @@ impl ReplicaSetController {
         pods
     }
 
-    pub(super) async fn manage(&self, set: &Obj, active: &[Object]) -> Result<(), Error> {
+    /// Returns when the Pods are due that are missing and must not be made yet.
+    pub(super) async fn manage(
+        &self,
+        set: &Obj,
+        active: &[Object],
+    ) -> Result<Option<Duration>, Error> {
         let desired = tree::int(set.value(), "spec.replicas").unwrap_or(1);
         let related = self.related(set);
-        let plan = plan(desired, active, &related);
+        let mut plan = plan(desired, active, &related);
+        let wait = self.failures.wait(set.uid()).filter(|_| plan.create > 0);
+        if wait.is_some() {
+            plan.create = 0;
+        }
         let template = tree::get(set.value(), "spec.template").unwrap_or(&Value::Null);
         let pod = template::pod(template, set, &self.family.resource);
         let creations = repeat_n(pod, plan.create);
@@ -35,7 +45,8 @@ impl ReplicaSetController {
             expectations: &self.expectations,
             owner: set,
         };
-        control.carry_out(creations, &plan.delete).await
+        control.carry_out(creations, &plan.delete).await?;
+        Ok(wait)
     }
 
     /// The Pods of all sets under the same Deployment, or of this set alone.

@@ -1,7 +1,8 @@
 //! ReplicaSet and ReplicationController: as many Pods of one template as asked for.
 //!
 //! Watches its own kind and Pods. Creations and deletions are expected before they are asked for,
-//! so that a cache that lags never leads to a Pod too many (upstream `pkg/controller/replicaset`).
+//! so that a cache that lags never leads to a Pod too many (upstream `pkg/controller/replicaset`). Pods
+//! that fail at once are replaced ever later.
 
 mod apply;
 mod family;
@@ -16,6 +17,7 @@ use k3s_client::{Client, EventRecorder, Expectations, Informer, InformerEvent, O
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::controller_ref::ControllerRefManager;
+use crate::common::failures::{self, FailedPods};
 use crate::common::pod;
 use crate::context::Context;
 use family::Family;
@@ -29,6 +31,7 @@ struct ReplicaSetController {
     clock: k3s_base::Clock,
     recorder: EventRecorder,
     expectations: Arc<Expectations>,
+    failures: Arc<FailedPods>,
     sets: Informer,
     pods: Informer,
 }
@@ -45,11 +48,13 @@ fn start_family(context: &Context, family: Family) {
     pods.add_index(ORPHANS, orphans);
     let sets = context.informers.all(&family.resource);
     let expectations = Arc::new(Expectations::new(context.clock()));
+    let failures = Arc::new(FailedPods::new(context.clock(), failures::CAP));
     let reconciler = ReplicaSetController {
         recorder: context.recorder(&client, family.component),
         client,
         clock: context.clock(),
         expectations: expectations.clone(),
+        failures: failures.clone(),
         sets: sets.clone(),
         pods: pods.clone(),
         family: family.clone(),
@@ -59,6 +64,9 @@ fn start_family(context: &Context, family: Family) {
         .workers(5)
         .watch_own(&sets)
         .watch(&pods, move |event| {
+            if let Some(owner) = event.object().controller() {
+                failures.observe(event, &owner.uid);
+            }
             pod_changed(event, &family, &sets, &expectations)
         })
         .run(reconciler, &context.statuses, &context.tasks);
@@ -169,13 +177,13 @@ impl Reconciler for ReplicaSetController {
         let managed = if may_act {
             self.manage(&set, &active).await
         } else {
-            Ok(())
+            Ok(None)
         };
         let wait = self
             .write_status(&set, &active, managed.as_ref().err())
             .await?;
-        managed?;
-        match wait {
+        let next = [wait, managed?].into_iter().flatten().min();
+        match next {
             Some(wait) => Ok(Outcome::After(wait)),
             None => Ok(Outcome::Done),
         }

@@ -1,6 +1,7 @@
 //! One pass over a set.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k3s_client::resources::{PODS, STATEFUL_SETS};
 use k3s_client::{DeleteParams, Object, Patch, uid_is};
@@ -11,7 +12,7 @@ use super::model::{Member, StatefulSet};
 use super::plan::{Observed, Step, Version, plan};
 use super::revision::Revisions;
 use super::{pod, status};
-use crate::common::write;
+use crate::common::{time, write};
 
 impl StatefulSetController {
     pub(super) async fn pass(
@@ -22,6 +23,7 @@ impl StatefulSetController {
     ) -> Result<Outcome, Error> {
         let revisions = self.revisions(owner, history, &members).await?;
         let mut acted = Ok(());
+        let mut held = None;
         if !owner.object.is_deleting() {
             let blocked = self.blocked(owner, &members);
             let observed = Observed {
@@ -32,7 +34,8 @@ impl StatefulSetController {
                 members: &members,
                 blocked: &blocked,
             };
-            let steps = plan(&observed);
+            let mut steps = plan(&observed);
+            held = self.hold_back(owner, &mut steps);
             let mut made = Vec::new();
             acted = self.perform(owner, &revisions, steps, &mut made).await;
             let now = self.clock.now();
@@ -47,11 +50,31 @@ impl StatefulSetController {
         let next = members
             .iter()
             .filter_map(|member| member.available_in)
+            .chain(held)
             .min();
         match next {
             Some(next) => Ok(Outcome::After(next)),
             None => Ok(Outcome::Done),
         }
+    }
+
+    /// A Pod that keeps ending is deleted, and so made again, later each time. Returns when the next one
+    /// is due.
+    fn hold_back(&self, owner: &StatefulSet, steps: &mut Vec<Step<'_>>) -> Option<Duration> {
+        let mut next = None;
+        steps.retain(|step| {
+            let Step::Recreate(member) = step else {
+                return true;
+            };
+            let key = format!("{} {}", owner.object.uid(), member.ordinal);
+            if let Some(left) = self.failures.wait(&key) {
+                next = Some(time::sooner(next, left));
+                return false;
+            }
+            self.failures.failed(&key);
+            true
+        });
+        next
     }
 
     /// Places without a Pod whose old claims are not gone yet.

@@ -19,6 +19,7 @@ use k3s_meta::LabelSelector;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 
 use crate::common::controller_ref::ControllerRefManager;
+use crate::common::failures::{self, FailedPods};
 use crate::common::selector;
 use crate::context::Context;
 use crate::replicaset::{ORPHANS, orphans};
@@ -32,6 +33,8 @@ struct StatefulSetController {
     pods: Informer,
     claims: Informer,
     revisions: Informer,
+    /// By UID and ordinal.
+    failures: FailedPods,
 }
 
 pub(crate) fn start(context: &Context) {
@@ -50,6 +53,7 @@ pub(crate) fn start(context: &Context) {
         pods: pods.clone(),
         claims: claims.clone(),
         revisions: revisions.clone(),
+        failures: FailedPods::new(context.clock(), failures::CAP),
     };
     let of_pods = sets.clone();
     let of_claims = sets.clone();
