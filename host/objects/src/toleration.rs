@@ -69,6 +69,52 @@ impl Toleration {
     }
 }
 
+impl Toleration {
+    /// Whether this toleration covers every taint that `other` covers (`isSuperset` of
+    /// `pkg/util/tolerations`).
+    #[must_use]
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let covers_key =
+            self.key == other.key || (self.key.is_empty() && self.operator == "Exists");
+        let covers_effect = self.effect == other.effect || self.effect.is_empty();
+        let covers_value = match self.operator.as_str() {
+            "" | "Equal" => other.operator == "Equal" && self.value == other.value,
+            operator => operator == "Exists",
+        };
+        covers_key && covers_effect && covers_value && self.lasts_as_long_as(other)
+    }
+
+    fn lasts_as_long_as(&self, other: &Self) -> bool {
+        match (self.toleration_seconds, other.toleration_seconds) {
+            (Some(own), Some(other)) if self.effect == "NoExecute" => other <= own,
+            (Some(_), None) if self.effect == "NoExecute" => false,
+            _ => true,
+        }
+    }
+}
+
+/// Both lists in one, without what another entry covers; of equal entries the first stays
+/// (`MergeTolerations` of `pkg/util/tolerations`).
+#[must_use]
+pub fn merge(first: &[Value], second: &[Value]) -> Vec<Value> {
+    let all = first.iter().chain(second);
+    let all: Vec<(&Value, Toleration)> = all.map(|t| (t, Toleration::from_value(t))).collect();
+    let mut merged: Vec<(&Value, &Toleration)> = Vec::new();
+    for (at, (value, view)) in all.iter().enumerate() {
+        let mut before = merged.iter();
+        let mut after = all.iter().skip(at + 1);
+        let is_redundant = before.any(|(_, other)| other.covers(view))
+            || after.any(|(_, other)| other != view && other.covers(view));
+        if !is_redundant {
+            merged.push((value, view));
+        }
+    }
+    merged.into_iter().map(|(value, _)| value.clone()).collect()
+}
+
 /// The taints of one of these effects that no toleration covers.
 pub fn untolerated<'a>(
     taints: &'a [Taint],
@@ -149,6 +195,44 @@ mod tests {
         };
         assert_eq!(Toleration::from_value(&value), expected);
         assert_eq!(Toleration::from_value(&json!(null)), Toleration::default());
+    }
+
+    #[test]
+    fn merged_tolerations_leave_out_what_another_covers() {
+        let equal = |key: &str, value: &str, effect: &str| json!({"key": key, "operator": "Equal", "value": value, "effect": effect});
+        let exists =
+            |key: &str, effect: &str| json!({"key": key, "operator": "Exists", "effect": effect});
+        let stays = |seconds: u32| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
+        let k = || equal("k", "v", "NoSchedule");
+        for (first, second, expected) in [
+            (vec![], vec![k()], vec![k()]),
+            (vec![k()], vec![k()], vec![k()]),
+            (vec![k()], vec![exists("k", "")], vec![exists("k", "")]),
+            (
+                vec![exists("", "")],
+                vec![k(), stays(5)],
+                vec![exists("", "")],
+            ),
+            (vec![k()], vec![exists("j", "")], vec![k(), exists("j", "")]),
+            (
+                vec![k()],
+                vec![equal("k", "w", "NoSchedule")],
+                vec![k(), equal("k", "w", "NoSchedule")],
+            ),
+            (
+                vec![k()],
+                vec![exists("k", "NoExecute")],
+                vec![k(), exists("k", "NoExecute")],
+            ),
+            (vec![stays(5)], vec![stays(9)], vec![stays(9)]),
+            (
+                vec![exists("k", "NoExecute")],
+                vec![stays(9)],
+                vec![exists("k", "NoExecute")],
+            ),
+        ] {
+            assert_eq!(merge(&first, &second), expected, "{first:?} {second:?}");
+        }
     }
 
     #[test]

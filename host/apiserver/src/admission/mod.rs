@@ -15,6 +15,7 @@ mod node_restriction;
 mod pod_security;
 mod priority;
 mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod storage_protection;
 
@@ -77,6 +78,7 @@ impl Chain {
             Box::new(default_class::DefaultStorageClass::new(&listers)),
             Box::new(storage_protection::StorageObjectInUseProtection),
             Box::new(claim_resize::PersistentVolumeClaimResize::new(&listers)),
+            Box::new(runtime_class::RuntimeClass::new(&listers)),
             Box::new(default_ingress_class::DefaultIngressClass::new(&listers)),
             Box::new(pod_security::PodSecurity::new(registry, &listers)),
             // The last: what is charged should also be stored.

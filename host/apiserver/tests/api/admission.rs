@@ -492,3 +492,72 @@ async fn writers_at_once_do_not_exceed_a_quota() {
     let used = api.ok("GET", &format!("{quotas}/q"), Value::Null).await;
     assert_eq!(used["status"]["used"]["pods"], "3");
 }
+
+#[tokio::test]
+async fn a_pod_takes_over_what_its_runtime_class_costs_and_where_it_runs() {
+    let api = start().await;
+    let classes = "/apis/node.k8s.io/v1/runtimeclasses";
+    let class = json!({"metadata": {"name": "vm"}, "handler": "vm", "overhead": {"podFixed": {"cpu": "10m", "memory": "1Mi"}},
+        "scheduling": {"nodeSelector": {"kvm": "yes"}, "tolerations": [{"key": "vm", "operator": "Exists"}]}});
+    api.ok("POST", classes, class).await;
+    api.ok(
+        "POST",
+        classes,
+        json!({"metadata": {"name": "plain"}, "handler": "runc"}),
+    )
+    .await;
+    let of = |name: &str, class: &str, spec: Value| {
+        let mut pod = pod(name);
+        k3s_meta::patch::merge_patch(&mut pod["spec"], &spec).unwrap();
+        pod["spec"]["runtimeClassName"] = json!(class);
+        pod
+    };
+    let selector = json!({"nodeSelector": {"zone": "a"}, "tolerations": [{"key": "vm", "operator": "Equal", "value": "x", "effect": "NoSchedule"}]});
+    let made = api.ok("POST", PODS, of("a", "vm", selector)).await;
+    let spec = &made["spec"];
+    assert_eq!(spec["overhead"], json!({"cpu": "10m", "memory": "1Mi"}));
+    assert_eq!(spec["nodeSelector"], json!({"zone": "a", "kvm": "yes"}));
+    let tolerations = spec["tolerations"].as_array().unwrap();
+    assert_eq!(
+        tolerations
+            .iter()
+            .filter(|t| t["key"] == "vm")
+            .collect::<Vec<_>>(),
+        [&json!({"key": "vm", "operator": "Exists"})]
+    );
+    let same = json!({"overhead": {"cpu": "0.01", "memory": "1024Ki"}});
+    api.ok("POST", PODS, of("b", "vm", same)).await;
+    let plain = api.ok("POST", PODS, of("c", "plain", json!({}))).await;
+    assert!(plain["spec"].get("overhead").is_none());
+
+    let refused = |text: &str| format!("pods \"d\" is forbidden: {text}");
+    for (pod, text) in [
+        (
+            of("d", "none", json!({})),
+            "pod rejected: RuntimeClass \"none\" not found",
+        ),
+        (
+            of("d", "vm", json!({"overhead": {"cpu": "20m"}})),
+            "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+        ),
+        (
+            of("d", "plain", json!({"overhead": {"cpu": "20m"}})),
+            "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
+        ),
+        (
+            of("d", "vm", json!({"nodeSelector": {"kvm": "no"}})),
+            "conflict: runtimeClass.scheduling.nodeSelector[kvm] = yes; pod.spec.nodeSelector[kvm] = no",
+        ),
+    ] {
+        api.call("POST", PODS, pod)
+            .await
+            .refused(403, &refused(text));
+    }
+    // A class that was deleted is not known any more at once.
+    api.ok("DELETE", &format!("{classes}/plain"), Value::Null)
+        .await;
+    let text = "pod rejected: RuntimeClass \"plain\" not found";
+    api.call("POST", PODS, of("d", "plain", json!({})))
+        .await
+        .refused(403, &refused(text));
+}

@@ -9,6 +9,7 @@ mod limit_range;
 mod namespace;
 mod priority_class;
 mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod storage_class;
 
@@ -21,6 +22,7 @@ pub(super) use limit_range::{LimitItem, LimitKind, LimitRange};
 pub(super) use namespace::Namespace;
 pub(super) use priority_class::PriorityClass;
 pub(super) use resource_quota::ResourceQuota;
+pub(super) use runtime_class::RuntimeClass;
 pub(super) use service_account::ServiceAccount;
 pub(super) use storage_class::StorageClass;
 
@@ -33,6 +35,7 @@ pub(super) struct Listers {
     pub(super) priority_classes: Lister<PriorityClass>,
     pub(super) storage_classes: Lister<StorageClass>,
     pub(super) ingress_classes: Lister<IngressClass>,
+    pub(super) runtime_classes: Lister<RuntimeClass>,
 }
 
 impl Listers {
@@ -45,6 +48,7 @@ impl Listers {
             priority_classes: Lister::start("priority class mirror", registry, tasks)?,
             storage_classes: Lister::start("storage class mirror", registry, tasks)?,
             ingress_classes: Lister::start("ingress class mirror", registry, tasks)?,
+            runtime_classes: Lister::start("runtime class mirror", registry, tasks)?,
         })
     }
 }
