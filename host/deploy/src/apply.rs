@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
+use k3s_base::BackoffPolicy;
 use k3s_client::{
     Client, DeleteParams, Error as ApiError, ListParams, Obj, Patch, Resource, uid_is,
 };
@@ -15,7 +17,14 @@ use crate::lookup::{Lookup, wait_established};
 use crate::{objectset, plan};
 
 /// A conflict means that another client wrote in between; the next patch starts from what it wrote.
-const ATTEMPTS: usize = 5;
+const RETRIES: u32 = 5;
+/// Between the attempts.
+const RETRY: BackoffPolicy = BackoffPolicy {
+    base: Duration::from_millis(10),
+    factor: 2.0,
+    cap: Duration::from_secs(1),
+    jitter: 0.0,
+};
 /// The namespace of objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -135,18 +144,19 @@ fn about_object(object: &ObjectRef, error: Error) -> Error {
 
 /// Creates the object, or changes the live one where it differs.
 async fn put(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), Error> {
-    let mut attempts_left = ATTEMPTS;
+    let mut attempt = 0;
     loop {
-        attempts_left -= 1;
-        let attempt = put_once(client, resource, wanted).await;
-        let Err(error) = attempt else {
+        let Err(error) = put_once(client, resource, wanted).await else {
             return Ok(());
         };
         match error {
-            AttemptError::Conflict(_) if attempts_left > 0 => {}
+            AttemptError::Conflict(_) if attempt < RETRIES => {}
             AttemptError::Conflict(error) => return Err(error.into()),
             AttemptError::Failed(error) => return Err(error),
         }
+        // The other write may take a moment until it shows.
+        tokio::time::sleep(RETRY.delay(attempt)).await;
+        attempt += 1;
     }
 }
 
@@ -200,18 +210,8 @@ fn namespace_of(object: &Value) -> Option<&str> {
 
 async fn create(client: &Client, resource: &Resource, wanted: &Value) -> Result<(), AttemptError> {
     let namespace = namespace_of(wanted);
-    let created = client.create(resource, namespace, wanted).await;
-    let Err(error) = created else {
-        return Ok(());
-    };
-    // If another client created a Service first, it has the address that this one wants, and the
-    // refusal is another error than a conflict.
-    let name = object::name(wanted);
-    let exists = client.get(resource, namespace, name).await.is_ok();
-    if exists {
-        return Err(AttemptError::Conflict(error));
-    }
-    Err(error.into())
+    client.create(resource, namespace, wanted).await?;
+    Ok(())
 }
 
 /// The patch from the live object to the wanted one; `None` when there is nothing to change.

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
@@ -17,9 +18,9 @@ const SERVICE: &str = "kube-dns";
 pub(crate) const SERVICE_KEY: &str = "kube-system/kube-dns";
 const US: &str = "dns.k3s.io";
 const RETRY: BackoffPolicy = BackoffPolicy {
-    base: std::time::Duration::from_millis(100),
+    base: Duration::from_millis(100),
     factor: 2.0,
-    cap: std::time::Duration::from_secs(30),
+    cap: Duration::from_secs(30),
     jitter: 0.2,
 };
 
@@ -41,11 +42,7 @@ impl Publisher {
             let mut backoff = RETRY.start();
             while let Err(error) = self.publish().await {
                 let delay = backoff.next_delay(&self.random);
-                tracing::warn!(
-                    error = chain(&error),
-                    ?delay,
-                    "the kube-dns Service is not published"
-                );
+                report(&error, delay);
                 tokio::time::sleep(delay).await;
             }
             announce();
@@ -122,6 +119,23 @@ impl Publisher {
                 {"name": "dns-tcp", "port": self.address.port(), "protocol": "TCP"},
             ],
         })
+    }
+}
+
+/// The packaged manifest holds the same Service: to meet it is no failure.
+fn report(error: &Error, delay: Duration) {
+    let (error, is_race) = (
+        chain(error),
+        error.is_already_exists() || error.is_conflict(),
+    );
+    if is_race {
+        tracing::debug!(
+            error,
+            ?delay,
+            "the kube-dns Service is written by another client"
+        );
+    } else {
+        tracing::warn!(error, ?delay, "the kube-dns Service is not published");
     }
 }
 

@@ -57,6 +57,24 @@ async fn addresses_are_given_asked_for_and_returned() {
 }
 
 #[tokio::test]
+async fn of_two_creations_of_one_service_the_second_is_told_that_it_exists() {
+    let api = start().await;
+    let fixed = || service("dns", json!({"clusterIP": "10.43.0.10"}));
+    let exists = "services \"dns\" already exists";
+    for _ in 0..20 {
+        let (a, b) = tokio::join!(
+            api.call("POST", PATH, fixed()),
+            api.call("POST", PATH, fixed())
+        );
+        let second = if a.code == 201 { &b } else { &a };
+        assert_eq!(a.code.min(b.code), 201, "{} {}", a.text, b.text);
+        second.refused(409, exists);
+        api.call("POST", PATH, fixed()).await.refused(409, exists);
+        api.ok("DELETE", &format!("{PATH}/dns"), Value::Null).await;
+    }
+}
+
+#[tokio::test]
 async fn creations_at_once_get_different_addresses() {
     let api = start().await;
     let names: Vec<String> = (0..40).map(|n| format!("s{n}")).collect();

@@ -14,7 +14,7 @@ mod settings;
 use std::sync::Arc;
 
 use k3s_base::Random;
-use k3s_meta::{ErrorList, GroupKind, Status, object, tree};
+use k3s_meta::{ErrorList, GroupKind, GroupResource, Status, object, tree};
 use k3s_registry::{Hooks, Registry, Reservation, Resource, Result};
 use serde_json::Value;
 
@@ -45,11 +45,11 @@ impl ServiceAllocator {
         }
     }
 
-    fn begin(&self) -> Allocation<'_> {
+    fn begin(&self, service: &Value) -> Allocation<'_> {
         Allocation {
             settings: &self.settings,
             random: &self.random,
-            claim: Claim::new(self.allocated.clone()),
+            claim: Claim::new(self.allocated.clone(), holder(service)),
             errors: ErrorList::new(),
         }
     }
@@ -76,16 +76,21 @@ impl Hooks for ServiceAllocator {
         let snapshot = registry.store().snapshot();
         for entry in snapshot.range(&resource.prefix, None) {
             let service = resource.decode(entry)?;
-            self.allocated
-                .load(addresses::held(&service), ports::held(&service));
+            let (addresses, ports) = (addresses::held(&service), ports::held(&service));
+            self.allocated.load(&holder(&service), addresses, ports);
         }
         Ok(())
     }
 
     fn begin_create(&self, service: &mut Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
-        let mut allocation = self.begin();
+        let mut allocation = self.begin(service);
         addresses::assign(&mut allocation, service, None);
         ports::assign(&mut allocation, service, None);
+        // Two clients create one service: what the second is refused for is that the first was there.
+        if !allocation.errors.is_empty() && allocation.claim.has_twin() {
+            let resource = GroupResource::new("", "services");
+            return Err(Status::already_exists(&resource, object::name(service)).into());
+        }
         allocation.finish(service, dry_run)
     }
 
@@ -95,7 +100,7 @@ impl Hooks for ServiceAllocator {
         old: &Value,
         dry_run: bool,
     ) -> Result<Box<dyn Reservation>> {
-        let mut allocation = self.begin();
+        let mut allocation = self.begin(new);
         addresses::assign(&mut allocation, new, Some(old));
         ports::assign(&mut allocation, new, Some(old));
         let released_addresses = &addresses::held(old) - &addresses::held(new);
@@ -110,6 +115,11 @@ impl Hooks for ServiceAllocator {
         self.allocated
             .release(addresses::held(old), ports::held(old));
     }
+}
+
+/// A service as others know it.
+fn holder(service: &Value) -> Arc<str> {
+    format!("{}/{}", object::namespace(service), object::name(service)).into()
 }
 
 /// True for a service type that has a cluster address.
