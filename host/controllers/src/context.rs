@@ -7,6 +7,7 @@ use k3s_base::{Clock, Random};
 use k3s_client::{Client, ClientFactory, EventRecorder, Informers};
 use k3s_lifecycle::Tasks;
 use k3s_meta::user::UserInfo;
+use k3s_pki::ServiceAccountKeys;
 use k3s_reconcile::Statuses;
 
 /// What the composition hands in.
@@ -26,6 +27,8 @@ pub struct ControllersConfig {
     pub node_cidr_mask_v6: u8,
     /// The CA that signs the API server's certificate, published in every namespace.
     pub root_ca_pem: String,
+    /// Signs the tokens of Secrets.
+    pub service_accounts: Arc<ServiceAccountKeys>,
     /// Whether the cloud-node controller (addresses, providerID, uninitialized taint) runs.
     pub cloud_node: bool,
 }

@@ -685,3 +685,47 @@ async fn a_tolerated_taint_without_a_time_counts_from_its_first_sight() {
     clock.advance(Duration::from_secs(2));
     cluster.until("the pod leaves", deleted).await;
 }
+
+#[tokio::test]
+async fn a_token_secret_is_filled_and_goes_with_its_account() {
+    let cluster = cluster().await;
+    let account = json!({"metadata": {"name": "robot", "namespace": "n"}});
+    cluster.api.seed(&SERVICE_ACCOUNTS, account.clone());
+    let secret = json!({"metadata": {"name": "robot", "namespace": "n",
+        "annotations": {"kubernetes.io/service-account.name": "robot"}}, "type": "kubernetes.io/service-account-token"});
+    cluster.api.seed(&SECRETS, secret.clone());
+    let token = |api: &FakeApi| {
+        let secret = api.get(&SECRETS, "n", "robot").unwrap_or_default();
+        let has_all = ["ca.crt", "namespace", "token"]
+            .iter()
+            .all(|key| secret["data"][key].is_string());
+        has_all.then(|| secret["data"]["token"].as_str().unwrap().to_owned())
+    };
+    cluster
+        .until("the secret is filled", |api| token(api).is_some())
+        .await;
+    let first = token(&cluster.api);
+    cluster.api.change(&SECRETS, "n", "robot", |secret| {
+        secret["data"]["ca.crt"] = json!("eA==");
+    });
+    cluster
+        .until("the CA is put right", |api| {
+            api.get(&SECRETS, "n", "robot").unwrap()["data"]["ca.crt"] != "eA=="
+        })
+        .await;
+    assert_eq!(token(&cluster.api), first);
+    cluster.api.remove(&SERVICE_ACCOUNTS, "n", "robot");
+    cluster
+        .until("the secret goes with its account", |api| {
+            api.get(&SECRETS, "n", "robot").is_none()
+        })
+        .await;
+    // An account of the same name is another one.
+    cluster.api.seed(&SERVICE_ACCOUNTS, account);
+    cluster.api.seed(&SECRETS, secret);
+    cluster
+        .until("another token", |api| {
+            token(api).is_some_and(|new| Some(new) != first)
+        })
+        .await;
+}

@@ -30,6 +30,6 @@ pub use kubeconfig::Kubeconfig;
 pub use leaf::{KeyedCert, LeafSpec};
 pub use node::{NodeIdentity, NodeIdentityOptions};
 pub use passwd::PasswordFile;
-pub use serviceaccount::{ServiceAccountKeys, TokenError};
+pub use serviceaccount::{LEGACY_ISSUER, ServiceAccountKeys, TokenError};
 pub use tls::{client_config, server_config};
 pub use token::ServerToken;

@@ -15,6 +15,9 @@ use sha2::{Digest, Sha256};
 use crate::error::PkiError;
 use crate::files::{read_optional, write_private};
 
+/// The `iss` of tokens that are kept in Secrets (upstream's `LegacyIssuer`).
+pub const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
 /// Why a token was not accepted or not signed.
@@ -105,9 +108,21 @@ impl ServiceAccountKeys {
     /// # Errors
     /// When the signer fails.
     pub fn sign(&self, claims: &Value) -> Result<String, TokenError> {
+        self.sign_as(&self.issuer, claims)
+    }
+
+    /// Signs the claims of a token that is kept in a Secret; `iss` becomes [`LEGACY_ISSUER`].
+    ///
+    /// # Errors
+    /// When the signer fails.
+    pub fn sign_legacy(&self, claims: &Value) -> Result<String, TokenError> {
+        self.sign_as(LEGACY_ISSUER, claims)
+    }
+
+    fn sign_as(&self, issuer: &str, claims: &Value) -> Result<String, TokenError> {
         let mut claims = claims.clone();
         if let Some(map) = claims.as_object_mut() {
-            map.insert("iss".into(), self.issuer.clone().into());
+            map.insert("iss".into(), issuer.into());
         }
         let header = Header {
             alg: Algorithm::ES256,
@@ -119,7 +134,8 @@ impl ServiceAccountKeys {
     }
 
     /// Checks signature, issuer, `exp` and `nbf` against `now_s` (seconds since 1970) and returns the
-    /// claims. Audiences and bound objects are the caller's to check.
+    /// claims. Audiences and bound objects are the caller's to check, and so is what follows from `iss`:
+    /// it is either [`Self::issuer`] or [`LEGACY_ISSUER`].
     ///
     /// # Errors
     /// [`TokenError::Unknown`] when it is not a token of this issuer.
@@ -137,7 +153,8 @@ impl ServiceAccountKeys {
             .find_map(|k| jsonwebtoken::decode::<Value>(token, &k.key, &rules).ok())
             .map(|data| data.claims)
             .ok_or(TokenError::Unknown)?;
-        if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        if issuer != Some(&self.issuer) && issuer != Some(LEGACY_ISSUER) {
             return Err(TokenError::Unknown);
         }
         let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
@@ -221,6 +238,21 @@ mod tests {
         ));
         let again = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
         assert!(again.verify(&token, 50).is_ok());
+    }
+
+    #[test]
+    fn the_issuer_says_which_kind_of_token_it_is_and_no_claim_changes_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
+        let claims = json!({"iss": "somebody", "sub": "x"});
+        for (token, issuer) in [
+            (keys.sign(&claims), ISSUER),
+            (keys.sign_legacy(&claims), LEGACY_ISSUER),
+        ] {
+            assert_eq!(keys.verify(&token.unwrap(), 0).unwrap()["iss"], issuer);
+        }
+        let foreign = keys.sign_as("somebody", &claims).unwrap();
+        assert!(matches!(keys.verify(&foreign, 0), Err(TokenError::Unknown)));
     }
 
     #[test]

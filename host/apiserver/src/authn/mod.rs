@@ -6,6 +6,7 @@
 mod bootstrap_token;
 mod certificate;
 pub(crate) mod impersonation;
+mod legacy_token;
 mod secret_eq;
 mod service_account;
 
@@ -112,7 +113,14 @@ impl Authenticator {
         if let Some(user) = bootstrap_token::user(&self.registry, token) {
             return self.for_api(user, audiences);
         }
-        service_account::user(&self.registry, &self.keys, token, audiences)
+        let claims = service_account::claims(&self.registry, &self.keys, token)?;
+        if !legacy_token::is_legacy(&claims) {
+            return service_account::user(&self.registry, &claims, audiences);
+        }
+        let (user, secret) = legacy_token::user(&self.registry, &claims, token)?;
+        let found = self.for_api(user, audiences)?;
+        legacy_token::note_use(&self.registry, &secret).await;
+        Some(found)
     }
 
     /// Tokens that carry no audience are for this API.

@@ -15,13 +15,8 @@ const PRIVATE: &str = "kubernetes.io";
 /// How long tokens of a deleted object are accepted (upstream: `pkg/serviceaccount/claims.go`).
 const DELETED_GRACE_SECONDS: i64 = 60;
 
-/// The user of a token that is valid for one of `audiences`.
-pub(super) fn user(
-    registry: &Registry,
-    keys: &ServiceAccountKeys,
-    token: &str,
-    audiences: &[String],
-) -> Option<TokenUser> {
+/// The claims of a token that one of the issuer's keys has signed and whose time it is.
+pub(super) fn claims(registry: &Registry, keys: &ServiceAccountKeys, token: &str) -> Option<Value> {
     // Anything but three parts is no JWT, and parsing it would only cost time.
     if token.matches('.').count() != 2 {
         return None;
@@ -31,12 +26,34 @@ pub(super) fn user(
         .map_err(|error| {
             tracing::debug!(error = chain(&error), "bearer token refused");
         });
-    let claims = claims.ok()?;
-    let granted = granted_audiences(&claims, audiences);
+    claims.ok()
+}
+
+/// The name under which an account acts.
+pub(super) fn account_user(namespace: &str, account: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{account}")
+}
+
+/// The user of an account.
+pub(super) fn user_of(namespace: &str, account: &str, uid: &str) -> UserInfo {
+    let mut user = UserInfo::new(
+        account_user(namespace, account),
+        [
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+        ],
+    );
+    user.uid = uid.to_owned();
+    user
+}
+
+/// The user of verified claims that are valid for one of `audiences`.
+pub(super) fn user(registry: &Registry, claims: &Value, audiences: &[String]) -> Option<TokenUser> {
+    let granted = granted_audiences(claims, audiences);
     if granted.is_empty() {
         return None;
     }
-    let private = private(&claims);
+    let private = private(claims);
     let namespace = tree::text(private, "namespace");
     let name = tree::text(private, "serviceaccount.name");
     let uid = tree::text(private, "serviceaccount.uid");
@@ -44,16 +61,9 @@ pub(super) fn user(
         return None;
     }
     find_live(registry, "serviceaccounts", namespace, name, uid)?;
-    let mut user = UserInfo::new(
-        format!("system:serviceaccount:{namespace}:{name}"),
-        [
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{namespace}"),
-        ],
-    );
-    user.uid = uid.to_owned();
-    check_bound_object(registry, &claims, namespace, &mut user)?;
-    let id = tree::text(&claims, "jti");
+    let mut user = user_of(namespace, name, uid);
+    check_bound_object(registry, claims, namespace, &mut user)?;
+    let id = tree::text(claims, "jti");
     if !id.is_empty() {
         add_extra(&mut user, "credential-id", format!("JTI={id}"));
     }
@@ -118,7 +128,7 @@ fn check_bound_object(
 }
 
 /// The object, unless it is another one of the same name or was deleted over a minute ago.
-fn find_live(
+pub(super) fn find_live(
     registry: &Registry,
     plural: &str,
     namespace: &str,

@@ -320,6 +320,88 @@ async fn reviews_answer_and_are_not_stored() {
 }
 
 #[tokio::test]
+async fn a_token_in_a_secret_is_valid_as_long_as_the_secret_holds_it() {
+    let api = start().await;
+    let account = api
+        .ok(
+            "GET",
+            "/api/v1/namespaces/default/serviceaccounts/default",
+            Value::Null,
+        )
+        .await;
+    let claim = |name: &str| format!("kubernetes.io/serviceaccount/{name}");
+    let claims = json!({
+        "sub": "system:serviceaccount:default:default",
+        claim("namespace"): "default",
+        claim("service-account.name"): "default",
+        claim("service-account.uid"): account["metadata"]["uid"],
+        claim("secret.name"): "robot",
+    });
+    let token = api.accounts.sign_legacy(&claims).unwrap();
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let is_known = async |token: &str| bearer(&api, "/openid/v1/jwks", token).await.code == 200;
+    assert!(!is_known(&token).await, "the secret does not exist");
+    let secret = json!({"metadata": {"name": "robot", "annotations": {"kubernetes.io/service-account.name": "default"}},
+        "type": "kubernetes.io/service-account-token", "stringData": {"token": token}});
+    api.ok("POST", secrets, secret).await;
+    assert!(is_known(&token).await);
+    let review = json!({"spec": {"token": token}});
+    let review = api
+        .ok(
+            "POST",
+            "/apis/authentication.k8s.io/v1/tokenreviews",
+            review,
+        )
+        .await;
+    let status = &review["status"];
+    assert_eq!(
+        status["user"]["username"],
+        "system:serviceaccount:default:default"
+    );
+    assert_eq!(status["user"]["uid"], account["metadata"]["uid"]);
+    assert_eq!(status["audiences"].as_array().unwrap().len(), 2, "{status}");
+    let vault = json!({"spec": {"token": token, "audiences": ["vault"]}});
+    let vault = api
+        .ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", vault)
+        .await;
+    assert_eq!(vault["status"]["authenticated"], Value::Null, "{vault}");
+    let path = format!("{secrets}/robot");
+    let used = api.ok("GET", &path, Value::Null).await;
+    let day = &used["metadata"]["labels"]["kubernetes.io/legacy-token-last-used"];
+    assert_eq!(
+        day.as_str().map(str::len),
+        Some("2026-01-31".len()),
+        "{used}"
+    );
+    // Noted once a day.
+    assert!(is_known(&token).await);
+    let again = api.ok("GET", &path, Value::Null).await;
+    assert_eq!(
+        again["metadata"]["resourceVersion"],
+        used["metadata"]["resourceVersion"]
+    );
+
+    let other = api
+        .accounts
+        .sign_legacy(&json!({"sub": "system:serviceaccount:default:default"}));
+    assert!(!is_known(&other.unwrap()).await);
+    let mut changed = again.clone();
+    changed["metadata"]["labels"]["kubernetes.io/legacy-token-invalid-since"] = json!("2026-01-31");
+    api.ok("PUT", &path, changed.clone()).await;
+    assert!(!is_known(&token).await, "it was declared invalid");
+    changed["metadata"]["labels"] = json!({});
+    changed["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("resourceVersion");
+    api.ok("PUT", &path, changed.clone()).await;
+    assert!(is_known(&token).await);
+    changed["data"]["token"] = json!("eA==");
+    api.ok("PUT", &path, changed).await;
+    assert!(!is_known(&token).await, "the secret holds another one");
+}
+
+#[tokio::test]
 async fn account_tokens_live_as_long_as_their_pod() {
     let api = start().await;
     let pod = api.ok("POST", PODS, pod("p")).await;

@@ -29,6 +29,7 @@ pub struct Api {
     pub service: ApiService,
     pub store: Store,
     pub tasks: Tasks,
+    pub accounts: Arc<ServiceAccountKeys>,
     _keys: tempfile::TempDir,
 }
 
@@ -95,7 +96,7 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
             git_commit: "abc".into(),
             build_date: "2026-01-01T00:00:00Z".into(),
         },
-        service_accounts: accounts,
+        service_accounts: accounts.clone(),
         audiences: vec![issuer.into(), "k3s".into()],
         static_tokens: vec![StaticToken {
             token: Secret::new("fixed-token".into()),
@@ -115,6 +116,7 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
         service,
         store,
         tasks,
+        accounts,
         _keys: keys,
     }
 }

@@ -1,6 +1,7 @@
 //! All controllers on the in-memory API server, with scheduler and kubelet played by the test.
 #![allow(dead_code, unreachable_pub, reason = "each target uses its part")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::{Clock, Random};
@@ -8,6 +9,7 @@ use k3s_client::fake::FakeApi;
 use k3s_client::resources::*;
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
+use k3s_pki::ServiceAccountKeys;
 use serde_json::{Value, json};
 
 /// All controllers and the server they act on.
@@ -21,6 +23,11 @@ pub async fn cluster() -> Cluster {
     cluster_at(Clock::system()).await
 }
 
+fn keys() -> ServiceAccountKeys {
+    let dir = tempfile::tempdir().unwrap();
+    ServiceAccountKeys::ensure(dir.path(), "https://kubernetes.default.svc").unwrap()
+}
+
 pub async fn cluster_at(clock: Clock) -> Cluster {
     let api = FakeApi::new(Clock::system());
     let tasks = Tasks::root("test");
@@ -32,6 +39,7 @@ pub async fn cluster_at(clock: Clock) -> Cluster {
         node_cidr_mask: 24,
         node_cidr_mask_v6: 64,
         root_ca_pem: "PEM".into(),
+        service_accounts: Arc::new(keys()),
         cloud_node: true,
     };
     let controllers = Controllers::start(config, &tasks);

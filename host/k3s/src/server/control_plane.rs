@@ -233,6 +233,7 @@ fn start_controllers(server: &ServerContext, ambient: &Ambient, clients: &Client
         node_cidr_mask: NODE_CIDR_MASK.max(cluster_cidr.prefix_len()),
         node_cidr_mask_v6: 64,
         root_ca_pem: server.identity.server_ca.cert_pem().to_owned(),
+        service_accounts: server.identity.service_accounts.clone(),
         cloud_node: !settings.disable_cloud_controller,
     };
     let controllers = Controllers::start(config, &ambient.tasks);
