@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use k3s_e2e::guests::{self, build};
 use k3s_e2e::{cluster, fixture};
-use k3s_harness::{Cluster, ClusterOptions, Corner};
+use k3s_harness::{Cluster, ClusterOptions, Corner, k3s_binary};
 
 const CONFIG_MAP: &str = include_str!("../fixtures/config-map-empty.yaml");
 
@@ -283,5 +283,34 @@ fn a_node_without_cgroups_is_refused() -> Result<()> {
     ))?;
     let error = output.failed()?;
     ensure!(error.contains("cgroup"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn help_says_what_each_command_takes() -> Result<()> {
+    for (words, expected) in [
+        (vec!["help"], "usage: k3s COMMAND"),
+        (vec!["help", "help"], "usage: k3s COMMAND"),
+        (vec!["help", "server"], "--datastore-endpoint"),
+        (vec!["server", "help"], "--datastore-endpoint"),
+        (vec!["server", "--help"], "--datastore-endpoint"),
+        (vec!["help", "datastore"], "k3s datastore migrate --from"),
+        (vec!["help", "killall"], "usage: k3s killall"),
+        (vec!["help", "plugin"], "k3s plugin"),
+        (vec!["help", "kubectl"], "get"),
+    ] {
+        let output = std::process::Command::new(k3s_binary()?)
+            .args(&words)
+            .output()?;
+        let shown = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success() && shown.contains(expected),
+            "{words:?}: {output:?}"
+        );
+    }
+    let unknown = std::process::Command::new(k3s_binary()?)
+        .args(["help", "frobnicate"])
+        .output()?;
+    ensure!(!unknown.status.success(), "{unknown:?}");
     Ok(())
 }

@@ -11,13 +11,16 @@ use k3s_config::datastore::{Endpoint, TlsFiles};
 use k3s_plugin_host::{Host, HostOptions};
 use k3s_store::transfer::copy;
 
-use super::refuse;
+use super::{asks_for_help, refuse, show};
 use crate::server::{Place, ServerLock};
 
 const USAGE: &str = "usage: k3s datastore migrate --from ENDPOINT --to ENDPOINT [--data-dir DIR] \
     [--datastore-cafile FILE] [--datastore-certfile FILE] [--datastore-keyfile FILE]";
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    if asks_for_help(words) {
+        return show(USAGE);
+    }
     let migration = match words.split_first() {
         Some((command, rest)) if command == "migrate" => Migration::parse(rest),
         _ => Err(anyhow::anyhow!(USAGE)),

@@ -10,18 +10,22 @@ use k3s_config::data_dir_from;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::refuse;
+use super::{asks_for_help, refuse, show};
 use crate::node::Paths;
 use crate::server::ServerLock;
 
+const USAGE: &str = "usage: k3s killall [--data-dir DIR]";
 /// A server needs at most 10 s after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    if asks_for_help(words) {
+        return show(USAGE);
+    }
     let data_dir = match words {
         [] => data_dir_from(|name| std::env::var(name).ok()),
         [flag, dir] if flag == "--data-dir" || flag == "-d" => dir.into(),
-        _ => return refuse("usage: k3s killall [--data-dir DIR]"),
+        _ => return refuse(USAGE),
     };
     match everything(&data_dir) {
         Ok(()) => ExitCode::SUCCESS,

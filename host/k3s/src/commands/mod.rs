@@ -20,7 +20,7 @@ usage: k3s COMMAND [FLAGS]
   datastore  Copy a cluster between databases: `k3s datastore migrate --from ENDPOINT --to ENDPOINT`
   plugin     Inspect, check and build plugins: list, inspect, check, new, build
   killall    Stop the server, end all pods and remove everything that outlives the server
-  help       Show this text, or `k3s server --help` for the server's flags
+  help       Show this text, or with the name of a command what it takes
 
   -v, --version   Print the version
 ";
@@ -61,10 +61,13 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
         "datastore" => datastore::run(rest),
         "killall" => killall::run(rest),
         "plugin" => plugin::run(rest),
-        "help" | "--help" | "-h" => {
-            print!("{USAGE}");
-            ExitCode::SUCCESS
-        }
+        word if is_help(word) => match rest.first() {
+            Some(topic) if !is_help(topic) => {
+                let words = [program, topic.as_str(), "--help"].map(str::to_owned);
+                dispatch(&words)
+            }
+            _ => show(USAGE),
+        },
         "--version" | "-v" => {
             println!(
                 "k3s version {VERSION} ({COMMIT})\nrust version {}",
@@ -75,6 +78,22 @@ pub(crate) fn dispatch(words: &[String]) -> ExitCode {
         name if NOT_YET.contains(&name) => refuse(&not_yet(name)),
         other => refuse(&format!("unknown command {other:?}; see `k3s help`")),
     }
+}
+
+/// The words that ask what a command takes.
+fn is_help(word: &str) -> bool {
+    matches!(word, "help" | "--help" | "-h")
+}
+
+/// Whether the words after a command only ask what it takes.
+fn asks_for_help(words: &[String]) -> bool {
+    matches!(words, [word] if is_help(word))
+}
+
+/// Text that was asked for.
+fn show(text: &str) -> ExitCode {
+    println!("{}", text.trim_end());
+    ExitCode::SUCCESS
 }
 
 fn not_yet(name: &str) -> String {

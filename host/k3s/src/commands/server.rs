@@ -9,7 +9,7 @@ use k3s_config::{ConfigError, ServerSettings, parse_server};
 use k3s_observe::{LogOptions, init_logging};
 use tracing::warn;
 
-use super::refuse;
+use super::{asks_for_help, refuse};
 use crate::plugins::reload::Reread;
 use crate::server;
 
@@ -20,6 +20,13 @@ const MOST_WORKERS: usize = 4;
 const BLOCKING_THREADS: usize = 64;
 
 pub(crate) fn run(words: &[String]) -> ExitCode {
+    // `k3s server help` is what K3s takes as well.
+    let help = ["--help".to_owned()];
+    let words = if asks_for_help(words) {
+        &help[..]
+    } else {
+        words
+    };
     let clock = Clock::system();
     let settings = match settings(words) {
         Ok(settings) => settings,
