@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use k3s_meta::user::AssertedUser;
 use k3s_meta::{Status, UserInfo};
 use k3s_registry::{Result, Warnings};
 use k3s_serve::Body;
@@ -67,6 +68,9 @@ async fn answer(
         ));
     }
     let user = core.authenticator.authenticate(&request, &info).await?;
+    let in_process = request.extensions().get::<AssertedUser>().is_some();
+    core.metrics
+        .record_client(&user, in_process, &info, is_known(&core, &info));
     let _place = if info.is_long_running() {
         None
     } else {
@@ -126,14 +130,16 @@ fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo) -> Result<()> {
     Ok(())
 }
 
+/// Whether the request names a resource that there is.
+fn is_known(core: &Core, info: &RequestInfo) -> bool {
+    let resources = core.registry.resources();
+    let (group, version, resource) = (&info.group, &info.version, &info.resource);
+    info.is_resource && resources.find(group, version, resource).is_some()
+}
+
 /// Counts the finished request.
 fn record(core: &Core, info: &RequestInfo, started: Duration, response: &Response<Body>) {
-    let known = info.is_resource
-        && core
-            .registry
-            .resources()
-            .find(&info.group, &info.version, &info.resource)
-            .is_some();
+    let known = is_known(core, info);
     let elapsed = core.registry.clock().elapsed().saturating_sub(started);
     core.metrics
         .record(info, known, response.status().as_u16(), elapsed);

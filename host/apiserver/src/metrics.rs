@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use k3s_meta::UserInfo;
 use k3s_observe::Metrics;
 use k3s_registry::Registry;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,6 +20,7 @@ use crate::store_metrics::StoreMetrics;
 pub(crate) struct ApiMetrics {
     shown: Metrics,
     requests: Family<RequestLabels, Counter>,
+    clients: Family<ClientLabels, Counter>,
     durations: Family<VerbLabels, Histogram>,
     watches: Gauge<i64, AtomicI64>,
     inflight: Gauge<i64, AtomicI64>,
@@ -32,6 +34,16 @@ struct RequestLabels {
     resource: String,
     subresource: String,
     code: u16,
+}
+
+/// Who asks for what: the series with which a client that asks without end is found.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClientLabels {
+    client: String,
+    verb: &'static str,
+    group: String,
+    resource: String,
+    subresource: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -49,6 +61,7 @@ impl ApiMetrics {
         let this = Self {
             shown,
             requests: Family::default(),
+            clients: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             watches: Gauge::default(),
             inflight: Gauge::default(),
@@ -58,6 +71,11 @@ impl ApiMetrics {
                 "apiserver_request",
                 "Counter of apiserver requests",
                 this.requests.clone(),
+            );
+            registry.register(
+                "k3s_apiserver_client_requests",
+                "Counter of authenticated requests by who sent them",
+                this.clients.clone(),
             );
             registry.register(
                 "apiserver_request_duration_seconds",
@@ -106,6 +124,26 @@ impl ApiMetrics {
         }
     }
 
+    /// One authenticated request, when it begins. A client that is in this process has its own name, others
+    /// that of their kind, so that they cannot make series.
+    pub(crate) fn record_client(
+        &self,
+        user: &UserInfo,
+        in_process: bool,
+        info: &RequestInfo,
+        known: bool,
+    ) {
+        let text = |value: &str| if known { value } else { "" }.to_owned();
+        let labels = ClientLabels {
+            client: client_name(user, in_process).to_owned(),
+            verb: shown_verb(info.verb),
+            group: text(&info.group),
+            resource: text(&info.resource),
+            subresource: text(&info.subresource),
+        };
+        self.clients.get_or_create(&labels).inc();
+    }
+
     /// Counts an open watch until it is dropped.
     pub(crate) fn watch(&self) -> Counted {
         Counted::new(&self.watches)
@@ -119,6 +157,23 @@ impl ApiMetrics {
     pub(crate) fn render(&self) -> String {
         self.shown.render()
     }
+}
+
+/// The groups by which clients on the wire are told apart.
+const KINDS: [&str; 5] = [
+    "system:masters",
+    "system:nodes",
+    "system:serviceaccounts",
+    "system:bootstrappers",
+    "system:unauthenticated",
+];
+
+fn client_name(user: &UserInfo, in_process: bool) -> &str {
+    if in_process {
+        return &user.name;
+    }
+    let kind = KINDS.into_iter().find(|kind| user.in_group(kind));
+    kind.unwrap_or("others")
 }
 
 /// A verb as upstream's metrics show it: that of HTTP, but for those that HTTP does not have

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use crate::database::{Database, DatabaseKind};
 use crate::image::Image;
 use crate::poll::until;
 use crate::process::{Background, Output, run};
+use crate::quiet;
 use crate::tools::{k3s_binary, kubectl_binary};
 
 const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
@@ -40,12 +42,15 @@ const ROOM: [&str; 2] = [
     "--kubelet-arg=image-gc-high-threshold=100",
 ];
 
-/// A running cluster. Dropping it ends everything.
+/// A running cluster. Dropping it ends everything, and fails the test when the server does not rest then
+/// ([`crate::quiet`]).
 #[derive(Debug)]
 pub struct Cluster {
     server: Option<Background>,
     flags: Vec<String>,
     kubectl: PathBuf,
+    /// Whether the server must rest at the end: once it runs, unless something went wrong already.
+    must_rest: AtomicBool,
     database: Option<Database>,
     corner: Corner,
 }
@@ -82,6 +87,7 @@ impl Cluster {
             server: None,
             flags,
             kubectl: kubectl_binary()?,
+            must_rest: AtomicBool::new(false),
             database,
             corner,
         };
@@ -93,6 +99,7 @@ impl Cluster {
         if !options.without_node {
             cluster.wait_for_node()?;
         }
+        cluster.must_rest.store(true, Ordering::SeqCst);
         Ok(cluster)
     }
 
@@ -177,7 +184,12 @@ impl Cluster {
         deadline: Duration,
         check: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        until(what, deadline, check).with_context(|| self.log_tail())
+        let outcome = until(what, deadline, check);
+        // The failure that is reported first should be the only one.
+        if outcome.is_err() {
+            self.must_rest.store(false, Ordering::SeqCst);
+        }
+        outcome.with_context(|| self.log_tail())
     }
 
     /// SIGKILL for the server process only; pods stay.
@@ -220,13 +232,7 @@ impl Cluster {
     }
 
     fn signal(&self, signal: &str) -> Result<()> {
-        let server = self.server.as_ref().context("no server")?;
-        // The direct child is nsenter, which forked the server into the process namespace.
-        let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id()))?;
-        let target = child
-            .split_whitespace()
-            .next()
-            .map_or_else(|| server.id().to_string(), str::to_owned);
+        let target = self.server_pid()?;
         run(
             Command::new("kill").args([&format!("-{signal}"), &target]),
             None,
@@ -234,6 +240,15 @@ impl Cluster {
         )?
         .ok()?;
         Ok(())
+    }
+
+    /// The server's process id, as the host sees it.
+    fn server_pid(&self) -> Result<String> {
+        let server = self.server.as_ref().context("no server")?;
+        // The direct child is nsenter, which forked the server into the process namespace.
+        let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id()))?;
+        let target = child.split_whitespace().next();
+        Ok(target.map_or_else(|| server.id().to_string(), str::to_owned))
     }
 
     /// Runs stock `kubectl` inside the corner.
@@ -346,5 +361,19 @@ impl Cluster {
             .get(lines.len().saturating_sub(60)..)
             .unwrap_or_default()
             .join("\n")
+    }
+}
+
+impl Drop for Cluster {
+    #[allow(clippy::panic, reason = "how a test fails")]
+    fn drop(&mut self) {
+        let is_running = self.server.as_mut().is_some_and(Background::is_running);
+        if std::thread::panicking() || !self.must_rest.load(Ordering::SeqCst) || !is_running {
+            return;
+        }
+        let checked = self.server_pid().and_then(|pid| quiet::check(self, &pid));
+        if let Err(busy) = checked {
+            panic!("{busy:#}\n{}", self.log_tail());
+        }
     }
 }

@@ -15,6 +15,7 @@ mod database;
 mod image;
 mod poll;
 mod process;
+mod quiet;
 mod tools;
 
 pub use cluster::{Cluster, ClusterOptions};

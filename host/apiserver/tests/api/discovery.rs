@@ -96,3 +96,28 @@ async fn probes_version_and_metrics() {
         "EC"
     );
 }
+
+#[tokio::test]
+async fn requests_are_counted_by_client_and_no_client_on_the_wire_can_make_a_series() {
+    let api = start().await;
+    let kubelet = crate::harness::node("n");
+    api.call_as(kubelet, "GET", MAPS, Value::Null).await;
+    let metrics = api.get("/metrics").await.text;
+    let line = |client: &str, resource: &str| {
+        let wanted =
+            format!("client=\"{client}\",verb=\"LIST\",group=\"\",resource=\"{resource}\"");
+        metrics.lines().any(|line| {
+            line.starts_with("k3s_apiserver_client_requests_total{") && line.contains(&wanted)
+        })
+    };
+    assert!(line("system:node:n", "configmaps"), "{metrics}");
+    api.call_as(
+        crate::harness::user("one"),
+        "GET",
+        "/api/v1/nonsense",
+        Value::Null,
+    )
+    .await;
+    let metrics = api.get("/metrics").await.text;
+    assert!(!metrics.contains("nonsense"), "{metrics}");
+}
