@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use k3s_meta::address::{Special, special};
 use k3s_meta::field::{self, BadValue, ErrorList, Path};
 use k3s_meta::names::{self, Checked};
 use k3s_meta::tree;
@@ -187,41 +188,19 @@ pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Pa
 
 /// Addresses that never belong to an endpoint.
 pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let Ok(address) = ip.parse::<std::net::IpAddr>() else {
-        return errors;
+    let special = ip.parse().ok().and_then(special);
+    let why = match special {
+        None => return ErrorList::new(),
+        Some(Special::Unspecified) => format!("may not be unspecified ({ip})"),
+        Some(Special::Loopback) => {
+            "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()
+        }
+        Some(Special::LinkLocal) => {
+            "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()
+        }
+        Some(Special::Multicast) => {
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()
+        }
     };
-    let link_local = match address {
-        std::net::IpAddr::V4(v4) => v4.is_link_local(),
-        std::net::IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    if address.is_unspecified() {
-        errors.push(field::invalid(
-            path,
-            ip,
-            format!("may not be unspecified ({ip})"),
-        ));
-    }
-    if address.is_loopback() {
-        errors.push(field::invalid(
-            path,
-            ip,
-            "may not be in the loopback range (127.0.0.0/8, ::1/128)",
-        ));
-    }
-    if link_local {
-        errors.push(field::invalid(
-            path,
-            ip,
-            "may not be in the link-local range (169.254.0.0/16, fe80::/10)",
-        ));
-    }
-    if address.is_multicast() {
-        errors.push(field::invalid(
-            path,
-            ip,
-            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
-        ));
-    }
-    errors
+    field::invalid(path, ip, why).into()
 }

@@ -28,6 +28,18 @@ view! {
         pub hostname: Option<String>,
         /// Node on which it runs.
         pub node_name: Option<String>,
+        /// The object that has the addresses.
+        pub target_ref: TargetRef,
+    }
+
+    /// `core/v1.ObjectReference`, as an endpoint names its pod; empty texts where there is none.
+    pub struct TargetRef {
+        /// `Pod`.
+        pub kind: String,
+        /// Namespace.
+        pub namespace: String,
+        /// Name.
+        pub name: String,
     }
 
     /// `discovery/v1.EndpointConditions`; `None` is unknown.

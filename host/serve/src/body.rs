@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use futures_util::stream::try_unfold;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -45,6 +46,42 @@ where
     S: Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
 {
     StreamBody(Mutex::new(Box::pin(stream))).boxed()
+}
+
+/// A body whose data passes through `map` on its way. `None` marks the end of the data: what `map` held back
+/// comes last.
+pub fn mapped<M>(body: Body, map: M) -> Body
+where
+    M: FnMut(Option<Bytes>) -> Bytes + Send + 'static,
+{
+    stream(try_unfold(Some(Mapped { body, map }), next_mapped))
+}
+
+struct Mapped<M> {
+    body: Body,
+    map: M,
+}
+
+/// The next data, and the state after it; none once the end was mapped.
+async fn next_mapped<M>(
+    state: Option<Mapped<M>>,
+) -> Result<Option<(Bytes, Option<Mapped<M>>)>, BoxError>
+where
+    M: FnMut(Option<Bytes>) -> Bytes,
+{
+    let Some(Mapped { mut body, mut map }) = state else {
+        return Ok(None);
+    };
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        let out = map(Some(data));
+        if !out.is_empty() {
+            return Ok(Some((out, Some(Mapped { body, map }))));
+        }
+    }
+    Ok(Some((map(None), None)))
 }
 
 /// The sending half of [`channel`].
@@ -188,6 +225,24 @@ mod tests {
         }
         drop(sender);
         assert_eq!(read(body, 10).await.unwrap(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn what_a_map_holds_back_comes_last() {
+        let (sender, body) = channel(4);
+        for part in ["a", "", "b"] {
+            assert!(sender.send(part).await);
+        }
+        drop(sender);
+        let mut held = Vec::new();
+        let reversed = mapped(body, move |chunk| match chunk {
+            Some(chunk) => {
+                held.splice(0..0, chunk);
+                Bytes::new()
+            }
+            None => std::mem::take(&mut held).into(),
+        });
+        assert_eq!(read(reversed, 10).await.unwrap(), "ba");
     }
 
     #[tokio::test]

@@ -35,6 +35,9 @@ pub enum ServeError {
         /// What the client offers.
         offered: Vec<String>,
     },
+    /// A WebSocket broke, or the client does not follow the protocol.
+    #[error("the WebSocket broke")]
+    WebSocket(#[from] tokio_tungstenite::tungstenite::Error),
     /// A message could not be built from its parts.
     #[error("message cannot be built")]
     Message(#[from] http::Error),

@@ -16,6 +16,7 @@ mod error;
 mod extensions;
 mod io;
 mod listener;
+pub mod one_way;
 mod options;
 pub mod pipe;
 mod places;

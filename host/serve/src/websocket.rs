@@ -1,7 +1,7 @@
 //! The server side of a WebSocket, with the subprotocols Kubernetes speaks on it.
 //!
-//! `v5.channel.k8s.io` and `v4.channel.k8s.io` put a channel number in the first byte of each binary
-//! message.
+//! Those of remote commands put a channel number in the first byte of each binary message, or write its digit and
+//! the data in base64 in a text message. Those of one-way streams carry the data alone.
 
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -23,6 +23,16 @@ use crate::upgrade::lists;
 pub const V5: &str = "v5.channel.k8s.io";
 /// Remote command with a structured exit status.
 pub const V4: &str = "v4.channel.k8s.io";
+/// The same in base64.
+pub const V4_BASE64: &str = "v4.base64.channel.k8s.io";
+/// Remote command that tells only of a failure, as text.
+pub const CHANNEL: &str = "channel.k8s.io";
+/// The same in base64.
+pub const CHANNEL_BASE64: &str = "base64.channel.k8s.io";
+/// Bytes from the server, such as a log.
+pub const BINARY: &str = "binary.k8s.io";
+/// The same in base64.
+pub const BINARY_BASE64: &str = "base64.binary.k8s.io";
 /// A message may be this long; a remote command sends far shorter ones.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 

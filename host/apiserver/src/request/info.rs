@@ -108,8 +108,10 @@ impl RequestInfo {
         let rest: Vec<&str> = parts.copied().collect();
         if !rest.is_empty() {
             self.rest = format!("/{}", rest.join("/"));
-        } else if self.path.ends_with('/') && self.subresource == "proxy" {
-            "/".clone_into(&mut self.rest);
+        }
+        // To a workload, a folder and a file of that name are two things.
+        if self.path.ends_with('/') && self.subresource == "proxy" {
+            self.rest.push('/');
         }
     }
 

@@ -1,10 +1,11 @@
-//! `pods/NAME/log`: streamed from the kubelet.
+//! `pods/NAME/log`: streamed from the kubelet, to browsers also in a WebSocket.
 
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
+use k3s_base::error::chain;
 use k3s_meta::{GroupKind, Path, Reason, Status, field};
 use k3s_registry::Result;
-use k3s_serve::{Body, body, connect};
+use k3s_serve::{Body, body, connect, one_way, websocket};
 
 use super::target::PodTarget;
 use crate::context::Context;
@@ -24,7 +25,18 @@ const OPTIONS: [&str; 8] = [
 /// What a kubelet's refusal may say.
 const REFUSAL_BYTES: usize = 8 * 1024;
 
-pub(super) async fn get(context: &Context) -> Result<Response<Body>> {
+pub(super) async fn get(context: &Context, mut request: Request<Body>) -> Result<Response<Body>> {
+    let log = stream(context).await?;
+    if !websocket::is_request(&context.headers) {
+        return Ok(log);
+    }
+    // The handshake is read from the request, whose headers the chain took out.
+    request.headers_mut().clone_from(&context.headers);
+    one_way::answer(&mut request, log.into_body(), &context.core.tasks)
+        .map_err(|error| Status::bad_request(chain(&error)).into())
+}
+
+async fn stream(context: &Context) -> Result<Response<Body>> {
     validate(&context.query, &context.info.name)?;
     let target = PodTarget::find(context, context.query.get("container"))?;
     let (io, authority) = context.core.kubelets.open(&target.node).await?;

@@ -35,7 +35,9 @@ pub(crate) async fn dispatch(
     if resource.kind.namespaced && info.namespace.is_empty() {
         return Ok(respond::page_not_found());
     }
-    if !known.verbs.contains(&info.verb) {
+    // A proxied OPTIONS has no verb of its own (`requestinfo.go`): only who may use every verb may send it.
+    let options = known.name == "proxy" && request.method() == Method::OPTIONS;
+    if !known.verbs.contains(&info.verb) && !options {
         return Err(Status::method_not_allowed(&resource.gr(), info.verb).into());
     }
     if !info.rest.is_empty() && known.name != "proxy" {
@@ -55,7 +57,7 @@ pub(crate) async fn dispatch(
         "binding" => binding::create(&context, &resource, request).await,
         "eviction" => eviction::create(&context, &resource, request).await,
         "token" => token::create(&context, &resource, request).await,
-        "log" => log::get(&context).await,
+        "log" => log::get(&context, request).await,
         "exec" | "attach" | "portforward" => stream::connect(&context, request).await,
         "proxy" => proxy::connect(&context, request).await,
         other => Err(Status::bad_request(format!("the subresource {other:?} is not supported by this server")).into()),

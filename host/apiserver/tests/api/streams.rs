@@ -4,9 +4,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use k3s_lifecycle::Tasks;
 use k3s_serve::{Body, BoxIo, ServeOptions, body, boxed, connect, serve, upgrade};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -14,6 +17,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::service_fn;
 
 use crate::harness::{Api, DEADLINE, MAPS, PODS, map, pod, start_with};
@@ -129,7 +135,20 @@ async fn kubelet(mut request: Request<Incoming>) -> Result<Response<Body>, Infal
             ))
             .unwrap());
     }
-    Ok(Response::new(body::full(format!("{asked}\n"))))
+    if asked.starts_with("/page/") {
+        let uri = request.headers()["x-forwarded-uri"].to_str().unwrap();
+        let page = format!("<a href=\"/x\">{uri}</a>");
+        let answer = Response::builder()
+            .header("content-type", "text/html")
+            .header("access-control-allow-origin", "*");
+        return Ok(answer.body(body::full(page)).unwrap());
+    }
+    let method = request.method();
+    let answer = match method.as_str() {
+        "GET" => format!("{asked}\n"),
+        _ => format!("{method} {asked}\n"),
+    };
+    Ok(Response::new(body::full(answer)))
 }
 
 /// An API on a TLS port, a kubelet on another, and two pods bound to its node.
@@ -230,6 +249,143 @@ async fn logs_come_from_the_kubelet() {
     assert!(api.tasks.stop(DEADLINE).await);
 }
 
+/// The answer to a WebSocket handshake, and the socket where it was accepted.
+async fn open_socket(
+    addr: SocketAddr,
+    pki: &Pki,
+    path: &str,
+    protocol: Option<&str>,
+    clients: &Tasks,
+) -> (Response<()>, Option<WebSocketStream<TokioIo<Upgraded>>>) {
+    let mut request = get(path);
+    let headers = request.headers_mut();
+    for (name, value) in [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
+        headers.insert(name, value.parse().unwrap());
+    }
+    if let Some(protocol) = protocol {
+        headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
+    }
+    let io = dial(addr, pki.client("admin", &["system:masters"])).await;
+    let mut answer = connect::send(io, request, clients).await.unwrap();
+    let upgrades = answer.status() == 101;
+    let upgraded = hyper::upgrade::on(&mut answer);
+    let mut socket = None;
+    if upgrades {
+        let io = TokioIo::new(upgraded.await.unwrap());
+        socket = Some(WebSocketStream::from_raw_socket(io, Role::Client, None).await);
+    }
+    (answer.map(|_| ()), socket)
+}
+
+#[tokio::test]
+async fn logs_come_through_websockets_too() {
+    let (api, pki, addr) = cluster().await;
+    let clients = Tasks::root("clients");
+    let path = format!("{PODS}/a/log");
+    let asked = "/containerLogs/default/a/c\n";
+    let raw = Message::binary(asked);
+    let encoded = Message::text("L2NvbnRhaW5lckxvZ3MvZGVmYXVsdC9hL2MK");
+    for (protocol, empty, expected) in [
+        (None, Message::binary(""), &raw),
+        (Some("binary.k8s.io"), Message::binary(""), &raw),
+        (Some("base64.binary.k8s.io"), Message::text(""), &encoded),
+    ] {
+        let (answer, socket) = open_socket(addr, &pki, &path, protocol, &clients).await;
+        let agreed = answer.headers().get("sec-websocket-protocol");
+        assert_eq!(agreed.map(|value| value.to_str().unwrap()), protocol);
+        let mut socket = socket.unwrap();
+        assert_eq!(&socket.next().await.unwrap().unwrap(), &empty);
+        assert_eq!(&socket.next().await.unwrap().unwrap(), expected);
+        let Message::Close(Some(close)) = socket.next().await.unwrap().unwrap() else {
+            panic!("the server closes the session in order");
+        };
+        assert_eq!(u16::from(close.code), 1000);
+    }
+    let (answer, _) = open_socket(addr, &pki, &path, Some("x.example.com"), &clients).await;
+    assert_eq!(answer.status(), 400);
+    let missing = format!("{PODS}/none/log");
+    let (answer, _) = open_socket(addr, &pki, &missing, None, &clients).await;
+    assert_eq!(answer.status(), 404);
+    assert!(api.tasks.stop(DEADLINE).await);
+    assert!(clients.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn what_is_proxied_leads_through_the_proxy_again() {
+    let (api, ..) = cluster().await;
+    let proxy = "/api/v1/nodes/n1/proxy";
+    let page = api.get(&format!("{proxy}/page/")).await;
+    let expected = format!("<a href=\"{proxy}/x\">{proxy}/page/</a>");
+    assert_eq!(page.text, expected);
+    assert!(!page.headers.contains_key("access-control-allow-origin"));
+    for method in ["GET", "HEAD"] {
+        let redirect = api.call(method, &format!("{proxy}?a=b"), Value::Null).await;
+        assert_eq!(redirect.code, 301, "{method}");
+        assert_eq!(redirect.headers["location"], format!("{proxy}/?a=b"));
+    }
+    for method in ["DELETE", "OPTIONS", "PATCH", "POST", "PUT"] {
+        let answer = api.call(method, &format!("{proxy}?a=b"), Value::Null).await;
+        assert_eq!(answer.text, format!("{method} /?a=b\n"));
+    }
+    let options = api.call_as(crate::harness::user("jane"), "OPTIONS", proxy, Value::Null);
+    assert_eq!(options.await.code, 403);
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn proxied_services_lead_to_pods_only() {
+    let (api, ..) = cluster().await;
+    let service =
+        |name: &str, port: Value| json!({"metadata": {"name": name}, "spec": {"ports": [port]}});
+    let services = "/api/v1/namespaces/default/services";
+    api.ok(
+        "POST",
+        services,
+        service("s", json!({"name": "web", "port": 80})),
+    )
+    .await;
+    let slice = json!({"metadata": {"name": "s-1", "labels": {"kubernetes.io/service-name": "s"}},
+        "addressType": "IPv4", "ports": [{"name": "web", "port": 80}], "endpoints": [
+            {"addresses": ["10.42.0.9"], "targetRef": {"kind": "Pod", "namespace": "default", "name": "a"}},
+            {"addresses": ["10.42.0.8"]}]});
+    api.ok(
+        "POST",
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        slice,
+    )
+    .await;
+    let proxy = |name: &str| format!("{services}/{name}/proxy/");
+    for (name, message) in [
+        ("s:web", "no endpoints available for service \"s:web\""),
+        ("s:81", "no service port 81 found for service \"s\""),
+    ] {
+        api.get(&proxy(name)).await.refused(503, message);
+    }
+    for pod_ip in ["::ffff:127.0.0.1", "127.0.0.1"] {
+        let status = json!({"status": {"podIPs": [{"ip": pod_ip}]}});
+        api.ok("PATCH", &format!("{PODS}/a/status"), status).await;
+        let pod = api.get(&format!("{PODS}/https:a:/proxy/")).await;
+        pod.refused(400, "address not allowed");
+        let slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/s-1";
+        let endpoints = json!({"endpoints": [{"addresses": [pod_ip]}]});
+        assert_eq!(
+            api.call("PATCH", slice, endpoints).await.code,
+            422,
+            "{pod_ip}"
+        );
+        assert_eq!(api.get(&proxy("s:80")).await.code, 503, "{pod_ip}");
+    }
+    api.get(&format!("{PODS}/ftp:a:21/proxy/"))
+        .await
+        .refused(400, "invalid pod request \"ftp:a:21\"");
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
 #[tokio::test]
 async fn exec_is_copied_both_ways_and_ends_with_the_server() {
     let (api, pki, addr) = cluster().await;
@@ -243,7 +399,7 @@ async fn exec_is_copied_both_ways_and_ends_with_the_server() {
     request
         .headers_mut()
         .insert("upgrade", "websocket".parse().unwrap());
-    let clients = k3s_lifecycle::Tasks::root("clients");
+    let clients = Tasks::root("clients");
     let mut answer = connect::send(io, request, &clients).await.unwrap();
     assert_eq!(answer.status(), 101);
     let mut io = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
@@ -281,7 +437,7 @@ async fn exec_needs_an_upgrade_and_a_command() {
 #[tokio::test]
 async fn a_stop_ends_watches_over_tls() {
     let (api, pki, addr) = cluster().await;
-    let clients = k3s_lifecycle::Tasks::root("clients");
+    let clients = Tasks::root("clients");
     let io = dial(addr, pki.client("admin", &["system:masters"])).await;
     let answer = connect::send(io, get(&format!("{MAPS}?watch=true")), &clients)
         .await

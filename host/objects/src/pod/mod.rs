@@ -5,6 +5,7 @@ mod qos;
 mod sums;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 pub use model::{
     Container, ContainerPort, ContainerState, ContainerStatus, Named, PersistentVolumeClaimSource,
@@ -65,6 +66,23 @@ impl PodSpec {
     }
 }
 
+impl PodStatus {
+    /// The pod's addresses, the primary one first. `podIPs` counts; `podIP` is its first entry, and all that old
+    /// kubelets wrote.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses = Vec::with_capacity(2);
+        let listed = self.pod_ips.iter().map(|address| &address.ip);
+        let first = std::iter::once(&self.pod_ip).filter(|_| self.pod_ips.is_empty());
+        addresses.extend(
+            listed
+                .chain(first)
+                .filter_map(|text| text.parse::<IpAddr>().ok()),
+        );
+        addresses
+    }
+}
+
 impl Container {
     /// Whether an init container keeps running beside the others (KEP-753).
     #[must_use]
@@ -78,6 +96,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn addresses_are_those_of_the_list_or_else_the_single_one() {
+        for (status, expected) in [
+            (
+                json!({"podIPs": [{"ip": "10.42.0.5"}, {"ip": "fd00::5"}], "podIP": "10.42.0.9"}),
+                &["10.42.0.5", "fd00::5"][..],
+            ),
+            (json!({"podIP": "10.42.0.9"}), &["10.42.0.9"]),
+            (json!({"podIPs": [{"ip": "x"}]}), &[]),
+            (json!({}), &[]),
+        ] {
+            let read: PodStatus = serde_json::from_value(status).unwrap();
+            let addresses: Vec<String> = read.addresses().iter().map(IpAddr::to_string).collect();
+            assert_eq!(addresses, expected);
+        }
+    }
 
     #[test]
     fn host_ports_of_containers_and_sidecars() {
