@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::channel::{self, ERROR, STDERR, STDOUT, Version, message};
+use super::channel::{self, ERROR, Protocol, STDERR, STDOUT};
 use super::error::SessionError;
 use super::handshake::Connection;
 
@@ -45,7 +45,7 @@ pub(super) enum Received {
 
 /// To the client.
 pub(super) enum Output {
-    WebSocket(SplitSink<Socket, Message>),
+    WebSocket(SplitSink<Socket, Message>, Protocol),
     Spdy {
         error: StreamWriter,
         stdout: Option<StreamWriter>,
@@ -57,7 +57,7 @@ pub(super) enum Output {
 
 /// From the client.
 pub(super) enum Input {
-    WebSocket(SplitStream<Socket>, Version),
+    WebSocket(SplitStream<Socket>, Protocol),
     Spdy {
         stdin: Option<mpsc::Receiver<Bytes>>,
         resize: Option<mpsc::Receiver<Bytes>>,
@@ -72,7 +72,7 @@ pub(super) async fn open(
     tasks: &Tasks,
 ) -> Result<(Output, Input), SessionError> {
     match connection {
-        Connection::WebSocket(pending, version) => {
+        Connection::WebSocket(pending, protocol) => {
             let (mut sink, source) = pending.socket().await?.split();
             // The client waits for it: the session is established (upstream `createWebSocketStreams`).
             let first = match (options.stdout, options.stderr) {
@@ -80,8 +80,9 @@ pub(super) async fn open(
                 (false, true) => STDERR,
                 (false, false) => ERROR,
             };
-            sink.send(Message::binary(message(first, &[]))).await?;
-            Ok((Output::WebSocket(sink), Input::WebSocket(source, version)))
+            sink.send(protocol.message(first, &[])).await?;
+            let output = Output::WebSocket(sink, protocol);
+            Ok((output, Input::WebSocket(source, protocol)))
         }
         Connection::Spdy(upgraded) => spdy(upgraded, options, tasks).await,
         Connection::Forward(_) => Err(SessionError::Kind),
@@ -157,8 +158,8 @@ impl Output {
     /// Output of the process.
     pub(super) async fn data(&mut self, channel: u8, data: Vec<u8>) -> Result<(), SessionError> {
         let stream = match self {
-            Self::WebSocket(sink) => {
-                return Ok(sink.send(Message::binary(message(channel, &data))).await?);
+            Self::WebSocket(sink, protocol) => {
+                return Ok(sink.send(protocol.message(channel, &data)).await?);
             }
             Self::Spdy { stderr, .. } if channel == STDERR => stderr,
             Self::Spdy { stdout, .. } => stdout,
@@ -174,10 +175,9 @@ impl Output {
     /// The end, with the status where there is one.
     pub(super) async fn end(self, status: Option<Value>) -> Result<(), SessionError> {
         match self {
-            Self::WebSocket(mut sink) => {
-                if let Some(status) = status {
-                    let status = message(ERROR, status.to_string().as_bytes());
-                    sink.send(Message::binary(status)).await?;
+            Self::WebSocket(mut sink, protocol) => {
+                if let Some(message) = status.and_then(|status| protocol.status(&status)) {
+                    sink.send(message).await?;
                 }
                 // To clients, a close without a status (1005) is a broken connection.
                 let normal = CloseFrame {
@@ -210,7 +210,7 @@ impl Input {
     /// What comes next; none when the client left.
     pub(super) async fn next(&mut self) -> Result<Option<Received>, SessionError> {
         match self {
-            Self::WebSocket(source, version) => receive_websocket(source, *version).await,
+            Self::WebSocket(source, protocol) => receive_websocket(source, *protocol).await,
             Self::Spdy {
                 stdin,
                 resize,
@@ -241,7 +241,7 @@ async fn receive(stream: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
 
 async fn receive_websocket(
     source: &mut SplitStream<Socket>,
-    version: Version,
+    protocol: Protocol,
 ) -> Result<Option<Received>, SessionError> {
     while let Some(received) = source.next().await {
         let data: Bytes = match received? {
@@ -251,9 +251,9 @@ async fn receive_websocket(
             // Pings are answered by the library.
             _ => continue,
         };
-        match channel::parse(version, &data) {
-            channel::Input::Data(_) => return Ok(Some(Received::Data(data.slice(1..)))),
-            channel::Input::Resize(_) => return Ok(Some(Received::Resize(data.slice(1..)))),
+        match protocol.parse(&data)? {
+            channel::Input::Data(data) => return Ok(Some(Received::Data(data))),
+            channel::Input::Resize(size) => return Ok(Some(Received::Resize(size))),
             channel::Input::HalfClose => return Ok(Some(Received::HalfClose)),
             channel::Input::Nothing => {}
         }

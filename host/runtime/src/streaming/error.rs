@@ -28,6 +28,8 @@ pub(super) enum SessionError {
     Left,
     #[error("the WebSocket broke")]
     WebSocket(#[from] tungstenite::Error),
+    #[error("a message of the client is not base64")]
+    Base64(#[from] base64::DecodeError),
     #[error("malformed exit of the process")]
     Exit(#[source] serde_json::Error),
     #[error(transparent)]

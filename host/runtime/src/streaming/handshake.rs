@@ -8,7 +8,7 @@ use k3s_base::error::chain;
 use k3s_serve::websocket::{self, Pending};
 use k3s_serve::{Body, body, upgrade};
 
-use super::channel::Version;
+use super::channel::{Protocol, Version};
 use super::{Offer, PORT_FORWARD, Shared, forward, session};
 
 const STREAM_PROTOCOL: HeaderName = HeaderName::from_static(k3s_spdy::PROTOCOL_HEADER);
@@ -18,7 +18,7 @@ const FORWARD_PROTOCOL: &str = "portforward.k8s.io";
 
 /// A connection that leaves HTTP as soon as the answer is sent.
 pub(super) enum Connection {
-    WebSocket(Pending, Version),
+    WebSocket(Pending, Protocol),
     Spdy(OnUpgrade),
     Forward(ForwardConnection),
 }
@@ -72,10 +72,11 @@ fn negotiate(
         .trim_start_matches('/')
         .starts_with(PORT_FORWARD);
     if websocket::is_request(request.headers()) {
+        let commands = Protocol::names();
         let supported: &[&str] = if forwards {
             &[websocket::V4]
         } else {
-            &[websocket::V5, websocket::V4]
+            &commands
         };
         let refuse = |why: String| Box::new(text(StatusCode::BAD_REQUEST, &why));
         let (response, pending) =
@@ -85,10 +86,8 @@ fn negotiate(
             let connection = Connection::Forward(ForwardConnection::WebSocket(pending));
             return Ok((response, connection));
         }
-        let version = pending.protocol.and_then(Version::by_name);
-        let version =
-            version.ok_or_else(|| refuse("no WebSocket subprotocol was offered".into()))?;
-        return Ok((response, Connection::WebSocket(pending, version)));
+        let protocol = Protocol::agreed(pending.protocol);
+        return Ok((response, Connection::WebSocket(pending, protocol)));
     }
     if upgrade::is_upgrade(request.headers())
         && upgrade::lists(request.headers(), UPGRADE, k3s_spdy::UPGRADE)

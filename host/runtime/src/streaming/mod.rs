@@ -2,7 +2,7 @@
 //!
 //! The kubelet gets a URL by `Exec`, `Attach` or `PortForward` and pipes the user's connection to it.
 //! Exec and attach use `v4.channel.k8s.io` and `v5.channel.k8s.io` over WebSocket, or over SPDY/3.1
-//! for older clients; port-forward uses `portforward.k8s.io` over SPDY/3.1, or `v4.channel.k8s.io` over
+//! for older clients, and what came before over WebSocket alone; port-forward uses `portforward.k8s.io` over SPDY/3.1, or `v4.channel.k8s.io` over
 //! WebSocket (kubernetes `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
 
 mod channel;

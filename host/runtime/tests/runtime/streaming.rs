@@ -73,8 +73,8 @@ async fn a_command_gets_input_and_gives_output_and_status() {
         .into_inner()
         .url;
     assert!(
-        open(&url, "channel.k8s.io").await.is_err(),
-        "an old protocol is refused"
+        open(&url, "v3.channel.k8s.io").await.is_err(),
+        "an unknown protocol is refused"
     );
     let mut socket = open(&url, "v5.channel.k8s.io").await.unwrap();
     send(&mut socket, 0, b"typed\n").await;
