@@ -15,6 +15,15 @@ pub(crate) fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![print::name(object), print::age(object, now)]
 }
 
+/// Metadata of kinds whose status update changes none of it (`metav1.ResetObjectMetaForStatus`).
+pub(crate) const RESET_METADATA: &[&str] = &[
+    "annotations",
+    "deletionTimestamp",
+    "finalizers",
+    "labels",
+    "ownerReferences",
+];
+
 /// Restores every field of `old` but `status` and metadata, and of metadata those named in `keeps`.
 pub(crate) fn keep_all_but_status(new: &mut Value, old: &Value, keeps: &[&str]) {
     let (Some(fields), Some(stored)) = (new.as_object_mut(), old.as_object()) else {

@@ -31,7 +31,8 @@ pub struct Rules {
     pub name: NameRule,
     /// Whether `status` belongs to the `/status` subresource alone.
     pub status: bool,
-    /// Names below `metadata` that a status update leaves as stored (`labels` for most workloads).
+    /// Names below `metadata` that a status update leaves as stored (`labels` for
+    /// Deployments).
     pub status_keeps: &'static [&'static str],
     /// Whether PUT on a missing object creates it (`AllowCreateOnUpdate`).
     pub create_on_update: bool,

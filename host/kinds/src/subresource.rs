@@ -16,4 +16,7 @@ pub struct Subresource {
     /// Errors of the step from old to new, metadata included (`ValidateUpdate`): new, old. `None` for
     /// the rules of an update of the parent.
     pub validate: Option<fn(&Value, &Value) -> ErrorList>,
+    /// Whether a change through it counts as a new generation where the kind counts them. What the
+    /// system assigns, such as a node, is no change of what was asked for.
+    pub new_generation: bool,
 }

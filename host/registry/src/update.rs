@@ -317,7 +317,12 @@ fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value, cont
         Scope::Subresource(subresource) => (subresource.prepare)(new, old, context),
     }
     system_meta::keep(new, old, "generation");
-    if !matches!(scope, Scope::Status) && strategy.rules().generation.changed(new, old) {
+    let counts = match scope {
+        Scope::Main => true,
+        Scope::Status => false,
+        Scope::Subresource(subresource) => subresource.new_generation,
+    };
+    if counts && strategy.rules().generation.changed(new, old) {
         system_meta::set(new, "generation", object::generation(old).saturating_add(1));
     }
 }

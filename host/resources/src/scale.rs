@@ -10,6 +10,7 @@ pub const SCALE: Scope = Scope::Subresource(&Subresource {
     name: "scale",
     prepare: |_, _, _| {},
     validate: None,
+    new_generation: true,
 });
 
 /// The scale of an object of `resource`.

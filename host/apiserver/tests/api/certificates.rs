@@ -72,6 +72,7 @@ async fn a_decision_goes_through_approval_alone() {
         refused.text
     );
     let decided = api.ok("PATCH", &format!("{path}/approval"), approved).await;
+    assert_eq!(decided["metadata"]["labels"]["decided"], "yes");
     assert_eq!(decided["spec"]["signerName"], "example.com/clients");
     assert_eq!(decided["status"].get("certificate"), None);
     let condition = &decided["status"]["conditions"][0];
@@ -89,7 +90,9 @@ async fn a_decision_goes_through_approval_alone() {
         "{}",
         refused.text
     );
-    let issued = json!({"status": {"certificate": "Zm9yZ2Vk"}});
+    let issued = json!({"metadata": {"annotations": {"issued": "yes"}},
+        "status": {"certificate": "Zm9yZ2Vk"}});
     let issued = api.ok("PATCH", &format!("{path}/status"), issued).await;
     assert_eq!(&issued["status"]["conditions"][0], condition);
+    assert_eq!(issued["metadata"]["annotations"]["issued"], "yes");
 }

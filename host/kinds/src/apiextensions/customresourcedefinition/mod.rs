@@ -11,11 +11,13 @@ use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
 use crate::generation::Generation;
+use crate::generic::RESET_METADATA;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
+    status_keeps: RESET_METADATA,
     generation: Generation::Spec,
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,

@@ -11,7 +11,6 @@ use crate::selectable::SelectableField;
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
-    status_keeps: &["labels"],
     generation: Generation::Spec,
     fields: &[SelectableField::integer(
         "status.replicas",

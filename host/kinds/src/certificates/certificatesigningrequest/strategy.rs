@@ -19,6 +19,7 @@ pub(super) const APPROVAL: Subresource = Subresource {
     name: "approval",
     prepare: prepare_approval,
     validate: Some(validation::validate_approval),
+    new_generation: true,
 };
 
 pub(super) fn prepare_create(request: &mut Value, context: &Context<'_>) {

@@ -20,6 +20,7 @@ pub(super) const FINALIZE: Subresource = Subresource {
     name: "finalize",
     prepare: prepare_finalize,
     validate: Some(validate_finalize),
+    new_generation: true,
 };
 
 /// A namespace that is deleted becomes `Terminating` and stays until its controller has emptied

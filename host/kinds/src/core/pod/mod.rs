@@ -24,6 +24,7 @@ pub(crate) const RULES: Rules = Rules {
     fields: fields::FIELDS,
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,
+    prepare_status_update: strategy::prepare_status_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,

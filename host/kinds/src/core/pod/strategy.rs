@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 
+const OBSERVED_GENERATION: &str = "observedGeneration";
+
 pub(super) fn prepare_create(pod: &mut Value, _: &Context<'_>) {
     let spec = pod.get("spec").unwrap_or(&Value::Null);
     let class = PodSpec::resources_from_value(spec).qos_class().as_str();
@@ -27,6 +29,25 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value, _: &Context<'_>) {
     tree::set(new, "status.conditions", conditions);
 }
 
+/// Puts back what clients that do not know it leave out: the class, and up to which generation status and
+/// conditions are (`preserveOldObservedGeneration`).
+pub(super) fn prepare_status_update(new: &mut Value, old: &Value, _: &Context<'_>) {
+    for path in ["status.qosClass", "status.observedGeneration"] {
+        if !tree::has(new, path) {
+            tree::copy(new, old, path);
+        }
+    }
+    let kind = |condition: &Value| tree::text(condition, "type").to_owned();
+    let mut before: Vec<&Value> = tree::list(old, "status.conditions").iter().collect();
+    for condition in tree::each_mut(new, "status.conditions") {
+        let at = before.iter().position(|old| kind(old) == kind(condition));
+        let stored = at.map(|at| before.remove(at));
+        if let Some(stored) = stored.filter(|_| !tree::has(condition, OBSERVED_GENERATION)) {
+            tree::copy(condition, stored, OBSERVED_GENERATION);
+        }
+    }
+}
+
 /// The condition of a pod that scheduling gates hold back.
 fn gated_condition() -> Value {
     json!({
@@ -34,4 +55,39 @@ fn gated_condition() -> Value {
         "lastTransitionTime": null,
         "message": "Scheduling is blocked due to non-empty scheduling gates",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use k3s_meta::user::UserInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_status_keeps_what_old_clients_leave_out() {
+        let old = json!({"status": {"qosClass": "Burstable", "observedGeneration": 3, "conditions": [
+            {"type": "Ready", "status": "True", "observedGeneration": 2},
+            {"type": "x", "observedGeneration": 4}, {"type": "x", "observedGeneration": 5}]}});
+        let mut new = json!({"status": {"conditions": [
+            {"type": "x"}, {"type": "x"}, {"type": "x"}, {"type": "Ready", "status": "False"},
+            {"type": "y"}]}});
+        prepare_status_update(&mut new, &old, &Context::at_epoch(&UserInfo::default()));
+        assert_eq!(
+            new,
+            json!({"status": {"qosClass": "Burstable", "observedGeneration": 3, "conditions": [
+                {"type": "x", "observedGeneration": 4}, {"type": "x", "observedGeneration": 5}, {"type": "x"},
+                {"type": "Ready", "status": "False", "observedGeneration": 2}, {"type": "y"}]}})
+        );
+        let mut told = json!({"status": {"observedGeneration": 7, "conditions": [
+            {"type": "Ready", "observedGeneration": 7}]}});
+        let expected = told["status"]["conditions"].clone();
+        prepare_status_update(&mut told, &old, &Context::at_epoch(&UserInfo::default()));
+        assert_eq!(
+            (
+                &told["status"]["observedGeneration"],
+                &told["status"]["conditions"]
+            ),
+            (&json!(7), &expected)
+        );
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::validation;
 use crate::context::Context;
 use crate::equality::semantic_eq;
+use crate::generic::RESET_METADATA;
 use crate::object_meta::validate_meta_update;
 use crate::subresource::Subresource;
 
@@ -21,6 +22,7 @@ pub(super) const EPHEMERAL_CONTAINERS: Subresource = Subresource {
     name: "ephemeralcontainers",
     prepare,
     validate: Some(validate),
+    new_generation: true,
 };
 
 fn prepare(new: &mut Value, old: &Value, _: &Context<'_>) {
@@ -29,6 +31,9 @@ fn prepare(new: &mut Value, old: &Value, _: &Context<'_>) {
     tree::copy(new, old, "status");
     if let Some(wanted) = wanted {
         tree::set(new, CONTAINERS, wanted);
+    }
+    for key in RESET_METADATA {
+        tree::copy(new, old, &format!("metadata.{key}"));
     }
 }
 

@@ -4,11 +4,13 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::generic::RESET_METADATA;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
+    status_keeps: RESET_METADATA,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,

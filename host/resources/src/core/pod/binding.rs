@@ -13,6 +13,7 @@ const BINDING: Subresource = Subresource {
     name: "binding",
     prepare: |_, _, _| {},
     validate: Some(|_, _| ErrorList::new()),
+    new_generation: false,
 };
 
 /// Assigns the pod `name` to the node that `binding` names.
