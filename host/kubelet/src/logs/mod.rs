@@ -173,12 +173,6 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The content of a line.
-pub(crate) fn content(line: &str) -> Option<&str> {
-    let line = Line::parse(line.as_bytes())?;
-    std::str::from_utf8(line.content).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::config::KubeletConfig;
 use crate::container::request::message_file;
-use crate::logs;
+use crate::logs::Line;
 use crate::model::{self, ContainerRecord, Observed, State, every_container};
 
 /// `MaxContainerTerminationMessageLength`.
@@ -59,7 +59,7 @@ fn termination_message(config: &KubeletConfig, pod: &Pod, record: &ContainerReco
     let policy = container.termination_message_policy.as_deref();
     let from_logs = policy == Some("FallbackToLogsOnError");
     if from_logs && record.exit_code != 0 {
-        return log_tail(Path::new(&record.log_path));
+        return log_tail(&read_end(Path::new(&record.log_path)).unwrap_or_default());
     }
     record.message.clone()
 }
@@ -74,20 +74,26 @@ fn read_start(path: &Path) -> Option<String> {
     Some(text.into_owned())
 }
 
-fn log_tail(path: &Path) -> String {
-    let text = read_end(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().filter_map(logs::content).collect();
+/// The end of what a container said, as it said it: output without a newline gets none.
+fn log_tail(log: &str) -> String {
+    let lines: Vec<Line<'_>> = log
+        .split_terminator('\n')
+        .filter_map(|line| Line::parse(line.as_bytes()))
+        .collect();
     let start = lines.len().saturating_sub(LOG_LIMIT_LINES);
-    let mut tail = String::new();
+    let mut tail = Vec::new();
     for line in lines.iter().skip(start) {
-        tail.push_str(line);
-        tail.push('\n');
+        tail.extend_from_slice(line.content);
+        if !line.partial {
+            tail.push(b'\n');
+        }
     }
     let excess = tail.len().saturating_sub(LOG_LIMIT_BYTES);
-    let mut positions = excess..tail.len();
-    let cut = positions.find(|at| tail.is_char_boundary(*at));
-    let tail = tail.get(cut.unwrap_or(0)..);
-    tail.unwrap_or_default().to_owned()
+    let tail = tail.get(excess..).unwrap_or_default();
+    // A character that the limit cuts is no character.
+    let whole = tail.iter().position(|byte| byte & 0xC0 != 0x80);
+    let tail = tail.get(whole.unwrap_or(0)..).unwrap_or_default();
+    String::from_utf8_lossy(tail).into_owned()
 }
 
 /// The end of a log. Every line carries a header; twice the limit is enough to fill it with content.
@@ -100,4 +106,36 @@ fn read_end(path: &Path) -> Option<String> {
     file.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(tag: &str, content: &str) -> String {
+        format!("2026-01-01T00:00:00.1Z stdout {tag} {content}\n")
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_what_the_container_said() {
+        let (whole, open) = (line("F", "a"), line("P", "b"));
+        for (log, expected) in [
+            (open.clone(), "b"),
+            (whole.clone(), "a\n"),
+            (format!("{whole}{open}{whole}"), "a\nba\n"),
+            (format!("cut off\n{whole}"), "a\n"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(log_tail(&log), expected, "{log}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_log_has_bounds() {
+        let many = line("F", "x").repeat(LOG_LIMIT_LINES + 1);
+        assert_eq!(log_tail(&many), "x\n".repeat(LOG_LIMIT_LINES));
+        let long = line("P", &format!("{}z", "\u{e9}".repeat(LOG_LIMIT_BYTES)));
+        let expected = format!("{}z", "\u{e9}".repeat(LOG_LIMIT_BYTES / 2 - 1));
+        assert_eq!(log_tail(&long), expected);
+    }
 }
