@@ -81,10 +81,48 @@ async fn an_eviction_asks_the_budget() {
     let charged = api.ok("GET", &format!("{budgets}/b"), Value::Null).await;
     assert_eq!(charged["status"]["disruptionsAllowed"], 0);
     assert!(charged["status"]["disruptedPods"]["a"].is_string());
-    assert!(
-        api.ok("GET", &format!("{PODS}/a"), Value::Null).await["metadata"]["deletionTimestamp"]
-            .is_string()
+    let going = api.ok("GET", &format!("{PODS}/a"), Value::Null).await;
+    assert!(going["metadata"]["deletionTimestamp"].is_string());
+    let condition = &going["status"]["conditions"][1];
+    assert_eq!(
+        (
+            &condition["type"],
+            &condition["status"],
+            &condition["reason"]
+        ),
+        (
+            &json!("DisruptionTarget"),
+            &json!("True"),
+            &json!("EvictionByEvictionAPI")
+        )
     );
+}
+
+#[tokio::test]
+async fn an_eviction_that_changes_nothing_says_nothing_on_the_pod() {
+    let api = start().await;
+    let made = api.ok("POST", PODS, pod("a")).await;
+    let evict = async |options: Value| {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"},
+            "deleteOptions": options});
+        let path = format!("{PODS}/a/eviction");
+        api.call("POST", &path, eviction).await.code.as_u16()
+    };
+    assert_eq!(evict(json!({"dryRun": ["All"]})).await, 201);
+    assert_eq!(evict(json!({"preconditions": {"uid": "other"}})).await, 409);
+    assert_eq!(
+        evict(json!({"preconditions": {"resourceVersion": "1"}})).await,
+        409
+    );
+    let version = &made["metadata"]["resourceVersion"];
+    let same = api.ok("GET", &format!("{PODS}/a"), Value::Null).await;
+    assert_eq!(&same["metadata"]["resourceVersion"], version);
+    // The version that the client names is the one before the mark.
+    assert_eq!(
+        evict(json!({"preconditions": {"resourceVersion": version}})).await,
+        201
+    );
+    assert_eq!(api.get(&format!("{PODS}/a")).await.code, 404);
 }
 
 #[tokio::test]
@@ -118,6 +156,51 @@ async fn a_workload_is_scaled() {
         422,
         "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
     );
+}
+
+#[tokio::test]
+async fn a_pods_generation_counts_what_users_ask_for() {
+    let api = start().await;
+    let mut made = pod("a");
+    made["metadata"]["generation"] = json!(100);
+    let generation = |pod: &Value| pod["metadata"]["generation"].as_i64();
+    assert_eq!(generation(&api.ok("POST", PODS, made).await), Some(1));
+    let path = format!("{PODS}/a");
+    let target = json!({"target": {"kind": "Node", "name": "n1"}});
+    api.ok("POST", &format!("{path}/binding"), target).await;
+    let debug = json!({"metadata": {"annotations": {"a": "b"}},
+        "spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}});
+    for (subresource, change, expected) in [
+        (
+            "",
+            json!({"metadata": {"annotations": {"x": "y"}, "generation": 7}}),
+            1,
+        ),
+        ("/status", json!({"status": {"phase": "Running"}}), 1),
+        ("", json!({"spec": {"activeDeadlineSeconds": 5000}}), 2),
+        ("", json!({"spec": {"activeDeadlineSeconds": 5000}}), 2),
+        ("", json!({"spec": {"activeDeadlineSeconds": 4000}}), 3),
+        ("/ephemeralcontainers", debug.clone(), 4),
+        ("/ephemeralcontainers", debug, 4),
+    ] {
+        let changed = api
+            .ok("PATCH", &format!("{path}{subresource}"), change.clone())
+            .await;
+        assert_eq!(
+            generation(&changed),
+            Some(expected),
+            "{subresource} {change}"
+        );
+        assert_eq!(changed["metadata"]["annotations"], json!({"x": "y"}));
+    }
+    let going = api
+        .ok("DELETE", &path, json!({"gracePeriodSeconds": 60}))
+        .await;
+    assert_eq!(generation(&going), Some(5));
+    let sooner = api
+        .ok("DELETE", &path, json!({"gracePeriodSeconds": 30}))
+        .await;
+    assert_eq!(generation(&sooner), Some(5));
 }
 
 #[tokio::test]

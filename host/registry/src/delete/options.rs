@@ -50,9 +50,11 @@ impl Propagation {
 }
 
 impl Preconditions {
+    /// Whether `object` is the one that is meant.
+    ///
     /// # Errors
     /// A conflict in upstream's words where one does not hold.
-    pub(crate) fn check(&self, gr: &GroupResource, name: &str, object: &Value) -> Result<()> {
+    pub fn check(&self, gr: &GroupResource, name: &str, object: &Value) -> Result<()> {
         let pairs = [
             ("UID", &self.uid, object::uid(object)),
             (

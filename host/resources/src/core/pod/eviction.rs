@@ -9,7 +9,7 @@ use k3s_registry::{
     Call, DeleteOptions, Deleted, Error, ListRequest, NoAdmission, Object, Registry, Resource,
     Result, Scope, Update,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Seconds after which a refused eviction may be tried again.
 const RETRY_SECONDS: u32 = 10;
@@ -32,7 +32,69 @@ pub async fn evict(
     {
         take_disruption(registry, &budget, &pod, call).await?;
     }
-    registry.delete(pods, namespace, name, options, call).await
+    let options = mark_disrupted(registry, pods, namespace, name, options, call).await?;
+    registry.delete(pods, namespace, name, &options, call).await
+}
+
+/// Says on the pod that its end is no failure of its own. The options come back with the version that this
+/// makes, where they name the one before.
+async fn mark_disrupted(
+    registry: &Registry,
+    pods: &Arc<Resource>,
+    namespace: &str,
+    name: &str,
+    options: &DeleteOptions,
+    call: &Call<'_>,
+) -> Result<DeleteOptions> {
+    let mut options = options.clone();
+    if call.dry_run {
+        return Ok(options);
+    }
+    let update = Update {
+        resource: pods,
+        namespace,
+        name,
+        scope: Scope::Status,
+        create_missing: false,
+    };
+    // The eviction itself was admitted.
+    let call = Call {
+        admission: &NoAdmission,
+        ..*call
+    };
+    let now = rfc3339(registry.clock().now());
+    let mark = |current: Option<&Value>| {
+        let mut pod = current.cloned().unwrap_or_default();
+        options.preconditions.check(&pods.gr(), name, &pod)?;
+        set_disrupted(&mut pod, &now);
+        Ok(pod)
+    };
+    let marked = registry.update(&update, &call, mark).await?;
+    if let Some(version) = &mut options.preconditions.resource_version {
+        let marked = marked.object.to_value()?;
+        tree::text(&marked, "metadata.resourceVersion").clone_into(version);
+    }
+    Ok(options)
+}
+
+fn set_disrupted(pod: &mut Value, now: &str) {
+    const KIND: &str = "DisruptionTarget";
+    let mut conditions = tree::list(pod, "status.conditions").to_vec();
+    let is_kind = |condition: &Value| tree::text(condition, "type") == KIND;
+    let old = conditions.iter().find(|condition| is_kind(condition));
+    let since = old
+        .filter(|old| tree::text(old, "status") == "True")
+        .map_or(now, |old| tree::text(old, "lastTransitionTime"));
+    let condition = json!({
+        "type": KIND,
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+        "lastTransitionTime": since,
+    });
+    conditions.retain(|condition| !is_kind(condition));
+    conditions.push(condition);
+    tree::set(pod, "status.conditions", conditions);
 }
 
 /// The one budget that selects the pod.
