@@ -45,6 +45,18 @@ impl Accept {
     /// # Errors
     /// 406 when it has none of them.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Self> {
+        Self::first(headers, |_| true)
+    }
+
+    /// The same for an answer that is no stored object and has no columns.
+    ///
+    /// # Errors
+    /// 406 when the client accepts nothing but a table.
+    pub(crate) fn without_table(headers: &HeaderMap) -> Result<Self> {
+        Self::first(headers, |accept| accept.shape != Shape::Table)
+    }
+
+    fn first(headers: &HeaderMap, fits: impl Fn(&Self) -> bool) -> Result<Self> {
         let mut any = false;
         for value in headers
             .get_all(ACCEPT)
@@ -57,7 +69,7 @@ impl Accept {
                 .filter(|clause| !clause.is_empty())
             {
                 any = true;
-                if let Some(accept) = read(clause) {
+                if let Some(accept) = read(clause).filter(&fits) {
                     return Ok(accept);
                 }
             }
@@ -111,6 +123,18 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, text.parse().unwrap());
         Accept::negotiate(&headers).ok()
+    }
+
+    #[test]
+    fn an_answer_without_columns_takes_the_next_form() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let without = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, text.parse().unwrap());
+            Accept::without_table(&headers).ok()
+        };
+        assert_eq!(without(table), None);
+        assert_eq!(without(&format!("{table}, application/json")), Some(PLAIN));
     }
 
     #[test]

@@ -203,7 +203,9 @@ pub(crate) fn check_fields(
     if resource.dynamic.is_some() {
         found.extend(custom_fields(value, resource)?);
     } else {
-        found.extend(fields::decode(kind, value).map_err(|error| error.to_status())?);
+        // Upstream tells the duplicates of custom resources first, those of other objects last.
+        let unknown = fields::decode(kind, value).map_err(|error| error.to_status())?;
+        found.splice(0..0, unknown);
     }
     if found.is_empty() {
         return Ok(());

@@ -15,8 +15,8 @@ use k3s_serve::Body;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::request::body;
 use crate::request::options::WriteOptions;
+use crate::request::{Accept, Shape, body};
 use crate::{respond, subresources};
 
 /// Kinds answered here.
@@ -46,6 +46,9 @@ pub(crate) async fn dispatch(
     if resource.kind.kind == "Binding" {
         let pods = context.registry().resource("", "v1", "pods")?.clone();
         return subresources::create_binding(&context, &pods, request).await;
+    }
+    if context.accept.shape == Shape::Table {
+        Accept::without_table(&context.headers)?;
     }
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;

@@ -275,6 +275,18 @@ async fn reviews_answer_and_are_not_stored() {
     );
     let own = json!({"spec": {"resourceAttributes": {"namespace": "default", "verb": "get", "resource": "configmaps"}}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    for (accept, code) in [
+        (table.to_owned(), 406),
+        (format!("{table}, application/json"), 201),
+    ] {
+        let mut asked = request("POST", path, &own);
+        asked
+            .headers_mut()
+            .insert("accept", accept.parse().unwrap());
+        let answer = api.send(asked, Some(user("jane"))).await;
+        assert_eq!(answer.code, code, "{accept}");
+    }
     assert_eq!(
         api.call_as(user("jane"), "POST", path, own).await.body["status"]["allowed"],
         true

@@ -46,6 +46,11 @@ async fn unknown_and_repeated_fields() {
         400,
         "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \"data\"",
     );
+    let both = r#"{"metadata":{"name":"c"},"unknown":1,"data":{"k":"1"},"data":{"k":"2"}}"#;
+    post(&api, &format!("{MAPS}?fieldValidation=Strict"), "application/json", both).await.refused(
+        400,
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"unknown\", duplicate field \"data\"",
+    );
     let bad = api
         .call(
             "POST",
