@@ -36,7 +36,7 @@ pub struct Field {
     flags: u16,
     keys: u16,
     merge_key: u16,
-    embedded_tag: u8,
+    embedded_in: u8,
     tag: u16,
 }
 
@@ -46,7 +46,7 @@ pub(crate) const fn field(
     flags: u16,
     keys: u16,
     merge_key: u16,
-    embedded_tag: u8,
+    embedded_in: u8,
     tag: u16,
 ) -> Field {
     Field {
@@ -55,7 +55,7 @@ pub(crate) const fn field(
         flags,
         keys,
         merge_key,
-        embedded_tag,
+        embedded_in,
         tag,
     }
 }
@@ -136,8 +136,24 @@ impl Field {
         self.tag
     }
 
-    /// The number of the message that embeds the field in protobuf; 0 when it is not embedded.
-    pub fn embedded_tag(&self) -> u8 {
-        self.embedded_tag
+    /// The message that embeds the field in protobuf, as a path of field numbers of four bits each; 0 where
+    /// the field stands in the message of its type.
+    pub fn embedded_in(&self) -> u8 {
+        self.embedded_in
+    }
+
+    /// Whether the field stands in the embedded message at `path`, or in one that this embeds.
+    pub fn is_embedded_in(&self, path: u8) -> bool {
+        self.embedded_in == path || (self.embedded_in >> 4) == path
+    }
+
+    /// The path of what the field `tag` of the message at `path` embeds; `None` where no path leads so far.
+    pub fn embedded_below(path: u8, tag: u64) -> Option<u8> {
+        let tag = u8::try_from(tag).ok()?;
+        match path {
+            0 => Some(tag),
+            1..=15 if tag < 16 => Some((path << 4) | tag),
+            _ => None,
+        }
     }
 }

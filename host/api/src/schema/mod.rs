@@ -221,11 +221,15 @@ mod tests {
             ["containerPort", "protocol"]
         );
         assert_eq!(ports.value_type().go_text(), "[]v1.ContainerPort");
-        assert_eq!((ports.tag(), ports.embedded_tag()), (6, 0));
+        assert_eq!((ports.tag(), ports.embedded_in()), (6, 0));
         let volume = by_name("io.k8s.api.core.v1.Volume").unwrap().get();
         let empty_dir = volume.field("emptyDir").unwrap();
-        assert_eq!((empty_dir.embedded_tag(), empty_dir.tag()), (2, 2));
+        assert_eq!((empty_dir.embedded_in(), empty_dir.tag()), (2, 2));
         assert!(volume.field("nothing").is_none());
+        let rule = "io.k8s.api.admissionregistration.v1.NamedRuleWithOperations";
+        let scope = by_name(rule).unwrap().get().field("scope").unwrap();
+        assert_eq!((scope.embedded_in(), scope.tag()), (0x22, 4));
+        assert!(scope.is_embedded_in(0x22) && scope.is_embedded_in(2));
     }
 
     #[test]

@@ -157,38 +157,76 @@ pub(super) fn named_type(t: &Value) -> Option<String> {
 }
 
 /// Fields of embedded Go structs are flat in JSON but messages of their own in protobuf: their tag
-/// becomes a pair of the embedded message's tag and the field's.
+/// becomes a path of the embedded messages' tags and the field's.
 pub(super) fn add_tags(name: &str, t: &mut Value, messages: &Value) {
-    let message = name.trim_start_matches("io.k8s.");
+    let message = &*name.trim_start_matches("io.k8s.").replace('-', "_");
     let package = message.rsplit_once('.').map_or("", |(p, _)| p);
     let Some(fields) = t["fields"].as_object_mut() else {
         return;
     };
-    let embedded: Vec<(u64, Map<String, Value>)> = messages[message]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(field, _)| !fields.contains_key(*field))
-        .filter_map(|(_, spec)| {
-            let inner = spec[2].as_str()?;
-            let inner = inner
-                .strip_prefix('.')
-                .map_or_else(|| format!("{package}.{inner}"), str::to_owned);
-            Some((
-                spec[0].as_u64()?,
-                messages[inner.as_str()].as_object()?.clone(),
-            ))
-        })
-        .collect();
+    let embedded = embedded(message, package, messages, |field| {
+        fields.contains_key(field)
+    });
     for (field, spec) in fields
         .iter_mut()
         .filter(|(_, spec)| spec.get("pb").is_none())
     {
+        if let Some(tag) = messages[message][proto_name(field)][0].as_u64() {
+            spec["pb"] = json!(tag);
+            continue;
+        }
+        let tag = |message: &Map<String, Value>| message.get(field)?[0].as_u64();
         let found = embedded
             .iter()
-            .find_map(|(outer, inner)| Some((*outer, inner.get(field)?[0].as_u64()?)));
-        if let Some((outer, inner)) = found {
-            spec["pb"] = json!([outer, inner]);
+            .find_map(|(path, inner)| Some([path.as_slice(), &[tag(inner)?]].concat()));
+        if let Some(path) = found {
+            spec["pb"] = json!(path);
         }
     }
+}
+
+/// The messages that stand for embedded structs, and those embedded in them, with the tags that lead there.
+/// `is_own` says which fields are no such messages.
+fn embedded(
+    message: &str,
+    package: &str,
+    messages: &Value,
+    is_own: impl Fn(&str) -> bool,
+) -> Vec<(Vec<u64>, Map<String, Value>)> {
+    let inside = |message: &Value| -> Vec<(u64, Map<String, Value>)> {
+        let fields = message.as_object().into_iter().flatten();
+        let others = fields.filter(|(field, _)| !is_own(field));
+        let named = others.filter_map(|(_, spec)| {
+            let inner = spec[2].as_str()?;
+            let inner = inner
+                .strip_prefix('.')
+                .map_or_else(|| format!("{package}.{inner}"), str::to_owned);
+            let fields = messages[inner.as_str()].as_object()?.clone();
+            Some((spec[0].as_u64()?, fields))
+        });
+        named.collect()
+    };
+    let mut found = Vec::new();
+    for (outer, fields) in inside(&messages[message]) {
+        let nested = inside(&Value::Object(fields.clone()));
+        found.push((vec![outer], fields));
+        found.extend(
+            nested
+                .into_iter()
+                .map(|(inner, it)| (vec![outer, inner], it)),
+        );
+    }
+    found
+}
+
+/// How protobuf spells the name of a JSON field that is no identifier: `x-kubernetes-list-type`, `$ref`.
+fn proto_name(field: &str) -> String {
+    let mut parts = field.trim_start_matches('$').split('-');
+    let mut name = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
 }

@@ -96,9 +96,10 @@ impl Tables {
         let keys = self.key_set(&strings(&spec["keys"]));
         let merge_key = self.names.id(spec["mergeKey"].as_str().unwrap_or(""));
         let (embed, tag) = match &spec["pb"] {
-            Value::Array(pair) => {
-                let number = |at: usize| pair.get(at).and_then(Value::as_u64).unwrap_or(0);
-                (number(0), number(1))
+            Value::Array(path) => {
+                let numbers: Vec<u64> = path.iter().filter_map(Value::as_u64).collect();
+                let (tag, outer) = numbers.split_last().context("an empty path of tags")?;
+                (outer.iter().fold(0, |path, tag| (path << 4) | tag), *tag)
             }
             tag => (0, tag.as_u64().unwrap_or(0)),
         };

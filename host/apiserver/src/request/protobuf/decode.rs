@@ -41,29 +41,21 @@ pub(super) fn message(kind: &Type, bytes: &[u8], depth: usize) -> Result<Value> 
     }
 }
 
-/// Fields of a struct that stand directly in the message (`embedded` 0) or in the embedded message
-/// of that number.
+/// Fields of a struct that stand directly in the message (`path` 0) or in the embedded message at that path.
 fn fields(
     kind: &Type,
-    embedded: u8,
+    path: u8,
     bytes: &[u8],
     map: &mut Map<String, Value>,
     depth: usize,
 ) -> Result<()> {
     let mut reader = Reader::new(bytes);
     while let Some((tag, wire)) = reader.next()? {
-        let direct = kind
-            .fields()
-            .iter()
-            .find(|f| f.embedded_tag() == embedded && u64::from(f.tag()) == tag);
-        if let Some(field) = direct {
+        let mut here = kind.fields().iter().filter(|f| f.embedded_in() == path);
+        if let Some(field) = here.find(|f| u64::from(f.tag()) == tag) {
             put(field, wire, map, depth)?;
-        } else if embedded == 0
-            && let Some(inner) = kind
-                .fields()
-                .iter()
-                .map(Field::embedded_tag)
-                .find(|e| *e != 0 && u64::from(*e) == tag)
+        } else if let Some(inner) = Field::embedded_below(path, tag)
+            && kind.fields().iter().any(|f| f.is_embedded_in(inner))
         {
             fields(kind, inner, wire.bytes()?, map, depth)?;
         }

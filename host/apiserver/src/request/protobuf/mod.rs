@@ -188,6 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn structs_that_embed_one_another_are_flat() {
+        let rule = [bytes(1, b"apps"), bytes(3, b"deployments"), bytes(4, b"*")].concat();
+        let operations = [bytes(1, b"CREATE"), bytes(2, &rule)].concat();
+        let named = [bytes(1, b"web"), bytes(2, &operations)].concat();
+        let constraints = bytes(3, &named);
+        let body = envelope(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicy",
+            &bytes(2, &bytes(2, &constraints)),
+        );
+        let policy = parse(&body).unwrap();
+        assert_eq!(
+            policy["spec"]["matchConstraints"],
+            json!({"resourceRules": [{"resourceNames": ["web"], "operations": ["CREATE"],
+                "apiGroups": ["apps"], "resources": ["deployments"], "scope": "*"}]})
+        );
+    }
+
+    #[test]
     fn schemas_of_custom_resources() {
         let kind = |name: &[u8]| bytes(5, name);
         // items: {type: string}; default: []
@@ -207,6 +226,20 @@ mod tests {
             property(b"closed", &closed),
         ]
         .concat();
+        // The keywords whose names are no identifiers.
+        let root = [
+            root,
+            bytes(2, b"s"),
+            bytes(3, b"r"),
+            number(38, 1),
+            number(39, 1),
+            number(40, 1),
+            bytes(41, b"k"),
+            bytes(42, b"map"),
+            bytes(43, b"atomic"),
+            bytes(44, &bytes(1, b"self")),
+        ]
+        .concat();
         let validation = bytes(4, &bytes(1, &root));
         let version = bytes(7, &[bytes(1, b"v1"), validation].concat());
         let body = envelope(
@@ -217,6 +250,15 @@ mod tests {
         let definition = parse(&body).unwrap();
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let expected = json!({
+            "$ref": "r",
+            "$schema": "s",
+            "x-kubernetes-embedded-resource": true,
+            "x-kubernetes-int-or-string": true,
+            "x-kubernetes-list-map-keys": ["k"],
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-map-type": "atomic",
+            "x-kubernetes-preserve-unknown-fields": true,
+            "x-kubernetes-validations": [{"rule": "self"}],
             "type": "object",
             "properties": {
                 "list": {"type": "array", "items": {"type": "string"}, "default": []},
