@@ -21,13 +21,17 @@ impl JobController {
         may_act: bool,
     ) -> Result<Outcome, Error> {
         let now = self.clock.now();
-        let account = account(job, &pods);
+        let mut account = account(job, &pods);
         if job.is_finished() {
             // What is left are the finalizers of Pods that ended after the Job.
+            account.give_up(job);
             self.release(&account).await?;
             return Ok(Outcome::Done);
         }
         let end = plan::end(job, &account, now);
+        if end.is_some() || job.object.is_deleting() {
+            account.give_up(job);
+        }
         let sizing = self.sizing(job, &account, &pods, end.as_ref());
         let ended = end.is_some() && account.is_closed();
         let status = status::status(job, &account, end.as_ref(), ended, now);
@@ -79,9 +83,10 @@ impl JobController {
 
     fn announce(&self, job: &Job, end: &End) {
         match end {
-            End::Complete => self
-                .recorder
-                .normal(&*job.object, "Completed", "Job completed"),
+            End::Complete { .. } => {
+                self.recorder
+                    .normal(&*job.object, "Completed", "Job completed")
+            }
             End::Failed { reason, message } => {
                 self.recorder
                     .warning(&*job.object, reason, message.as_str())
@@ -100,8 +105,7 @@ impl JobController {
         let indexes: Vec<Option<i64>> = if !sizing.delete.is_empty() {
             Vec::new()
         } else if job.indexed {
-            let free = pods::free_indexes(job, account, sizing.create);
-            free.into_iter().map(Some).collect()
+            sizing.indexes.iter().copied().map(Some).collect()
         } else {
             vec![None; sizing.create]
         };
@@ -111,7 +115,9 @@ impl JobController {
             expectations: &self.expectations,
             owner: &job.object,
         };
-        let bodies = indexes.into_iter().map(|index| pods::pod(job, index));
+        let bodies = indexes
+            .into_iter()
+            .map(|index| pods::pod(job, account, index));
         control.carry_out(bodies, &sizing.delete).await
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::common::number::count;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Indexes(BTreeSet<i64>);
 
 impl Indexes {
-    pub(super) fn parse(text: &str) -> Self {
+    /// Reads indexes below `completions`; the rest has no place in the Job.
+    pub(super) fn parse(text: &str, completions: i64) -> Self {
         let mut indexes = BTreeSet::new();
         for part in text.split(',') {
             let (from, to) = match part.split_once('-') {
@@ -16,7 +19,7 @@ impl Indexes {
             let from = from.parse::<i64>();
             let to = to.parse::<i64>();
             if let (Ok(from), Ok(to)) = (from, to) {
-                indexes.extend(from..=to);
+                indexes.extend(from.max(0)..=to.min(completions - 1));
             }
         }
         Self(indexes)
@@ -30,15 +33,12 @@ impl Indexes {
                 _ => runs.push((index, index)),
             }
         }
-        let mut texts = Vec::with_capacity(runs.len());
-        for (from, to) in runs {
-            let text = if from == to {
-                from.to_string()
-            } else {
-                format!("{from}-{to}")
-            };
-            texts.push(text);
-        }
+        let text = |(from, to): (i64, i64)| match to - from {
+            0 => from.to_string(),
+            1 => format!("{from},{to}"),
+            _ => format!("{from}-{to}"),
+        };
+        let texts: Vec<String> = runs.into_iter().map(text).collect();
         texts.join(",")
     }
 
@@ -51,7 +51,12 @@ impl Indexes {
     }
 
     pub(super) fn len(&self) -> i64 {
-        crate::common::number::count(self.0.len())
+        count(self.0.len())
+    }
+
+    /// How many indexes both hold.
+    pub(super) fn shared(&self, other: &Self) -> i64 {
+        count(self.0.intersection(&other.0).count())
     }
 }
 
@@ -61,12 +66,19 @@ mod tests {
 
     #[test]
     fn runs_are_shortened_and_read_back() {
-        let indexes = Indexes::parse("0-2,5,7-8");
+        let indexes = Indexes::parse("0-2,5,7,8", 10);
         assert_eq!(indexes.len(), 6);
-        assert_eq!(indexes.text(), "0-2,5,7-8");
+        assert_eq!(indexes.text(), "0-2,5,7,8");
         let mut more = indexes.clone();
         more.insert(6);
         assert_eq!(more.text(), "0-2,5-8");
-        assert!(Indexes::parse("").text().is_empty());
+        assert_eq!(more.shared(&Indexes::parse("1,3,6-9", 10)), 4);
+        assert!(Indexes::parse("", 10).text().is_empty());
+    }
+
+    #[test]
+    fn what_the_job_has_no_place_for_is_not_read() {
+        let text = "0-9999999999,-3,x";
+        assert_eq!(Indexes::parse(text, 2).text(), "0,1");
     }
 }

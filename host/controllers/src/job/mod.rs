@@ -4,8 +4,8 @@
 //! is deleted is not lost to the count: first the UID is written down (`uncountedTerminatedPods`),
 //! then the finalizer goes, then the UID becomes a number ([`account`]). Upstream: `pkg/controller/job`.
 //!
-//! Not acted on, and said so by an event: `successPolicy`, `backoffLimitPerIndex`, and the
-//! `FailIndex` action. A Job that asks for them is left alone rather than run by other rules.
+//! With `backoffLimitPerIndex` the failures of an index stand on its Pods: a failed one is kept until its
+//! replacement has taken them over.
 
 mod account;
 mod apply;
@@ -16,6 +16,7 @@ mod pods;
 mod policy;
 mod status;
 mod strip;
+mod success;
 
 use std::sync::Arc;
 
@@ -103,11 +104,6 @@ impl Reconciler for JobController {
         let may_act = self.expectations.satisfied(key);
         let job = Job::read(&object);
         if job.managed_elsewhere() {
-            return Ok(Outcome::Done);
-        }
-        if let Some(field) = job.unsupported() {
-            let message = format!("{field} is not supported: the Job is not run");
-            self.recorder.warning(&*object, "UnsupportedField", message);
             return Ok(Outcome::Done);
         }
         let selector = selector::of(&object)?;

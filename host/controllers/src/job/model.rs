@@ -13,12 +13,18 @@ use crate::common::{condition, time};
 
 pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 pub(super) const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// On a Pod of an index: how many Pods of the index failed before it, and how many of those did not count.
+pub(super) const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+pub(super) const INDEX_IGNORED: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 
 pub(super) struct Job {
     pub(super) object: Object,
     pub(super) parallelism: i64,
     pub(super) completions: Option<i64>,
     pub(super) backoff_limit: i64,
+    /// Failures that each index may have; `None` where only the Job has a limit.
+    pub(super) limit_per_index: Option<i64>,
+    pub(super) max_failed_indexes: Option<i64>,
     pub(super) deadline: Option<Duration>,
     pub(super) indexed: bool,
     pub(super) suspended: bool,
@@ -32,6 +38,7 @@ pub(super) struct Tally {
     pub(super) succeeded: i64,
     pub(super) failed: i64,
     pub(super) completed: Indexes,
+    pub(super) failed_indexes: Indexes,
     pub(super) uncounted_succeeded: BTreeSet<String>,
     pub(super) uncounted_failed: BTreeSet<String>,
 }
@@ -46,11 +53,16 @@ impl Tally {
                 .map(str::to_owned)
                 .collect()
         };
-        let completed = tree::text(job, "status.completedIndexes");
+        let completions = tree::int(job, "spec.completions").unwrap_or(0);
+        let indexes = |field| {
+            let text = tree::text(job, &format!("status.{field}"));
+            Indexes::parse(text, completions)
+        };
         Self {
             succeeded: count("succeeded"),
             failed: count("failed"),
-            completed: Indexes::parse(completed),
+            completed: indexes("completedIndexes"),
+            failed_indexes: indexes("failedIndexes"),
             uncounted_succeeded: uids("succeeded"),
             uncounted_failed: uids("failed"),
         }
@@ -91,6 +103,8 @@ impl Job {
             parallelism: spec("parallelism").unwrap_or(1),
             completions: spec("completions"),
             backoff_limit: spec("backoffLimit").unwrap_or(6),
+            limit_per_index: spec("backoffLimitPerIndex"),
+            max_failed_indexes: spec("maxFailedIndexes"),
             deadline,
             indexed: completion_mode == "Indexed",
             suspended: tree::flag(value, "spec.suspend"),
@@ -134,23 +148,5 @@ impl Job {
             "" => tree::get(self.value(), "spec.podFailurePolicy").is_some(),
             _ => false,
         }
-    }
-
-    /// A field whose rules this controller does not know.
-    pub(super) fn unsupported(&self) -> Option<&'static str> {
-        let value = self.value();
-        for field in ["spec.successPolicy", "spec.backoffLimitPerIndex"] {
-            if tree::get(value, field).is_some() {
-                return Some(field);
-            }
-        }
-        let rules = tree::list(value, "spec.podFailurePolicy.rules");
-        let fails_index = rules
-            .iter()
-            .any(|rule| tree::text(rule, "action") == "FailIndex");
-        if fails_index {
-            return Some("spec.podFailurePolicy action FailIndex");
-        }
-        None
     }
 }

@@ -3,14 +3,14 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use k3s_client::Object;
-use serde_json::Value;
-
 use super::account::Account;
 use super::model::Job;
+use super::pods::{ended_at, failures_before, free_indexes};
+use super::success;
 use crate::common::number::{count, length};
 use crate::common::{condition, pod, time};
+use jiff::Timestamp;
+use k3s_client::Object;
 
 /// Failed Pods are replaced after this and its doublings (upstream's defaults).
 const BACKOFF: k3s_base::BackoffPolicy = k3s_base::BackoffPolicy {
@@ -25,14 +25,42 @@ const BURST: usize = 500;
 /// How a Job ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    Complete,
+    Complete {
+        reason: &'static str,
+        message: String,
+    },
     Failed {
         reason: &'static str,
         message: String,
     },
 }
 
+const COMPLETIONS_REACHED: &str = "CompletionsReached";
+const SUCCESS_POLICY: &str = "SuccessPolicy";
+/// Reasons of a failure that an earlier pass may have announced.
+const FAILURES: [&str; 5] = [
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "FailedIndexes",
+    "MaxFailedIndexesExceeded",
+    "PodFailurePolicy",
+];
+
 impl End {
+    pub(super) fn completed() -> Self {
+        Self::succeeded(
+            COMPLETIONS_REACHED,
+            "Reached expected number of succeeded pods",
+        )
+    }
+
+    fn succeeded(reason: &'static str, message: &str) -> Self {
+        Self::Complete {
+            reason,
+            message: message.to_owned(),
+        }
+    }
+
     fn failed(reason: &'static str, message: &str) -> Self {
         Self::Failed {
             reason,
@@ -43,14 +71,35 @@ impl End {
 
 /// Nothing while the Job goes on.
 pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
-    if let Some(target) = condition::find(job.value(), "FailureTarget")
-        && condition::text(target, "status") == "True"
-    {
-        return Some(announced_failure(target));
+    announced(job)
+        .or_else(|| failure(job, account, now))
+        .or_else(|| failure_of_indexes(job, account))
+        .or_else(|| success(job, account))
+}
+
+/// The outcome that an earlier pass put into the status.
+fn announced(job: &Job) -> Option<End> {
+    let holds = |kind| {
+        let found = condition::find(job.value(), kind);
+        found.filter(|found| condition::text(found, "status") == "True")
+    };
+    if let Some(met) = holds("SuccessCriteriaMet") {
+        return Some(match condition::text(met, "reason") {
+            SUCCESS_POLICY => End::succeeded(SUCCESS_POLICY, condition::text(met, "message")),
+            _ => End::completed(),
+        });
     }
-    if condition::is_true(job.value(), "SuccessCriteriaMet") {
-        return Some(End::Complete);
-    }
+    let target = holds("FailureTarget")?;
+    let reason = condition::text(target, "reason");
+    let known = FAILURES.into_iter().find(|known| *known == reason);
+    let message = condition::text(target, "message");
+    Some(End::failed(
+        known.unwrap_or("BackoffLimitExceeded"),
+        message,
+    ))
+}
+
+fn failure(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
     if let Some(message) = &account.fatal {
         return Some(End::failed("PodFailurePolicy", message));
     }
@@ -64,27 +113,31 @@ pub(super) fn end(job: &Job, account: &Account, now: Timestamp) -> Option<End> {
         let message = "Job was active longer than specified deadline";
         return Some(End::failed("DeadlineExceeded", message));
     }
+    None
+}
+
+fn failure_of_indexes(job: &Job, account: &Account) -> Option<End> {
+    let (succeeded, failed) = (&account.tally.completed, &account.tally.failed_indexes);
+    if job.max_failed_indexes.is_some_and(|max| failed.len() > max) {
+        let message = "Job has exceeded the specified maximal number of failed indexes";
+        return Some(End::failed("MaxFailedIndexesExceeded", message));
+    }
+    let ended = failed.len() + succeeded.len();
+    let is_ended = job.completions.is_some_and(|wanted| ended >= wanted);
+    (failed.len() > 0 && is_ended).then(|| End::failed("FailedIndexes", "Job has failed indexes"))
+}
+
+fn success(job: &Job, account: &Account) -> Option<End> {
+    if let Some(message) = success::met(job, &account.tally.completed) {
+        return Some(End::succeeded(SUCCESS_POLICY, &message));
+    }
     let succeeded = account.tally.all_succeeded();
     let is_complete = match job.completions {
         Some(wanted) => succeeded >= wanted,
         // A work queue is empty once one worker says so and the others have ended.
         None => succeeded > 0 && account.active.is_empty(),
     };
-    if is_complete {
-        return Some(End::Complete);
-    }
-    None
-}
-
-/// The failure that an earlier pass put into the status.
-fn announced_failure(target: &Value) -> End {
-    let reason = match condition::text(target, "reason") {
-        "DeadlineExceeded" => "DeadlineExceeded",
-        "PodFailurePolicy" => "PodFailurePolicy",
-        _ => "BackoffLimitExceeded",
-    };
-    let message = condition::text(target, "message");
-    End::failed(reason, message)
+    is_complete.then(End::completed)
 }
 
 /// With `restartPolicy: OnFailure` the kubelet retries; its restarts count.
@@ -114,6 +167,8 @@ pub(super) fn deadline_left(job: &Job, now: Timestamp) -> Option<Duration> {
 #[derive(Debug, Default)]
 pub(super) struct Sizing {
     pub(super) create: usize,
+    /// Of a Job with indexes: those for which Pods are made.
+    pub(super) indexes: Vec<i64>,
     pub(super) delete: Vec<Object>,
     /// Creations wait for the back-off.
     pub(super) wait: Option<Duration>,
@@ -143,7 +198,7 @@ pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp
     }
     // Where only ended Pods are replaced, those on their way out still hold their place.
     let held = if job.replaces_ended_only() {
-        count(account.terminating)
+        count(account.terminating.len())
     } else {
         0
     };
@@ -151,10 +206,38 @@ pub(super) fn size(job: &Job, account: &Account, pods: &[Object], now: Timestamp
     if missing == 0 {
         return sizing;
     }
+    let missing = missing.min(BURST);
+    if job.limit_per_index.is_some() {
+        return due_indexes(job, account, missing, now);
+    }
     match backoff(account, pods, now) {
         Some(left) => sizing.wait = Some(left),
-        None => sizing.create = missing.min(BURST),
+        None if job.indexed => {
+            sizing.indexes = free_indexes(job, account, missing);
+            sizing.create = sizing.indexes.len();
+        }
+        None => sizing.create = missing,
     }
+    sizing
+}
+
+/// Of the next indexes those whose own back-off is over. Where none is, the first is waited for.
+fn due_indexes(job: &Job, account: &Account, wanted: usize, now: Timestamp) -> Sizing {
+    let mut sizing = Sizing::default();
+    let mut waits = Vec::new();
+    for index in free_indexes(job, account, wanted) {
+        let last = account.replaceable.get(&index);
+        let wait = last.and_then(|last| {
+            let doublings = u32::try_from(failures_before(last)).unwrap_or(u32::MAX);
+            time::until(now, ended_at(last)?, BACKOFF.delay(doublings))
+        });
+        match wait {
+            Some(wait) => waits.push(wait),
+            None => sizing.indexes.push(index),
+        }
+    }
+    sizing.create = sizing.indexes.len();
+    sizing.wait = waits.into_iter().min();
     sizing
 }
 
@@ -194,29 +277,8 @@ fn backoff(account: &Account, pods: &[Object], now: Timestamp) -> Option<Duratio
 fn ends(pods: &[Object], phase: &str) -> Vec<Timestamp> {
     pods.iter()
         .filter(|object| pod::of(object).status.phase == phase)
-        .filter_map(ended)
+        .filter_map(ended_at)
         .collect()
-}
-
-fn ended(object: &Object) -> Option<Timestamp> {
-    let status = &pod::of(object).status;
-    let last = status
-        .container_statuses
-        .iter()
-        .filter_map(|container| container.state.terminated.as_ref())
-        .filter_map(|end| end.finished_at.as_deref())
-        .filter_map(time::parse)
-        .max();
-    if last.is_some() {
-        return last;
-    }
-    let meta = object.meta();
-    if let Some(deleted) = meta.deletion_timestamp.as_deref()
-        && let Some(deleted) = time::parse(deleted)
-    {
-        return Some(deleted);
-    }
-    time::parse(&meta.creation_timestamp)
 }
 
 #[cfg(test)]
@@ -323,7 +385,10 @@ mod tests {
     #[test]
     fn completion_and_deadline() {
         let done = job(json!({"completions": 1}), json!({"succeeded": 1}));
-        assert_eq!(end(&done, &account(&done, &[]), now()), Some(End::Complete));
+        assert_eq!(
+            end(&done, &account(&done, &[]), now()),
+            Some(End::completed())
+        );
         let late = job(
             json!({"completions": 1, "activeDeadlineSeconds": 30}),
             json!({"startTime": "2026-01-01T00:00:30Z"}),
@@ -335,5 +400,84 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    fn indexed(more: Value, status: Value) -> Job {
+        let mut spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"});
+        let (spec_map, more) = (
+            spec.as_object_mut().unwrap(),
+            more.as_object().unwrap().clone(),
+        );
+        spec_map.extend(more);
+        job(spec, status)
+    }
+
+    #[test]
+    fn indexes_that_failed_end_the_job() {
+        let limit = json!({"backoffLimitPerIndex": 0, "maxFailedIndexes": 1});
+        for (status, expected) in [
+            (json!({"completedIndexes": "0", "failedIndexes": "1"}), None),
+            (
+                json!({"completedIndexes": "0,1", "failedIndexes": "2"}),
+                Some("FailedIndexes"),
+            ),
+            (
+                json!({"failedIndexes": "0,1"}),
+                Some("MaxFailedIndexesExceeded"),
+            ),
+        ] {
+            let job = indexed(limit.clone(), status);
+            let reason = match end(&job, &account(&job, &[]), now()) {
+                Some(End::Failed { reason, .. }) => Some(reason),
+                other => {
+                    assert_eq!(other, None);
+                    None
+                }
+            };
+            assert_eq!(reason, expected);
+        }
+    }
+
+    #[test]
+    fn an_announced_outcome_stays() {
+        let condition = |kind: &str, reason: &str| json!({"conditions": [{"type": kind, "status": "True", "reason": reason, "message": "m"}]});
+        for reason in FAILURES {
+            let job = job(json!({}), condition("FailureTarget", reason));
+            let expected = End::failed(reason, "m");
+            assert_eq!(end(&job, &account(&job, &[]), now()), Some(expected));
+        }
+        let met = job(json!({}), condition("SuccessCriteriaMet", "SuccessPolicy"));
+        let expected = End::succeeded(SUCCESS_POLICY, "m");
+        assert_eq!(end(&met, &account(&met, &[]), now()), Some(expected));
+    }
+
+    #[test]
+    fn a_success_policy_ends_the_job_early() {
+        let policy = json!({"successPolicy": {"rules": [{"succeededCount": 2}]}});
+        let one = indexed(policy.clone(), json!({"completedIndexes": "0"}));
+        assert_eq!(end(&one, &account(&one, &[]), now()), None);
+        let two = indexed(policy, json!({"completedIndexes": "0,2"}));
+        let expected = End::succeeded(SUCCESS_POLICY, "Matched rules at index 0");
+        assert_eq!(end(&two, &account(&two, &[]), now()), Some(expected));
+    }
+
+    #[test]
+    fn each_index_waits_for_its_own_backoff() {
+        let failed = |index: &str, before: &str, finished: &str| {
+            let mut pod = pod(index, "Failed", finished).value().clone();
+            pod["metadata"]["annotations"] = json!({
+                "batch.kubernetes.io/job-completion-index": index,
+                "batch.kubernetes.io/job-index-failure-count": before});
+            Obj::from_value(pod).unwrap()
+        };
+        let job = indexed(json!({"backoffLimitPerIndex": 9}), json!({}));
+        // Ten seconds are over for the first; of the twenty of the second, fifteen are left.
+        let pods = [
+            failed("0", "0", "2026-01-01T00:00:45Z"),
+            failed("1", "1", "2026-01-01T00:00:55Z"),
+        ];
+        let sizing = sized(&job, &pods);
+        assert_eq!(sizing.indexes, [0, 2]);
+        assert_eq!(sizing.wait, Some(Duration::from_secs(15)));
     }
 }

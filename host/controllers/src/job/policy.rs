@@ -12,6 +12,8 @@ use crate::common::pod;
 pub(super) enum Ruling {
     Count,
     Ignore,
+    /// Counts, and the index is not tried again.
+    FailIndex,
     FailJob(String),
 }
 
@@ -26,10 +28,8 @@ pub(super) fn ruling(job: &Job, object: &Object) -> Ruling {
         };
         return match tree::text(rule, "action") {
             "Ignore" => Ruling::Ignore,
-            "FailJob" => Ruling::FailJob(format!(
-                "{why} for pod {} matching FailJob rule at index {number}",
-                object.key()
-            )),
+            "FailIndex" => Ruling::FailIndex,
+            "FailJob" => Ruling::FailJob(format!("{why} matching FailJob rule at index {number}")),
             _ => Ruling::Count,
         };
     }
@@ -51,7 +51,7 @@ fn matches(rule: &Value, object: &Object) -> Option<String> {
             .condition(kind)
             .is_some_and(|condition| condition.status == status);
         if matches {
-            return Some(format!("Pod condition {kind}"));
+            return Some(format!("Pod {} has condition {kind}", object.key()));
         }
     }
     None
@@ -66,9 +66,9 @@ fn exit_code(codes: &Value, object: &Object) -> Option<String> {
         .filter_map(Value::as_i64)
         .collect();
     let containers = status
-        .init_container_statuses
+        .container_statuses
         .iter()
-        .chain(&status.container_statuses);
+        .chain(&status.init_container_statuses);
     for status in containers {
         let is_meant = container.is_empty() || status.name == container;
         let Some(end) = &status.state.terminated else {
@@ -79,7 +79,10 @@ fn exit_code(codes: &Value, object: &Object) -> Option<String> {
         // Success is never a failure to rule on.
         if is_meant && code != 0 && is_listed == wants_in {
             let name = &status.name;
-            return Some(format!("Container {name} with exit code {code}"));
+            let pod = object.key();
+            return Some(format!(
+                "Container {name} for pod {pod} failed with exit code {code}"
+            ));
         }
     }
     None
@@ -97,7 +100,9 @@ mod tests {
         let job = Job::read(
             &Obj::from_value(json!({"metadata": {"name": "j"}, "spec": {"podFailurePolicy": {"rules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]}}}))
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+                {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [43]}},
+                {"action": "FailJob", "onPodConditions": [{"type": "Bad", "status": "True"}]}]}}}))
             .unwrap(),
         );
         let pod = |status: Value| {
@@ -115,9 +120,16 @@ mod tests {
         assert_eq!(
             ruling(&job, &pod(exited(42))),
             Ruling::FailJob(
-                "Container c with exit code 42 for pod n/p matching FailJob rule at index 1".into()
+                "Container c for pod n/p failed with exit code 42 matching FailJob rule at index 1"
+                    .into()
             )
         );
+        let bad = json!({"conditions": [{"type": "Bad", "status": "True"}]});
+        assert_eq!(
+            ruling(&job, &pod(bad)),
+            Ruling::FailJob("Pod n/p has condition Bad matching FailJob rule at index 3".into())
+        );
+        assert_eq!(ruling(&job, &pod(exited(43))), Ruling::FailIndex);
         assert_eq!(ruling(&job, &pod(exited(1))), Ruling::Count);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn status(
     now: Timestamp,
 ) -> Value {
     let stamp = rfc3339(now);
-    let mut status = counts(account);
+    let mut status = counts(job, account);
     let uncounted = uncounted(&account.tally);
     status.insert("uncountedTerminatedPods".into(), uncounted.into());
     let is_held = job.suspended && end.is_none();
@@ -28,7 +28,7 @@ pub(super) fn status(
         let started = job.started.unwrap_or(now);
         status.insert("startTime".into(), rfc3339(started).into());
     }
-    let is_complete = end == Some(&End::Complete);
+    let is_complete = matches!(end, Some(End::Complete { .. }));
     if ended && is_complete {
         status.insert("completionTime".into(), stamp.as_str().into());
     }
@@ -37,7 +37,7 @@ pub(super) fn status(
     Value::Object(status)
 }
 
-fn counts(account: &Account) -> Map<String, Value> {
+fn counts(job: &Job, account: &Account) -> Map<String, Value> {
     let tally = &account.tally;
     let active = count(account.active.len());
     let ready = account
@@ -54,10 +54,17 @@ fn counts(account: &Account) -> Map<String, Value> {
     write::set_counts(&mut counts, &numbers);
     // These two are pointers upstream, so zero is written.
     counts.insert("ready".into(), count(ready).into());
-    counts.insert("terminating".into(), count(account.terminating).into());
+    counts.insert(
+        "terminating".into(),
+        count(account.terminating.len()).into(),
+    );
     let completed = tally.completed.text();
     if !completed.is_empty() {
         counts.insert("completedIndexes".into(), completed.into());
+    }
+    if job.limit_per_index.is_some() {
+        let failed = tally.failed_indexes.text();
+        counts.insert("failedIndexes".into(), failed.into());
     }
     counts
 }
@@ -87,12 +94,9 @@ fn conditions(job: &Job, end: Option<&End>, ended: bool, stamp: &str) -> Vec<Val
 /// one before it announces the outcome (KEP-3998).
 fn news(job: &Job, end: Option<&End>, ended: bool) -> Vec<Condition> {
     let (announced, last, reason, message) = match end {
-        Some(End::Complete) => (
-            "SuccessCriteriaMet",
-            "Complete",
-            "CompletionsReached",
-            "Reached expected number of succeeded pods",
-        ),
+        Some(End::Complete { reason, message }) => {
+            ("SuccessCriteriaMet", "Complete", *reason, message.as_str())
+        }
         Some(End::Failed { reason, message }) => {
             ("FailureTarget", "Failed", *reason, message.as_str())
         }
@@ -145,11 +149,12 @@ mod tests {
             reason: "BackoffLimitExceeded",
             message: "m".into(),
         };
+        let complete = End::completed();
         for (end, ended, expected) in [
             (None, false, vec![]),
-            (Some(&End::Complete), false, vec!["SuccessCriteriaMet"]),
+            (Some(&complete), false, vec!["SuccessCriteriaMet"]),
             (
-                Some(&End::Complete),
+                Some(&complete),
                 true,
                 vec!["SuccessCriteriaMet", "Complete"],
             ),
@@ -158,9 +163,17 @@ mod tests {
         ] {
             let status = of(json!({}), end, ended);
             assert_eq!(kinds(&status), expected, "{end:?} {ended}");
-            let is_complete = ended && end == Some(&End::Complete);
+            let is_complete = ended && end == Some(&complete);
             assert_eq!(status.get("completionTime").is_some(), is_complete);
         }
+    }
+
+    #[test]
+    fn failed_indexes_are_told_where_indexes_have_a_limit() {
+        let spec =
+            json!({"completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 1});
+        assert_eq!(of(spec, None, false)["failedIndexes"], "");
+        assert_eq!(of(json!({}), None, false).get("failedIndexes"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod columns;
 pub(crate) mod defaults;
 pub(crate) mod strategy;
+mod success_policy;
 pub(crate) mod validation;
 
 use crate::delete::DeletePolicy;

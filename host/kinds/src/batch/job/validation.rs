@@ -4,6 +4,7 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
+use super::success_policy;
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::{validation, warnings as spec_warnings};
@@ -74,6 +75,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
         checks::not_negative(errors, spec, name, path);
     }
     completion_mode(errors, spec, path);
+    max_failed_indexes(errors, spec, path);
     checks::one_of(
         errors,
         spec,
@@ -82,6 +84,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
         &["Failed", "TerminatingOrFailed"],
     );
     failure_policy(errors, spec, path);
+    success_policy::validate(errors, spec, path);
     errors.append(validation::template(
         tree::get(spec, "template"),
         &path.child("template"),
@@ -145,6 +148,22 @@ fn completion_mode(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
 }
 
+fn max_failed_indexes(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let Some(max) = tree::int(spec, "maxFailedIndexes") else {
+        return;
+    };
+    if tree::get(spec, "backoffLimitPerIndex").is_none() {
+        errors.push(field::required(
+            &path.child("backoffLimitPerIndex"),
+            "when maxFailedIndexes is specified",
+        ));
+    }
+    if tree::int(spec, "completions").is_some_and(|completions| max > completions) {
+        let detail = "must be less than or equal to completions";
+        errors.push(field::invalid(&path.child("maxFailedIndexes"), max, detail));
+    }
+}
+
 fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
     for (index, rule) in tree::list(spec, "podFailurePolicy.rules")
         .iter()
@@ -158,6 +177,11 @@ fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
             &at,
             &["Count", "FailIndex", "FailJob", "Ignore"],
         );
+        let action = tree::text(rule, "action");
+        if action == "FailIndex" && tree::get(spec, "backoffLimitPerIndex").is_none() {
+            let detail = "requires the backoffLimitPerIndex to be set";
+            errors.push(field::invalid(&at.child("action"), action, detail));
+        }
         let (codes, conditions) = (
             tree::get(rule, "onExitCodes"),
             tree::has(rule, "onPodConditions"),
@@ -317,6 +341,36 @@ mod tests {
             validate(&always).to_string(),
             "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""
         );
+    }
+
+    #[test]
+    fn limits_of_indexes_belong_together() {
+        let mut indexed = job();
+        tree::set(&mut indexed, "spec.completionMode", "Indexed");
+        tree::set(&mut indexed, "spec.completions", 3);
+        tree::set(&mut indexed, "spec.maxFailedIndexes", 4);
+        let rules =
+            json!([{"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [1]}}]);
+        tree::set(
+            &mut indexed,
+            "spec.podFailurePolicy",
+            json!({"rules": rules}),
+        );
+        let fields = |job: &Value| -> Vec<String> {
+            let errors = validate(job);
+            errors.iter().map(|error| error.field.clone()).collect()
+        };
+        assert_eq!(
+            fields(&indexed),
+            [
+                "spec.backoffLimitPerIndex",
+                "spec.maxFailedIndexes",
+                "spec.podFailurePolicy.rules[0].action"
+            ]
+        );
+        tree::set(&mut indexed, "spec.backoffLimitPerIndex", 1);
+        tree::set(&mut indexed, "spec.maxFailedIndexes", 3);
+        assert_eq!(fields(&indexed), Vec::<String>::new());
     }
 
     #[test]
