@@ -17,6 +17,7 @@ mod deployment;
 mod disruption;
 mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
 mod ephemeral;
 mod error;
 mod garbagecollector;
@@ -83,6 +84,7 @@ const STARTERS: &[fn(&Context)] = &[
     disruption::start,
     endpoints::start,
     endpointslice::start,
+    endpointslicemirroring::start,
     ephemeral::start,
     garbagecollector::start,
     job::start,

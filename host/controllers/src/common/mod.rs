@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod condition;
 pub(crate) mod controller_ref;
+pub(crate) mod endpoint_slices;
 pub(crate) mod failures;
 pub(crate) mod hash;
 pub(crate) mod history;

@@ -10,18 +10,12 @@ use k3s_objects::endpoint_slice::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 use serde_json::{Value, json};
 
 use super::model::{Group, MANAGER};
+use crate::common::endpoint_slices::Action;
 use crate::common::service::{HEADLESS, Service};
 use crate::common::template::controller_reference;
 
 /// Endpoints per slice, as upstream's default.
 const CAPACITY: usize = 100;
-
-#[derive(Debug)]
-pub(super) enum Action {
-    Create(Value),
-    Update(Value),
-    Delete(Object),
-}
 
 /// A slice under construction.
 struct Draft {
