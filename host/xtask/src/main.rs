@@ -7,6 +7,7 @@
     reason = "a command line tool speaks on its terminal"
 )]
 
+mod conformance;
 mod gen_api;
 mod run;
 mod setup;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   run [-- SERVER FLAGS]   install what is missing, build, start `k3s server`
   test [-- FILTER]        install what tests need, then every check and test (FILTER: only tests whose name contains it)
+  conformance [OPTIONS]   run upstream's conformance suite (--help prints the options)
   bench [-- WHICH]        build optimised and print the README's figures
   setup                   only install what building and testing need
   fix                     format the sources
@@ -50,6 +52,7 @@ fn dispatch() -> Result<ExitCode> {
     match command {
         "run" => return run::run(rest),
         "test" => test::test(rest)?,
+        "conformance" => conformance::run_suite(rest)?,
         "bench" => test::bench(rest)?,
         "setup" => setup::for_tests()?,
         "gen-api" => match rest.first() {

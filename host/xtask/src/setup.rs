@@ -37,7 +37,9 @@ const TESTS: &[(&str, &str)] = &[
 ];
 /// Packages the benchmarks need besides: peers.
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
-/// Where the stock `kubectl` is put, and node where the distribution's is too old.
+/// Packages the conformance suite needs besides: what its images are made with.
+const CONFORMANCE: &[(&str, &str)] = &[("debootstrap", "/usr/sbin/debootstrap")];
+/// Where the stock `kubectl` is put, busybox for images, and node where the distribution's is too old.
 const TOOLS_DIR: &str = "/usr/local/lib/k3s-test";
 /// The oldest node that the JavaScript component tools run on, and the one installed in place of an older.
 const NODE_AT_LEAST: u32 = 20;
@@ -58,6 +60,20 @@ pub(crate) fn for_tests() -> Result<()> {
     packages(TESTS)?;
     javascript()?;
     kubectl()
+}
+
+/// What the whole conformance suite needs besides.
+pub(crate) fn for_conformance() -> Result<()> {
+    for_tests()?;
+    for_quick_conformance()?;
+    packages(CONFORMANCE)
+}
+
+/// What the quick selection of the conformance suite needs besides: the busybox that upstream's image has,
+/// 1.37. An older one drops variables whose names are no shell names (`data-1`) from the environment, a
+/// newer one words the errors of its shell otherwise; specs see both.
+pub(crate) fn for_quick_conformance() -> Result<()> {
+    of_suite("trixie", "busybox", "busybox-static")
 }
 
 /// What `cargo xtask bench` needs besides.
@@ -186,32 +202,36 @@ fn apt_install(names: &[&str]) -> Result<()> {
     run(&mut command)
 }
 
-/// The stock `kubectl` of Debian's development suite, unpacked and not installed: it needs nothing
-/// but the C library, while the stable suite has none.
+/// The stock `kubectl`, which only the development suite has.
 fn kubectl() -> Result<()> {
-    let target = Path::new(TOOLS_DIR).join("kubectl");
+    of_suite("sid", "kubectl", "kubectl")
+}
+
+/// A program of a suite of Debian, unpacked and not installed: it needs nothing but the C library.
+fn of_suite(suite: &str, program: &str, package: &str) -> Result<()> {
+    let target = Path::new(TOOLS_DIR).join(program);
     if target.exists() {
         return Ok(());
     }
-    step("fetch stock kubectl", || {
-        let dir = std::env::temp_dir().join(format!("k3s-kubectl-{}", std::process::id()));
-        let result = fetch_kubectl(&dir, &target);
+    step(&format!("fetch {program} of Debian {suite}"), || {
+        let dir = std::env::temp_dir().join(format!("k3s-{program}-{}", std::process::id()));
+        let result = fetch(&dir, suite, package, &target);
         let _ = std::fs::remove_dir_all(&dir);
         result
     })
 }
 
-fn fetch_kubectl(dir: &Path, target: &Path) -> Result<()> {
+fn fetch(dir: &Path, suite: &str, package: &str, target: &Path) -> Result<()> {
     for folder in ["lists/partial", "cache/archives/partial"] {
         std::fs::create_dir_all(dir.join(folder))?;
     }
     std::fs::write(dir.join("status"), "")?;
     let (mirror, keyring) = debian_mirror()?;
-    let source = format!("deb [signed-by={keyring}] {mirror} sid main\n");
+    let source = format!("deb [signed-by={keyring}] {mirror} {suite} main\n");
     std::fs::write(dir.join("sources.list"), source)?;
     apt_in(dir, &["update"])?;
-    apt_in(dir, &["download", "kubectl"])?;
-    let package = std::fs::read_dir(dir)?
+    apt_in(dir, &["download", package])?;
+    let archive = std::fs::read_dir(dir)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|e| e == "deb"))
@@ -220,11 +240,12 @@ fn fetch_kubectl(dir: &Path, target: &Path) -> Result<()> {
     output(
         Command::new("dpkg-deb")
             .arg("-x")
-            .arg(&package)
+            .arg(&archive)
             .arg(&unpacked),
     )?;
     std::fs::create_dir_all(TOOLS_DIR)?;
-    std::fs::copy(unpacked.join("usr/bin/kubectl"), target)?;
+    let name = target.file_name().context("a program has a name")?;
+    std::fs::copy(unpacked.join("usr/bin").join(name), target)?;
     Ok(())
 }
 
@@ -248,7 +269,7 @@ fn apt_in(dir: &Path, args: &[&str]) -> Result<String> {
 }
 
 /// The Debian mirror this machine is set up for, and the key ring it is checked with.
-fn debian_mirror() -> Result<(String, String)> {
+pub(crate) fn debian_mirror() -> Result<(String, String)> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     if let Ok(entries) = std::fs::read_dir("/etc/apt/sources.list.d") {
         files.extend(entries.filter_map(Result::ok).map(|e| e.path()));

@@ -348,7 +348,9 @@ impl Cluster {
         &self.corner
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// The server's log.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
         self.corner.dir().join("server.log")
     }
 

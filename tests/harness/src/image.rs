@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::archive::{LayerBuilder, LayeredImage, write_archive};
 use crate::process::run;
 
 /// An image archive on disk, in the form that `docker save` writes.
@@ -20,6 +19,14 @@ pub struct Image {
 }
 
 impl Image {
+    /// An archive that exists.
+    #[must_use]
+    pub fn from_archive(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
     /// The archive.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -97,7 +104,7 @@ pub fn http_server(reference: &str, version: &str) -> Result<Image> {
 /// A root file system in the making.
 struct Files {
     root: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Files {
@@ -117,7 +124,7 @@ impl Files {
         ] {
             fs::create_dir_all(root.join(folder))?;
         }
-        let files = Self { root, _dir: dir };
+        let files = Self { root, dir };
         files.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/home/nobody:/bin/sh\n")?;
         files.text(
             "etc/group",
@@ -176,39 +183,18 @@ impl Files {
 
     /// Packs everything as one layer of a `docker save` archive.
     fn archive(&self, reference: &str, config: &Value) -> Result<Image> {
-        if !reference.contains(':') {
-            bail!("{reference}: a tag is needed")
-        }
-        let mut layer = tar::Builder::new(Vec::new());
-        layer.follow_symlinks(false);
-        layer.append_dir_all(".", &self.root)?;
-        let layer = layer.into_inner()?;
-        let diff_id = format!("sha256:{}", hex::encode(Sha256::digest(&layer)));
-        let config = serde_json::to_vec(&json!({
-            "architecture": "amd64", "os": "linux", "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [diff_id]}
-        }))?;
-        let config_name = format!("{}.json", hex::encode(Sha256::digest(&config)));
-        let manifest = serde_json::to_vec(
-            &json!([{"Config": config_name, "RepoTags": [reference], "Layers": ["layer.tar"]}]),
-        )?;
+        let mut layer = LayerBuilder::create(&self.dir.path().join("layer.tar"))?;
+        layer.tree(&self.root)?;
+        let image = LayeredImage {
+            references: vec![reference.to_owned()],
+            layers: vec![layer.finish()?],
+            config: config.clone(),
+        };
         let dir = archive_dir()?;
         let path = dir.join(format!("{}.tar", reference.replace(['/', ':'], "_")));
-        let mut out = tar::Builder::new(tempfile::NamedTempFile::new_in(&dir)?);
-        for (name, bytes) in [
-            (config_name.as_str(), &config),
-            ("layer.tar", &layer),
-            ("manifest.json", &manifest),
-        ] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(u64::try_from(bytes.len())?);
-            header.set_mode(0o644);
-            header.set_cksum();
-            out.append_data(&mut header, name, bytes.as_slice())?;
-        }
-        let mut file = out.into_inner()?;
-        file.flush()?;
-        file.persist(&path)?;
+        let out = tempfile::NamedTempFile::new_in(&dir)?;
+        write_archive(out.path(), &[image])?;
+        out.persist(&path)?;
         Ok(Image { path })
     }
 }

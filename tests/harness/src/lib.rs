@@ -9,6 +9,7 @@
     reason = "an index into a JSON value gives null, it does not panic"
 )]
 
+mod archive;
 mod cluster;
 mod corner;
 mod database;
@@ -18,6 +19,7 @@ mod process;
 mod quiet;
 mod tools;
 
+pub use archive::{Layer, LayerBuilder, LayeredImage, write_archive};
 pub use cluster::{Cluster, ClusterOptions};
 pub use corner::Corner;
 pub use database::{Database, DatabaseKind, PASSWORD};

@@ -164,7 +164,15 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["config", "kubectl", "k3s", "xtask"]),
     (
         "anyhow",
-        &["k3s", "xtask", "harness", "tidy", "bench", "e2e"],
+        &[
+            "k3s",
+            "xtask",
+            "harness",
+            "tidy",
+            "bench",
+            "e2e",
+            "conformance",
+        ],
     ),
     ("rusqlite", &["adapters", "bench"]),
     ("sqlx", &["adapters", "bench"]),
