@@ -23,6 +23,8 @@ struct Namespace(PathBuf);
 impl Namespace {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("k3s-sys-net-{}-{name}", std::process::id()));
+        // A run that was killed may have had the same process id.
+        netns::delete(&path).unwrap();
         netns::create(&path).unwrap();
         Self(path)
     }
@@ -247,12 +249,29 @@ fn a_vxlan_device_has_routes_neighbours_and_forwarding_entries() {
 #[test]
 fn a_namespace_can_be_made_once_and_removed_once() {
     let path = std::env::temp_dir().join(format!("k3s-sys-netns-{}", std::process::id()));
+    netns::delete(&path).unwrap();
     netns::create(&path).unwrap();
     assert!(netns::create(&path).is_err());
     assert!(!netns::is_same(&path, "/proc/self/ns/net".as_ref()).unwrap());
     assert!(netns::delete(&path).unwrap());
     assert!(!netns::delete(&path).unwrap());
     assert!(Net::of_namespace(&path).unwrap_err().is_missing());
+}
+
+#[test]
+fn a_new_namespace_of_a_test_has_the_kernel_s_settings_whatever_the_machine_s_are() {
+    netns::run_in_new(|| {
+        for key in [
+            "net.ipv4.ip_forward",
+            "net.ipv4.conf.all.route_localnet",
+            "net.ipv4.conf.default.route_localnet",
+            "net.ipv4.conf.lo.route_localnet",
+            "net.ipv4.conf.default.rp_filter",
+        ] {
+            assert_eq!(sysctl::get(key).unwrap().as_deref(), Some("0"), "{key}");
+        }
+    })
+    .unwrap();
 }
 
 #[test]

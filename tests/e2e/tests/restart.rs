@@ -105,6 +105,22 @@ fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
 #[test]
 fn a_node_full_of_pods_comes_and_goes() -> Result<()> {
     let cluster = cluster()?;
+    // One process of that name is the zygote that shims are forked from; it stays.
+    let line = "ps -eo args | grep '[k]3s-shim' | tail -n +2 | wc -l; ip -o link | grep -c veth; grep -c overlay /proc/mounts; ls /var/run/netns 2>/dev/null | wc -l";
+    let left = || -> Result<String> {
+        let counts = cluster.corner().sh(line)?.stdout;
+        let groups = cluster.corner().cgroups_below();
+        let cgroups = groups
+            .iter()
+            .filter(|p| p.to_string_lossy().contains("/pod"))
+            .count();
+        let counts: Vec<&str> = counts.split_whitespace().collect();
+        Ok(format!(
+            "shims, veths, overlays, netns: {}, cgroups: {cgroups}",
+            counts.join(" ")
+        ))
+    };
+    let before = left()?;
     let pods = 110;
     cluster.apply(&fixture!("many-pods", PODS = pods, IMAGE = SHELL))?;
     cluster.wait_for("110 pods are Ready", Duration::from_secs(300), || {
@@ -117,23 +133,12 @@ fn a_node_full_of_pods_comes_and_goes() -> Result<()> {
     cluster
         .kubectl(&["delete", "deployment", "many", "--timeout=120s"])?
         .ok()?;
-    // One process of that name is the zygote that shims are forked from; it stays.
-    let line = "ps -eo args | grep '[k]3s-shim' | tail -n +2 | wc -l; ip -o link | grep -c veth; grep -c overlay /proc/mounts; ls /var/run/netns 2>/dev/null | wc -l";
     cluster.wait_for(
         "nothing is left of 110 pods",
         Duration::from_secs(180),
         || {
-            let left = cluster.corner().sh(line)?.stdout;
-            let cgroups = cluster
-                .corner()
-                .cgroups_below()
-                .into_iter()
-                .filter(|p| p.to_string_lossy().contains("/pod"))
-                .count();
-            ensure!(
-                left.split_whitespace().all(|n| n == "0") && cgroups == 0,
-                "shims, veths, overlays, netns: {left}cgroups: {cgroups}"
-            );
+            let now = left()?;
+            ensure!(now == before, "before: {before}\nnow: {now}");
             Ok(())
         },
     )

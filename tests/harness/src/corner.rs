@@ -17,6 +17,8 @@ use crate::poll::until;
 use crate::process::{Background, Output, run};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
+/// How many names of corners may be taken by what earlier runs left.
+const LEFT_BEHIND: u32 = 1000;
 
 /// Folders that a cluster writes to and that must be a corner's own.
 const PRIVATE: &[&str] = &[
@@ -36,7 +38,11 @@ const PRIVATE: &[&str] = &[
 const SETUP: &str = r#"
 set -e
 mount --make-rprivate /
-for dir in $PRIVATE; do mkdir -p "$dir"; mount -t tmpfs tmpfs "$dir"; done
+for dir in $PRIVATE; do
+  # A server of the machine may have left mounts of pods there, which would be counted as the corner's.
+  grep -o " $dir/[^ ]*" /proc/self/mounts | tac | while read -r below; do umount -l "$below" || true; done
+  mkdir -p "$dir"; mount -t tmpfs tmpfs "$dir"
+done
 mkdir -p /run/lock
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -44,6 +50,11 @@ for c in $CONTROLLERS; do mkdir -p /sys/fs/cgroup/$c; mount -t cgroup -o $c cgro
 if [ -n "$UNIFIED" ]; then mkdir -p /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified; fi
 if [ -n "$PURE_V2" ]; then umount /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; fi
 hostname "$NAME"
+# A new network namespace takes over what a server switched on for the machine.
+echo 0 > /proc/sys/net/ipv4/ip_forward
+for link in all default lo; do
+  for setting in route_localnet rp_filter proxy_arp arp_notify; do echo 0 > /proc/sys/net/ipv4/conf/$link/$setting; done
+done
 ip link set lo up
 ip link add eth0 type veth peer name uplink
 ip link set uplink up
@@ -73,15 +84,20 @@ impl Corner {
     /// # Errors
     /// When not root, or the kernel refuses a namespace.
     pub fn new() -> Result<Self> {
-        let name = format!(
-            "k3s-test-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let hierarchies = Hierarchies::find()?;
+        // A run that was killed may have had the same process id and left its cgroups.
+        let name = (0..LEFT_BEHIND)
+            .map(|_| {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                format!("k3s-test-{}-{number}", std::process::id())
+            })
+            .find(|name| hierarchies.has_no_group(name))
+            .context(
+                "cgroups of earlier runs have every name; remove /sys/fs/cgroup/*/k3s-test-*",
+            )?;
         let dir = tempfile::Builder::new()
             .prefix(&name)
             .tempdir_in("/var/tmp")?;
-        let hierarchies = Hierarchies::find()?;
         let cgroups = hierarchies.make_groups(&name)?;
         let mut corner = Self {
             name,
@@ -161,11 +177,15 @@ impl Corner {
             "--cgroup",
             "--",
         ]);
-        command
-            .arg(program)
-            .env_remove("KUBECONFIG")
-            .env_remove("RUST_LOG")
-            .current_dir("/");
+        command.arg(program).current_dir("/");
+        // What the caller's shell sets for a server or client of the machine is not meant for this one.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            let is_settings = text.starts_with("K3S_") && !text.starts_with("K3S_TEST_");
+            if is_settings || ["KUBECONFIG", "RUST_LOG", "NOTIFY_SOCKET"].contains(&&*text) {
+                command.env_remove(&name);
+            }
+        }
         command
     }
 
@@ -315,7 +335,8 @@ impl Hierarchies {
         })
     }
 
-    fn make_groups(&self, name: &str) -> Result<Vec<PathBuf>> {
+    /// The top of every hierarchy.
+    fn bases(&self) -> Vec<PathBuf> {
         let root = Path::new("/sys/fs/cgroup");
         let mut bases: Vec<PathBuf> = self.controllers.iter().map(|c| root.join(c)).collect();
         if self.hybrid {
@@ -324,8 +345,16 @@ impl Hierarchies {
         if self.pure_v2 {
             bases.push(root.to_owned())
         }
+        bases
+    }
+
+    fn has_no_group(&self, name: &str) -> bool {
+        !self.bases().iter().any(|base| base.join(name).exists())
+    }
+
+    fn make_groups(&self, name: &str) -> Result<Vec<PathBuf>> {
         let mut groups = Vec::new();
-        for base in bases {
+        for base in self.bases() {
             let group = base.join(name);
             fs::create_dir(&group)
                 .with_context(|| format!("cgroup {} (are you root?)", group.display()))?;

@@ -170,6 +170,7 @@ mod tests {
     #[tokio::test]
     async fn a_tree_is_counted_without_following_links() {
         let root = std::env::temp_dir().join(format!("k3s-tree-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(root.join("a")).unwrap();
         std::fs::write(root.join("a/file"), vec![1; 10_000]).unwrap();
         std::os::unix::fs::symlink("/", root.join("link")).unwrap();

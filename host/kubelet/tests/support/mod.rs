@@ -83,6 +83,9 @@ impl Bench {
             NEXT.fetch_add(1, Ordering::SeqCst)
         );
         let dir = std::env::temp_dir().join(&name);
+        // A run that was killed may have had the same process id.
+        let _ = k3s_sys::mount::detach_below(&dir);
+        let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         let cri = FakeCri::serve(&dir.join("cri.sock"));
         let api = FakeApi::new(Clock::system());

@@ -46,6 +46,8 @@ impl Machine {
         let number = MACHINES.fetch_add(1, Ordering::Relaxed);
         let path =
             std::env::temp_dir().join(format!("k3s-netproxy-{}-{number}", std::process::id()));
+        // A run that was killed may have had the same process id.
+        netns::delete(&path).unwrap();
         netns::create(&path).unwrap();
         let machine = Self {
             path,

@@ -63,13 +63,14 @@ pub fn run_in<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T
     run().map_err(|source| failed(path, source))
 }
 
-/// Runs `work` inside a new namespace that ends with it, with loopback up. For tests.
+/// Runs `work` inside a new namespace that ends with it, with loopback up and the kernel's default settings,
+/// whatever ran on this machine before. For tests.
 pub fn run_in_new<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NetError> {
     let run = || -> io::Result<Result<T, NetError>> {
         on_new_thread(|| {
             nix::sched::unshare(CloneFlags::CLONE_NEWNET)?;
-            Ok(super::Net::current()
-                .and_then(|net| net.loopback_up())
+            Ok(super::sysctl::reset_inherited()
+                .and_then(|()| super::Net::current()?.loopback_up())
                 .map(|()| work()))
         })?
         .map_err(|e: nix::Error| io::Error::from(e))

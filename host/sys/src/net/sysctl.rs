@@ -59,6 +59,18 @@ pub fn set(key: &str, value: &str) -> Result<bool, NetError> {
         })
 }
 
+/// Sets what a new namespace takes over from the machine's first one (`net.core.devconf_inherit_init_net`) to the
+/// kernel's defaults: there a server may have run, which switches forwarding on.
+pub(super) fn reset_inherited() -> Result<(), NetError> {
+    set("net.ipv4.ip_forward", "0")?;
+    for link in ["all", "default", "lo"] {
+        for (_, setting) in PER_LINK.iter().filter(|(family, _)| *family == "ipv4") {
+            set(&format!("net.ipv4.conf.{link}.{setting}"), "0")?;
+        }
+    }
+    Ok(())
+}
+
 /// The file of a listed key. Interface names may contain dots, so only the first three parts and the
 /// last are split off.
 fn path_of(key: &str) -> Result<PathBuf, NetError> {
