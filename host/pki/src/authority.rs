@@ -7,10 +7,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
 };
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::PkiError;
 use crate::files::{read_optional, write_private, write_public};
+use crate::keys;
 use crate::leaf::{LeafSpec, day_offset};
+use crate::tls::certs_from_pem;
 
 /// K3s' lifetime of an authority.
 const CA_DAYS: i64 = 3650;
@@ -34,7 +37,8 @@ impl CertAuthority {
         );
         match (read_optional(&cert_path)?, read_optional(&key_path)?) {
             (Some(cert), Some(key)) => {
-                Self::from_pem(&cert, &key).map_err(|e| PkiError::malformed(cert_path, e))
+                let key = keys::first(&key_path, &key)?;
+                Self::load(&cert_path, &cert, key)
             }
             (None, None) => {
                 let (authority, key_pem) =
@@ -84,15 +88,32 @@ impl CertAuthority {
         ))
     }
 
-    fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, rcgen::Error> {
-        let key = KeyPair::from_pem(key_pem)?;
+    /// `cert_pem` may go on with the authorities that signed this one.
+    fn load(path: &Path, cert_pem: &str, key: KeyPair) -> Result<Self, PkiError> {
+        let malformed = |source| PkiError::malformed(path, source);
+        let certs = certs_from_pem(cert_pem).map_err(malformed)?;
+        let own = certs
+            .first()
+            .ok_or_else(|| malformed(PkiError::NoCertificate))?;
+        let (_, parsed) =
+            X509Certificate::from_der(own).map_err(|e| PkiError::malformed(path, e))?;
+        if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+            let expected = "the first certificate does not belong to the private key beside it";
+            return Err(PkiError::unexpected(path, expected));
+        }
+        if !parsed.is_ca() {
+            let expected = "the first certificate is not of an authority (CA:TRUE)";
+            return Err(PkiError::unexpected(path, expected));
+        }
+        let issuer =
+            Issuer::from_ca_cert_der(own, key).map_err(|e| PkiError::malformed(path, e))?;
         Ok(Self {
             cert_pem: cert_pem.to_owned(),
-            issuer: Issuer::from_ca_cert_pem(cert_pem, key)?,
+            issuer,
         })
     }
 
-    /// The bundle that clients trust.
+    /// The bundle that clients trust: this authority, then those that signed it.
     #[must_use]
     pub fn cert_pem(&self) -> &str {
         &self.cert_pem

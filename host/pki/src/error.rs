@@ -64,6 +64,21 @@ pub enum PkiError {
         /// The file with the cluster's token.
         path: PathBuf,
     },
+    /// The datastore has the identity of a cluster with another token.
+    #[error("bootstrap data already found and encrypted with different token")]
+    BootstrapToken,
+    /// The datastore's copy of the cluster's identity cannot be read.
+    #[error("the bootstrap data in the datastore are malformed")]
+    BootstrapFormat,
+    /// This server has another authority than the cluster whose database it was given.
+    #[error(
+        "{} is not the authority of the cluster in the datastore; give this server a database of its own, or remove \
+         its folder tls to have it made from the datastore", .path.display()
+    )]
+    AuthorityDiffers {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl PkiError {

@@ -11,6 +11,45 @@ use crate::files::{read_optional, write_private};
 use crate::passwd::PasswordFile;
 use crate::token::ServerToken;
 
+/// The password that a server's token stands for, before its authority is known: of the token that the operator
+/// gave, else of `<data-dir>/server/token`. None for a new server without a token.
+///
+/// # Errors
+/// When a token is malformed, the two differ, or the file cannot be read.
+pub fn cluster_password(
+    data_dir: &Path,
+    given: Option<&Secret>,
+) -> Result<Option<Secret>, PkiError> {
+    let path = data_dir.join("server/token");
+    let on_disk = token_on_disk(&path)?;
+    let given = given
+        .map(|token| ServerToken::unpinned(token.reveal()))
+        .transpose()?;
+    let token = agreed(&path, given, on_disk)?;
+    Ok(token.map(|token| token.password().clone()))
+}
+
+fn token_on_disk(path: &Path) -> Result<Option<ServerToken>, PkiError> {
+    let text = read_optional(path)?;
+    text.map(|text| ServerToken::unpinned(&text)).transpose()
+}
+
+/// The token that was given and the one on disk are the same, if there are both.
+fn agreed(
+    path: &Path,
+    given: Option<ServerToken>,
+    on_disk: Option<ServerToken>,
+) -> Result<Option<ServerToken>, PkiError> {
+    match (given, on_disk) {
+        (Some(given), Some(found)) if given.password() != found.password() => {
+            Err(PkiError::TokenDiffers {
+                path: path.to_owned(),
+            })
+        }
+        (given, found) => Ok(given.or(found)),
+    }
+}
+
 /// The tokens that the operator gave.
 pub(crate) struct GivenTokens<'a> {
     /// `--token`.
@@ -58,22 +97,12 @@ impl GivenTokens<'_> {
         ca_pem: &str,
         random: &Random,
     ) -> Result<ServerToken, PkiError> {
-        let on_disk = read_optional(path)?
-            .map(|text| ServerToken::parse(&text, ca_pem))
-            .transpose()?;
         let given = self
             .server
             .map(|token| ServerToken::parse(token.reveal(), ca_pem))
             .transpose()?;
-        let token = match (given, on_disk) {
-            (Some(given), Some(found)) if given.password() != found.password() => {
-                return Err(PkiError::TokenDiffers {
-                    path: path.to_owned(),
-                });
-            }
-            (Some(token), _) | (None, Some(token)) => token,
-            (None, None) => ServerToken::generate(random),
-        };
+        let token = agreed(path, given, token_on_disk(path)?)?
+            .unwrap_or_else(|| ServerToken::generate(random));
         write_token(path, &token, ca_pem, "server")?;
         Ok(token)
     }

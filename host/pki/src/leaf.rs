@@ -15,6 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::authority::CertAuthority;
 use crate::error::PkiError;
 use crate::files::{read_optional, write_private, write_public};
+use crate::keys;
 use crate::tls::certs_from_pem;
 
 /// A leaf nearer to its end than this is re-issued at start (K3s: 120 days of 365).
@@ -126,7 +127,7 @@ impl LeafSpec {
 pub struct KeyedCert {
     /// Leaf, then its authority.
     pub cert_pem: String,
-    /// PKCS#8.
+    /// PKCS#8, or as it was on disk.
     pub key_pem: Secret,
 }
 
@@ -147,17 +148,19 @@ impl KeyedCert {
             dir.join(format!("{name}.crt")),
             dir.join(format!("{name}.key")),
         );
-        let key_on_disk = read_optional(&key_path)?;
-        if let (Some(cert_pem), Some(key_pem)) = (read_optional(&cert_path)?, &key_on_disk)
-            && is_current(&cert_pem, key_pem, ca, spec, now)
-        {
-            return Ok(Self {
-                cert_pem,
-                key_pem: Secret::new(key_pem.clone()),
-            });
-        }
-        let key = match key_on_disk {
-            Some(pem) => KeyPair::from_pem(&pem).map_err(|e| PkiError::malformed(&key_path, e))?,
+        let key = match read_optional(&key_path)? {
+            Some(key_pem) => {
+                let key = keys::first(&key_path, &key_pem)?;
+                if let Some(cert_pem) = read_optional(&cert_path)?
+                    && is_current(&cert_pem, &key, ca, spec, now)
+                {
+                    return Ok(Self {
+                        cert_pem,
+                        key_pem: Secret::new(key_pem),
+                    });
+                }
+                key
+            }
             None => Self::new_key(&spec.common_name)?,
         };
         let issued = Self {
@@ -179,16 +182,12 @@ impl KeyedCert {
 
 fn is_current(
     cert_pem: &str,
-    key_pem: &str,
+    key: &KeyPair,
     ca: &CertAuthority,
     spec: &LeafSpec,
     now: Timestamp,
 ) -> bool {
-    let (Ok(chain), Ok(roots), Ok(key)) = (
-        certs_from_pem(cert_pem),
-        certs_from_pem(ca.cert_pem()),
-        KeyPair::from_pem(key_pem),
-    ) else {
+    let (Ok(chain), Ok(roots)) = (certs_from_pem(cert_pem), certs_from_pem(ca.cert_pem())) else {
         return false;
     };
     let (Some(leaf), Some(root)) = (chain.first(), roots.first()) else {

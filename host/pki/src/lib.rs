@@ -11,10 +11,14 @@
 //!   overwritten then.
 
 mod authority;
+mod bootstrap;
+#[cfg(test)]
+mod custom_ca_tests;
 mod error;
 mod files;
 mod identity;
 mod join_tokens;
+mod keys;
 mod kubeconfig;
 mod leaf;
 mod node;
@@ -24,8 +28,10 @@ mod tls;
 mod token;
 
 pub use authority::CertAuthority;
+pub use bootstrap::{BOOTSTRAP_PREFIX, BootstrapData, bootstrap_key, missing_bootstrap_files};
 pub use error::PkiError;
 pub use identity::{ServerIdentity, ServerIdentityOptions};
+pub use join_tokens::cluster_password;
 pub use kubeconfig::Kubeconfig;
 pub use leaf::{KeyedCert, LeafSpec};
 pub use node::{NodeIdentity, NodeIdentityOptions};

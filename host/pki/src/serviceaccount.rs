@@ -1,24 +1,27 @@
 //! Service account tokens: signing, verifying, and the key set document (JWKS).
 //!
-//! `service.key` may hold several private keys: all of them verify, `service.current.key` signs
-//! (K3s' way of rotating the issuer).
+//! `service.key` may hold several private keys: the first signs, and all of them verify (K3s' way of rotating
+//! the issuer). K3s makes RSA keys, this server EC keys; both kinds work, also mixed.
 
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
+};
+use ring::rsa::PublicKeyComponents;
+use ring::signature::KeyPair as _;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::PkiError;
 use crate::files::{read_optional, write_private};
+use crate::keys;
 
 /// The `iss` of tokens that are kept in Secrets (upstream's `LegacyIssuer`).
 pub const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
-
-const PEM_END: &str = "-----END PRIVATE KEY-----";
 
 /// Why a token was not accepted or not signed.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +44,16 @@ pub enum TokenError {
 pub struct ServiceAccountKeys {
     issuer: String,
     signing: EncodingKey,
-    signing_id: String,
+    /// How tokens that are signed name their algorithm and key.
+    header: Header,
     verifying: Vec<VerifyingKey>,
 }
 
 struct VerifyingKey {
-    id: String,
+    algorithm: Algorithm,
     key: DecodingKey,
-    x: String,
-    y: String,
+    /// As RFC 7517 shows a public key.
+    document: Value,
 }
 
 impl std::fmt::Debug for ServiceAccountKeys {
@@ -61,38 +65,40 @@ impl std::fmt::Debug for ServiceAccountKeys {
 }
 
 impl ServiceAccountKeys {
-    /// Loads `service.key` and `service.current.key` below `dir`, making both where neither exists.
+    /// Loads `service.key` below `dir`, which is made where missing, and writes its first key to
+    /// `service.current.key`.
     ///
     /// # Errors
-    /// When a file is not a PKCS#8 P-256 key.
+    /// When the file holds a key that is neither EC (P-256, P-384) nor RSA, or writing fails.
     pub fn ensure(dir: &Path, issuer: &str) -> Result<Self, PkiError> {
         let (all_path, current_path) = (dir.join("service.key"), dir.join("service.current.key"));
-        let all = match read_optional(&all_path)? {
+        let pem = match read_optional(&all_path)? {
             Some(pem) => pem,
             None => generate_key(&all_path)?,
         };
-        let keys = split_pem(&all);
-        let current = match (read_optional(&current_path)?, keys.first()) {
-            (Some(pem), _) => pem,
-            (None, Some(first)) => {
-                write_private(&current_path, first.as_bytes())?;
-                first.clone()
-            }
-            (None, None) => {
-                return Err(PkiError::unexpected(
-                    &all_path,
-                    "no private key in the file",
-                ));
-            }
+        let keys = keys::all(&all_path, &pem)?;
+        let load = |key: &KeyPair| VerifyingKey::load(&all_path, key);
+        let verifying = keys.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let (Some(signing), Some(first)) = (keys.first(), verifying.first()) else {
+            return Err(PkiError::unexpected(
+                &all_path,
+                "no private key in the file",
+            ));
         };
-        let load = |pem: &String| VerifyingKey::load(&all_path, pem);
-        let verifying = keys.iter().map(load).collect::<Result<_, _>>()?;
-        let signing = EncodingKey::from_ec_pem(current.as_bytes())
-            .map_err(|e| PkiError::malformed(&current_path, e))?;
+        let header = Header {
+            alg: first.algorithm,
+            kid: Some(key_id(signing)),
+            typ: None,
+            ..Header::default()
+        };
+        let current = signing.serialize_pem();
+        if read_optional(&current_path)?.as_ref() != Some(&current) {
+            write_private(&current_path, current.as_bytes())?;
+        }
         Ok(Self {
             issuer: issuer.to_owned(),
-            signing,
-            signing_id: VerifyingKey::load(&current_path, &current)?.id,
+            signing: encoding_key(&all_path, signing, first.algorithm)?,
+            header,
             verifying,
         })
     }
@@ -124,13 +130,7 @@ impl ServiceAccountKeys {
         if let Some(map) = claims.as_object_mut() {
             map.insert("iss".into(), issuer.into());
         }
-        let header = Header {
-            alg: Algorithm::ES256,
-            kid: Some(self.signing_id.clone()),
-            typ: None,
-            ..Header::default()
-        };
-        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(TokenError::Sign)
+        jsonwebtoken::encode(&self.header, &claims, &self.signing).map_err(TokenError::Sign)
     }
 
     /// Checks signature, issuer, `exp` and `nbf` against `now_s` (seconds since 1970) and returns the
@@ -141,17 +141,12 @@ impl ServiceAccountKeys {
     /// [`TokenError::Unknown`] when it is not a token of this issuer.
     pub fn verify(&self, token: &str, now_s: i64) -> Result<Value, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Unknown)?;
-        let mut rules = Validation::new(Algorithm::ES256);
-        rules.validate_exp = false;
-        rules.validate_aud = false;
-        rules.required_spec_claims.clear();
-        let fits = |k: &&VerifyingKey| header.kid.as_ref().is_none_or(|id| *id == k.id);
+        // The few keys are tried without regard to the token's key id, which older servers made otherwise.
         let claims = self
             .verifying
             .iter()
-            .filter(fits)
-            .find_map(|k| jsonwebtoken::decode::<Value>(token, &k.key, &rules).ok())
-            .map(|data| data.claims)
+            .filter(|key| key.algorithm == header.alg)
+            .find_map(|key| key.claims(token))
             .ok_or(TokenError::Unknown)?;
         let issuer = claims.get("iss").and_then(Value::as_str);
         if issuer != Some(&self.issuer) && issuer != Some(LEGACY_ISSUER) {
@@ -170,8 +165,20 @@ impl ServiceAccountKeys {
     /// The document at `/openid/v1/jwks`.
     #[must_use]
     pub fn jwks(&self) -> Value {
-        let key = |k: &VerifyingKey| json!({"use": "sig", "kty": "EC", "kid": k.id, "crv": "P-256", "alg": "ES256", "x": k.x, "y": k.y});
-        json!({ "keys": self.verifying.iter().map(key).collect::<Vec<_>>() })
+        let keys: Vec<&Value> = self.verifying.iter().map(|key| &key.document).collect();
+        json!({ "keys": keys })
+    }
+
+    /// The algorithms of the keys by their JOSE names, sorted: for the discovery document.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<&str> {
+        let documents = self.verifying.iter().map(|key| &key.document);
+        let mut names: Vec<&str> = documents
+            .filter_map(|key| key.get("alg")?.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -186,32 +193,83 @@ fn generate_key(path: &Path) -> Result<String, PkiError> {
     Ok(pem)
 }
 
-impl VerifyingKey {
-    /// `path` is named in errors.
-    fn load(path: &Path, pem: &str) -> Result<Self, PkiError> {
-        let pair = KeyPair::from_pem(pem).map_err(|e| PkiError::malformed(path, e))?;
-        let point = pair.public_key_raw();
-        let (Some(x), Some(y), 65) = (point.get(1..33), point.get(33..65), point.len()) else {
-            return Err(PkiError::unexpected(path, "expected an EC P-256 key"));
-        };
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        let key =
-            DecodingKey::from_ec_components(&x, &y).map_err(|e| PkiError::malformed(path, e))?;
-        Ok(Self {
-            id: URL_SAFE_NO_PAD.encode(Sha256::digest(point)),
-            key,
-            x,
-            y,
-        })
+/// As upstream names keys: the hash of the public key's DER form (`keyIDFromPublicKey`).
+fn key_id(pair: &KeyPair) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(pair.subject_public_key_info()))
+}
+
+fn encoding_key(
+    path: &Path,
+    pair: &KeyPair,
+    algorithm: Algorithm,
+) -> Result<EncodingKey, PkiError> {
+    match algorithm {
+        Algorithm::RS256 => EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())
+            .map_err(|e| PkiError::malformed(path, e)),
+        _ => Ok(EncodingKey::from_ec_der(pair.serialized_der())),
     }
 }
 
-/// The single keys of a file that holds several, one after another.
-fn split_pem(text: &str) -> Vec<String> {
-    text.split_inclusive(PEM_END)
-        .filter(|part| part.contains("BEGIN"))
-        .map(|part| format!("{}\n", part.trim()))
-        .collect()
+impl VerifyingKey {
+    /// `path` is named in errors.
+    fn load(path: &Path, pair: &KeyPair) -> Result<Self, PkiError> {
+        if pair.is_compatible(&PKCS_ECDSA_P256_SHA256) {
+            Self::elliptic(path, pair, Algorithm::ES256, ("P-256", "ES256"))
+        } else if pair.is_compatible(&PKCS_ECDSA_P384_SHA384) {
+            Self::elliptic(path, pair, Algorithm::ES384, ("P-384", "ES384"))
+        } else if pair.is_compatible(&PKCS_RSA_SHA256) {
+            Self::rsa(path, pair)
+        } else {
+            let expected = "expected a private key for EC P-256, EC P-384 or RSA";
+            Err(PkiError::unexpected(path, expected))
+        }
+    }
+
+    fn elliptic(
+        path: &Path,
+        pair: &KeyPair,
+        algorithm: Algorithm,
+        (curve, name): (&str, &str),
+    ) -> Result<Self, PkiError> {
+        // An uncompressed point: a byte that says so, and two numbers of the same length.
+        let point = pair.public_key_raw().get(1..).unwrap_or_default();
+        let (x, y) = point.split_at(point.len() / 2);
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        let key =
+            DecodingKey::from_ec_components(&x, &y).map_err(|e| PkiError::malformed(path, e))?;
+        let document = json!({"use": "sig", "kty": "EC", "kid": key_id(pair), "crv": curve, "alg": name, "x": x, "y": y});
+        Ok(Self {
+            algorithm,
+            key,
+            document,
+        })
+    }
+
+    fn rsa(path: &Path, pair: &KeyPair) -> Result<Self, PkiError> {
+        let pair_of_ring = ring::rsa::KeyPair::from_pkcs8(pair.serialized_der())
+            .map_err(|e| PkiError::malformed(path, e))?;
+        let public = PublicKeyComponents::<Vec<u8>>::from(pair_of_ring.public_key());
+        let (n, e) = (
+            URL_SAFE_NO_PAD.encode(&public.n),
+            URL_SAFE_NO_PAD.encode(&public.e),
+        );
+        let document = json!({"use": "sig", "kty": "RSA", "kid": key_id(pair), "alg": "RS256", "n": n, "e": e});
+        Ok(Self {
+            algorithm: Algorithm::RS256,
+            key: DecodingKey::from_rsa_raw_components(&public.n, &public.e),
+            document,
+        })
+    }
+
+    /// The claims of a token with a valid signature of this key.
+    fn claims(&self, token: &str) -> Option<Value> {
+        let mut rules = Validation::new(self.algorithm);
+        rules.validate_exp = false;
+        rules.validate_aud = false;
+        rules.required_spec_claims.clear();
+        let data = jsonwebtoken::decode::<Value>(token, &self.key, &rules).ok()?;
+        Some(data.claims)
+    }
 }
 
 #[cfg(test)]
@@ -270,6 +328,53 @@ mod tests {
         let both = ServiceAccountKeys::ensure(new.path(), ISSUER).unwrap();
         assert!(both.verify(&token, 0).is_ok());
         assert_eq!(both.jwks()["keys"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_first_key_of_the_file_signs_and_older_ones_of_another_kind_still_verify() {
+        let dir = tempfile::tempdir().unwrap();
+        let service_key = dir.path().join("service.key");
+        let before = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
+        assert_eq!(before.algorithms(), ["ES256"]);
+        let old = before.sign(&json!({"sub": "x"})).unwrap();
+
+        // As K3s' documentation rotates the issuer: a new RSA key before the old ones.
+        let rsa = std::process::Command::new("openssl")
+            .args(["genrsa", "-traditional", "2048"])
+            .output()
+            .unwrap();
+        let rsa = String::from_utf8(rsa.stdout).unwrap();
+        let both = rsa.clone() + &std::fs::read_to_string(&service_key).unwrap();
+        std::fs::write(&service_key, &both).unwrap();
+        let keys = ServiceAccountKeys::ensure(dir.path(), ISSUER).unwrap();
+        let new = keys.sign(&json!({"sub": "y"})).unwrap();
+        let header = jsonwebtoken::decode_header(&new).unwrap();
+        assert_eq!(header.alg, Algorithm::RS256);
+        assert_eq!(keys.verify(&old, 0).unwrap()["sub"], "x");
+        assert_eq!(keys.verify(&new, 0).unwrap()["sub"], "y");
+        assert!(matches!(before.verify(&new, 0), Err(TokenError::Unknown)));
+        assert_eq!(keys.algorithms(), ["ES256", "RS256"]);
+
+        let jwks = keys.jwks();
+        let published = &jwks["keys"][0];
+        assert_eq!(
+            (&published["kty"], &published["alg"], &published["e"]),
+            (&json!("RSA"), &json!("RS256"), &json!("AQAB"))
+        );
+        assert_eq!(published["kid"].as_str(), header.kid.as_deref());
+        let jwk = serde_json::from_value(published.clone()).unwrap();
+        let mut rules = Validation::new(Algorithm::RS256);
+        rules.required_spec_claims.clear();
+        rules.validate_exp = false;
+        let reader = DecodingKey::from_jwk(&jwk).unwrap();
+        jsonwebtoken::decode::<Value>(&new, &reader, &rules).unwrap();
+
+        let current = std::fs::read_to_string(dir.path().join("service.current.key")).unwrap();
+        let (current, rsa) = (
+            keys::first(&service_key, &current).unwrap(),
+            keys::first(&service_key, &rsa).unwrap(),
+        );
+        assert_eq!(current.public_key_raw(), rsa.public_key_raw());
     }
 
     #[test]

@@ -9,13 +9,14 @@ use crate::context::Context;
 use crate::respond;
 
 pub(super) fn configuration(context: &Context) -> Result<Response<Body>> {
-    let issuer = context.core.documents.issuer.issuer();
+    let keys = &context.core.documents.issuer;
+    let issuer = keys.issuer();
     let document = json!({
         "issuer": issuer,
         "jwks_uri": format!("{}/openid/v1/jwks", issuer.trim_end_matches('/')),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": keys.algorithms(),
     });
     answer(&document, "application/json")
 }
