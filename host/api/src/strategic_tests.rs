@@ -331,6 +331,61 @@ fn a_three_way_patch_keeps_what_others_set() {
     assert_eq!(patched("Pod", current, patch), want);
 }
 
+/// What a client applies in turn, starting with `live`; a patch that replaces a list names the state it is for.
+fn applied(kind: &str, live: Value, documents: &[Value]) -> Value {
+    let mut state = (live, Value::Null);
+    for document in documents {
+        let (live, last) = state;
+        let patch = three_way_strategic(&last, document, &live, schema(kind)).unwrap();
+        state = (patched(kind, live, patch), document.clone());
+    }
+    state.0
+}
+
+#[test]
+fn ports_of_one_number_are_told_apart_by_protocol() {
+    let service = |ports: Value| json!({"spec": {"ports": ports}});
+    let tcp = json!({"name": "tcp", "port": 8301});
+    let udp = json!({"name": "udp", "port": 8301, "protocol": "UDP"});
+    let live_tcp = json!({"name": "tcp", "port": 8301, "protocol": "TCP", "nodePort": 30001});
+    let live = service(json!([live_tcp]));
+    let one = service(json!([tcp]));
+    let both = service(json!([tcp, udp]));
+    let wanted = service(json!([live_tcp, udp]));
+    let steps = [one.clone(), both.clone(), both.clone(), both.clone()];
+    assert_eq!(applied("Service", live.clone(), &steps), wanted);
+    assert_eq!(
+        three_way_strategic(&both, &both, &wanted, schema("Service")).unwrap(),
+        json!({})
+    );
+    let steps = [one.clone(), both.clone(), one.clone()];
+    assert_eq!(applied("Service", live.clone(), &steps), live);
+    // The port of another client stays, and a port without protocol is the TCP one.
+    let other = json!({"name": "other", "port": 53, "protocol": "UDP"});
+    let beside = service(json!([other, live_tcp]));
+    let renamed = service(json!([{"name": "serf", "port": 8301}]));
+    let mut named = live_tcp.clone();
+    named["name"] = json!("serf");
+    let wanted = service(json!([other, named]));
+    assert_eq!(applied("Service", beside, &[one, renamed]), wanted);
+}
+
+#[test]
+fn the_second_of_two_equal_container_ports_can_be_removed() {
+    let deployment = |ports: Value| {
+        let template =
+            json!({"spec": {"containers": [{"name": "c", "ports": ports}, {"name": "d"}]}});
+        json!({"metadata": {"resourceVersion": "7"}, "spec": {"template": template}})
+    };
+    let two = deployment(
+        json!([{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]),
+    );
+    let one = deployment(json!([{"containerPort": 53, "protocol": "UDP"}]));
+    let patch = three_way_strategic(&two, &one, &two, schema("Deployment")).unwrap();
+    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    assert_eq!(patched("Deployment", two, patch), one);
+}
+
 #[test]
 fn three_way_patches_of_equal_documents_are_empty() {
     for v in variants() {

@@ -1,7 +1,7 @@
 //! Types as strategic merge patches see them.
 
-use super::{Shape, Type, ValueType};
-use k3s_meta::patch::{Child, PatchField, PatchSchema};
+use super::{Field, Shape, Type, ValueType};
+use k3s_meta::patch::{Child, ListKey, MAX_LIST_KEYS, PatchField, PatchSchema};
 
 fn child(value: ValueType) -> Child<'static> {
     let as_struct = |v: ValueType| v.named().filter(|t| t.shape == Shape::Struct);
@@ -19,6 +19,15 @@ fn child(value: ValueType) -> Child<'static> {
     }
 }
 
+/// The keys of a list, and the one default among them that upstream's schemas have (`protocol` of ports).
+fn list_keys(field: &Field) -> [Option<ListKey<'static>>; MAX_LIST_KEYS] {
+    let mut keys = field.list_keys().map(|name| ListKey {
+        name,
+        default: (name == "protocol").then_some("TCP"),
+    });
+    std::array::from_fn(|_| keys.next())
+}
+
 impl PatchSchema for Type {
     fn field(&self, name: &str) -> Option<PatchField<'_>> {
         let field = Type::field(self, name)?;
@@ -26,6 +35,7 @@ impl PatchSchema for Type {
         Some(PatchField {
             strategy: field.strategy(),
             merge_key: field.merge_key(),
+            list_keys: list_keys(field),
             child,
         })
     }

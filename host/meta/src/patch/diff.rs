@@ -1,6 +1,7 @@
 //! Making strategic merge patches: what to send so that one document becomes another.
 
 use super::PatchError;
+use super::keyed;
 use super::lists::{self, DIRECTIVE, Items};
 use super::schema::{PatchField, PatchSchema, look_up};
 use super::strategic::{DELETE_FROM_LIST, ELEMENT_ORDER, RETAIN_KEYS};
@@ -112,6 +113,12 @@ fn diff_list_field(
     if !field.strategy.merge {
         if want.changes && old != new {
             patch.insert(key.to_owned(), Value::Array(new.to_vec()));
+        }
+        return Ok(());
+    }
+    if field.is_keyed() {
+        if want.changes && old != new {
+            patch.insert(key.to_owned(), keyed::replacement(new));
         }
         return Ok(());
     }

@@ -124,11 +124,21 @@ pub(super) fn arrange(
     server_order: &[String],
     merge_key: Option<&str>,
 ) -> Result<Vec<Value>, PatchError> {
+    let keys = keys_of(&merged, merge_key)?;
+    let merged = keys.into_iter().zip(merged).collect();
+    Ok(arrange_keyed(merged, patch_order, server_order))
+}
+
+/// The same for items with their keys.
+pub(super) fn arrange_keyed(
+    merged: Vec<(String, Value)>,
+    patch_order: &[String],
+    server_order: &[String],
+) -> Vec<Value> {
     let in_patch = positions(patch_order);
     let in_server = positions(server_order);
     let (mut named, mut server_only) = (Vec::new(), Vec::new());
-    for item in merged {
-        let key = key_of(&item, merge_key)?;
+    for (key, item) in merged {
         let list = if in_patch.contains_key(key.as_str()) {
             &mut named
         } else {
@@ -138,7 +148,7 @@ pub(super) fn arrange(
     }
     sort(&mut named, &in_patch);
     sort(&mut server_only, &in_server);
-    Ok(interleave(server_only, named, &in_server))
+    interleave(server_only, named, &in_server)
 }
 
 pub(super) fn positions(order: &[String]) -> HashMap<&str, usize> {

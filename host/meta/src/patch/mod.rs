@@ -4,6 +4,7 @@
 mod diff;
 mod json;
 mod json_apply;
+mod keyed;
 mod lists;
 mod merge;
 mod schema;
@@ -15,7 +16,7 @@ use crate::status::Status;
 pub use diff::two_way_strategic;
 pub use json::json_patch;
 pub use merge::merge_patch;
-pub use schema::{Child, PatchField, PatchSchema, Strategy};
+pub use schema::{Child, ListKey, MAX_LIST_KEYS, PatchField, PatchSchema, Strategy};
 pub use strategic::strategic_merge;
 pub use three_way::{three_way_json, three_way_strategic};
 

@@ -1,5 +1,7 @@
 //! What a strategic merge patch needs to know about fields. The tables are the API crate's.
 
+use serde_json::Value;
+
 /// How a list or map is patched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strategy {
@@ -31,8 +33,22 @@ pub struct PatchField<'a> {
     pub strategy: Strategy,
     /// The key by which list items are matched.
     pub merge_key: Option<&'a str>,
+    /// All keys that tell the items of a list apart, as server-side apply sees it; unused places are none.
+    pub list_keys: [Option<ListKey<'a>>; MAX_LIST_KEYS],
     /// What lies below.
     pub child: Child<'a>,
+}
+
+/// Most keys of one list.
+pub const MAX_LIST_KEYS: usize = 4;
+
+/// One of the keys that tell the items of a list apart.
+#[derive(Clone, Copy, Debug)]
+pub struct ListKey<'a> {
+    /// The JSON name of the field.
+    pub name: &'a str,
+    /// The value of items without the field.
+    pub default: Option<&'a str>,
 }
 
 /// A type's fields.
@@ -59,6 +75,7 @@ impl PatchSchema for MapOf<'_> {
         Some(PatchField {
             strategy: Strategy::default(),
             merge_key: None,
+            list_keys: [None; MAX_LIST_KEYS],
             child: Child::Object(self.0),
         })
     }
@@ -69,11 +86,26 @@ pub(super) fn look_up<'a>(schema: &'a dyn PatchSchema, name: &str) -> PatchField
     schema.field(name).unwrap_or(PatchField {
         strategy: Strategy::default(),
         merge_key: None,
+        list_keys: [None; MAX_LIST_KEYS],
         child: Child::Opaque,
     })
 }
 
 impl PatchField<'_> {
+    /// Whether items of the list are told apart by more than the merge key.
+    pub(super) fn is_keyed(&self) -> bool {
+        self.strategy.merge && self.list_keys.iter().flatten().count() > 1
+    }
+
+    /// The identity of an item of a keyed list.
+    pub(super) fn key_of(&self, item: &Value) -> String {
+        let keys = self.list_keys.iter().flatten().map(|key| {
+            let default = || key.default.map_or(Value::Null, Value::from);
+            item.get(key.name).cloned().unwrap_or_else(default)
+        });
+        Value::Array(keys.collect()).to_string()
+    }
+
     /// Runs `f` with the schema of the map that is this field's value.
     pub(super) fn with_map<R>(&self, f: impl FnOnce(&dyn PatchSchema) -> R) -> R {
         match self.child {

@@ -3,18 +3,41 @@
 
 use super::PatchError;
 use super::diff::{Want, diff_maps, object};
+use super::keyed::{self, settle};
 use super::merge::create_merge_patch;
 use super::schema::PatchSchema;
 use super::strategic::{Into, merge_map};
+use crate::tree;
 use serde_json::{Map, Value};
 
-/// The strategic merge patch to send. `original` is the last applied document, null on first apply.
+/// The strategic merge patch to send. `original` is the last applied document, null on first apply. A patch that
+/// replaces a list has the resource version that it was made for.
 pub fn three_way_strategic(
     original: &Value,
     modified: &Value,
     current: &Value,
     schema: &dyn PatchSchema,
 ) -> Result<Value, PatchError> {
+    let (original, current) = (object(original), object(current));
+    let modified = settle(&original, object(modified), &current, schema)?;
+    let mut patch = Value::Object(delta(&original, &modified, &current, schema)?);
+    let revision = current
+        .get("metadata")
+        .and_then(|m| m.get("resourceVersion"));
+    if let Some(revision) = revision.filter(|_| keyed::replaces(&patch)) {
+        let metadata = tree::ensure(&mut patch, "metadata");
+        metadata.map(|m| m.insert("resourceVersion".to_owned(), revision.clone()));
+    }
+    same_identity(patch)
+}
+
+/// What turns `current` into an object that has `modified` and lacks what only `original` had.
+pub(super) fn delta(
+    original: &Map<String, Value>,
+    modified: &Map<String, Value>,
+    current: &Map<String, Value>,
+    schema: &dyn PatchSchema,
+) -> Result<Map<String, Value>, PatchError> {
     let changes = Want {
         deletions: false,
         changes: true,
@@ -25,16 +48,9 @@ pub fn three_way_strategic(
         changes: false,
         element_order: true,
     };
-    let delta = diff_maps(&object(current), &object(modified), schema, changes, false)?;
-    let gone = diff_maps(
-        &object(original),
-        &object(modified),
-        schema,
-        deletions,
-        false,
-    )?;
-    let patch = Value::Object(merge_map(gone, delta, schema, Into::Patch)?);
-    same_identity(patch)
+    let set = diff_maps(current, modified, schema, changes, false)?;
+    let gone = diff_maps(original, modified, schema, deletions, false)?;
+    merge_map(gone, set, schema, Into::Patch)
 }
 
 /// The JSON merge patch to send, for kinds without a strategic schema.
