@@ -163,7 +163,7 @@ async fn on_server(host: &Host, endpoint: &str) -> Result<Arc<dyn Backend>> {
         Kind::Mysql => bundled::find("datastore", "mysql").context("not bundled")?,
     };
     Ok(Arc::new(
-        open_server(host, bundled.source(), &ServerOptions::new(server)).await?,
+        open_server(host, bundled.source(), &ServerOptions::new(*server)).await?,
     ))
 }
 

@@ -60,5 +60,5 @@ pub async fn on(
         DatabaseKind::Postgres => bundled::find("datastore", "postgres").unwrap(),
         DatabaseKind::Mysql => bundled::find("datastore", "mysql").unwrap(),
     };
-    open_server(host, bundled.source(), &ServerOptions::new(server)).await
+    open_server(host, bundled.source(), &ServerOptions::new(*server)).await
 }

@@ -8,6 +8,7 @@ mod postgres;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use k3s_base::Secret;
 
@@ -22,7 +23,7 @@ pub enum Endpoint {
     /// In a SQLite file; none is the usual one, `<data-dir>/server/db/state.db`.
     Sqlite(Option<PathBuf>),
     /// On a database server.
-    Server(DatabaseServer),
+    Server(Box<DatabaseServer>),
 }
 
 /// A database on a server. Its `Display` names it without the password.
@@ -40,6 +41,23 @@ pub struct DatabaseServer {
     pub database: String,
     /// How the connection is protected.
     pub tls: Tls,
+    /// How connections are used.
+    pub session: Session,
+}
+
+/// What parameters of an endpoint say about its connections. What is absent has this server's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// For reaching the server and logging in.
+    pub connect_timeout: Option<Duration>,
+    /// For one statement.
+    pub statement_timeout: Option<Duration>,
+    /// PostgreSQL: how the server lists the connection.
+    pub application_name: Option<String>,
+    /// PostgreSQL: the schemas in which tables are looked for.
+    pub search_path: Option<String>,
+    /// MySQL: the password may be sent as it is, for servers that ask for that.
+    pub cleartext_password: bool,
 }
 
 /// Kinds of servers.
@@ -162,8 +180,8 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, Refusal> {
     };
     match scheme {
         "sqlite" => sqlite(rest),
-        "postgres" | "postgresql" => postgres::parse(rest, files).map(Endpoint::Server),
-        "mysql" => mysql::parse(rest, files).map(Endpoint::Server),
+        "postgres" | "postgresql" => postgres::parse(rest, files).map(server_endpoint),
+        "mysql" => mysql::parse(rest, files).map(server_endpoint),
         "http" | "https" | "unix" | "unixs" => Err(
             "this is an etcd endpoint, and etcd is not supported; use sqlite, postgres or mysql"
                 .into(),
@@ -176,6 +194,10 @@ fn parse(text: &str, files: &TlsFiles) -> Result<Endpoint, Refusal> {
     }
 }
 
+fn server_endpoint(server: DatabaseServer) -> Endpoint {
+    Endpoint::Server(Box::new(server))
+}
+
 fn sqlite(rest: &str) -> Result<Endpoint, Refusal> {
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     if !parameters.is_empty() {
@@ -185,6 +207,29 @@ fn sqlite(rest: &str) -> Result<Endpoint, Refusal> {
         );
     }
     Ok(Endpoint::Sqlite((!path.is_empty()).then(|| path.into())))
+}
+
+/// A parameter whose value changes nothing here is accepted with the values that agree with what happens.
+fn expect(name: &str, value: &str, accepted: &[&str]) -> Result<(), Refusal> {
+    let is_accepted = accepted
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(value));
+    if is_accepted {
+        return Ok(());
+    }
+    Err(format!(
+        "the parameter {name} is supported with {} only",
+        accepted.join(", ")
+    )
+    .into())
+}
+
+fn unknown_parameter(name: &str, known: &[&str]) -> Refusal {
+    format!(
+        "the parameter {name} is not supported; known: {}",
+        known.join(", ")
+    )
+    .into()
 }
 
 /// The client's certificate and its key, both or none.
@@ -205,7 +250,7 @@ mod tests {
 
     fn server(text: &str) -> DatabaseServer {
         match Endpoint::parse("datastore-endpoint", text, &TlsFiles::default()) {
-            Ok(Endpoint::Server(server)) => server,
+            Ok(Endpoint::Server(server)) => *server,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -249,6 +294,67 @@ mod tests {
                 .mode,
             TlsMode::Require
         );
+    }
+
+    #[test]
+    fn parameters_of_k3s_drivers_are_honoured_or_accepted() {
+        let pgx = server(
+            "postgres://k3s:p@db:5432/k3s?sslmode=require&connect_timeout=10&application_name=one&search_path=kine\
+             &statement_timeout=15000&target_session_attrs=read-write&TimeZone=UTC&client_encoding=UTF8",
+        );
+        let session = Session {
+            connect_timeout: Some(Duration::from_secs(10)),
+            statement_timeout: Some(Duration::from_secs(15)),
+            application_name: Some("one".into()),
+            search_path: Some("kine".into()),
+            cleartext_password: false,
+        };
+        assert_eq!((pgx.session, pgx.tls.mode), (session, TlsMode::Require));
+        let go = server(
+            "mysql://k3s:p@tcp(db:3306)/k3s?charset=utf8mb4,utf8&parseTime=true&loc=Local&timeout=1m30s&readTimeout=20s\
+             &writeTimeout=10s&collation=utf8mb4_unicode_ci&interpolateParams=1&tls=TRUE&allowCleartextPasswords=true",
+        );
+        let session = Session {
+            connect_timeout: Some(Duration::from_secs(90)),
+            statement_timeout: Some(Duration::from_secs(20)),
+            cleartext_password: true,
+            ..Session::default()
+        };
+        assert_eq!((go.session, go.tls.mode), (session, TlsMode::VerifyFull));
+        // Zero is no limit for the drivers, so that this server's own holds.
+        let none = server("postgres://u@h/d?connect_timeout=0&statement_timeout=0");
+        assert_eq!(none.session, Session::default());
+    }
+
+    #[test]
+    fn a_postgres_server_is_found_by_authority_or_parameters() {
+        for (text, place) in [
+            (
+                "postgres://u@:5433/db?host=/run/pg",
+                "postgres://u@unix(/run/pg)/db",
+            ),
+            (
+                "postgres://u@/db?port=5433&host=/run/pg",
+                "postgres://u@unix(/run/pg)/db",
+            ),
+            ("postgres://u@:5433/db", "postgres://u@localhost:5433/db"),
+            (
+                "postgres://:5433/db",
+                "postgres://postgres@localhost:5433/db",
+            ),
+            ("postgres:///db?host=h&port=1&user=u", "postgres://u@h:1/db"),
+            ("postgres://u@h?dbname=db", "postgres://u@h:5432/db"),
+            ("postgres://u@[::1]:5433/db", "postgres://u@::1:5433/db"),
+        ] {
+            assert_eq!(server(text).to_string(), place, "{text}");
+        }
+        let by_parameters = server("postgres://u@/db?host=/run/pg&port=5433&password=a%2Fb");
+        let socket = Address::Unix {
+            path: "/run/pg".into(),
+            port: 5433,
+        };
+        assert_eq!(by_parameters.address, socket);
+        assert_eq!(by_parameters.password, Some(Secret::new("a/b".to_owned())));
     }
 
     #[test]
@@ -300,10 +406,34 @@ mod tests {
             ("postgres://u:hunter2@h/d?sslmode=maybe", "sslmode"),
             ("postgres://u:hunter2@h/d?colour=red", "colour"),
             ("postgres://u:hunter2@h/a/b", "database"),
+            ("postgres://u:hunter2@h/d?connect_timeout=5s", "seconds"),
+            ("postgres://u:hunter2@h/d?port=0", "port"),
+            ("postgres://u:hunter2@a,b/d", "several hosts"),
+            (
+                "postgres://u:hunter2@h/d?target_session_attrs=standby",
+                "read-write",
+            ),
+            (
+                "postgres://u:hunter2@h/d?default_query_exec_mode=simple_protocol",
+                "default_query_exec_mode",
+            ),
+            (
+                "postgres://u:hunter2@h/d?sslpassword=hunter2",
+                "sslpassword",
+            ),
+            ("postgres://u:1/hunter2@h/d", "written as %2F"),
+            ("postgres://u:hunter2/@h:5433/d?sslmode=disable", "%2F"),
+            ("postgres://u:hunter2?1@h/d", "%3F"),
+            ("postgres://u:hunter2#1@h/d", "%23"),
             ("mysql://u:hunter2@h:3306/d", "tcp("),
             ("mysql://u:hunter2@tcp(h:99999)/d", "port"),
             ("mysql://u:hunter2@tcp(h)", "/"),
-            ("mysql://u:hunter2@tcp(h)/d?parseTime=true", "parseTime"),
+            ("mysql://u:hunter2@tcp(h)/d?parseTime=perhaps", "parseTime"),
+            ("mysql://u:hunter2@tcp(h)/d?charset=latin1", "charset"),
+            ("mysql://u:hunter2@tcp(h)/d?timeout=5", "timeout"),
+            ("mysql://u:hunter2@tcp(h)/d?compress=true", "compress"),
+            ("mysql://u:hunter2@tcp(h)/d?tls=custom", "tls must be"),
+            ("mysql://u:hunter2@tcp(h)/d?sql_mode=ANSI", "sql_mode"),
             ("https://u:hunter2@e1:2379,https://e2:2379", "etcd"),
             ("nats://u:hunter2@h:4222", "nats"),
             ("u:hunter2@h/d", "expected"),

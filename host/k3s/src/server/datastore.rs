@@ -20,7 +20,7 @@ pub(crate) enum Place {
     /// A SQLite file.
     File(PathBuf),
     /// A database on a server.
-    Server(DatabaseServer),
+    Server(Box<DatabaseServer>),
 }
 
 impl fmt::Display for Place {
@@ -88,7 +88,7 @@ impl Place {
                 let options = ServerOptions {
                     config,
                     environment,
-                    ..ServerOptions::new(server.clone())
+                    ..ServerOptions::new((**server).clone())
                 };
                 Ok(open_server(&host, component.source(), &options).await?)
             }

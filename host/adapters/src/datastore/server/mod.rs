@@ -15,6 +15,7 @@ use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use k3s_base::BackoffPolicy;
 use k3s_base::error::chain;
+use k3s_config::datastore::Session;
 use k3s_wit_bindings::sql::k3s::sql::sql::{Error, Failure, Flavour, Limits, Outcome, Rows, Value};
 use sqlx::Row;
 use tokio::runtime::Handle;
@@ -25,11 +26,10 @@ use super::link::{Connect, Link, ROW_BYTES, size_of};
 pub(super) use mysql::MySqlDriver;
 pub(super) use postgres::PostgresDriver;
 
-/// For reaching a server and logging in.
+/// For reaching a server and logging in, unless the endpoint says otherwise.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// For one statement. A server that does not answer for so long is taken for lost; a commit that
-/// takes longer has an unknown outcome.
+/// For one statement, unless the endpoint says otherwise.
 const STATEMENT: Duration = Duration::from_secs(30);
 
 /// How long the server lets a statement wait for a lock, in seconds; below [`STATEMENT`], so that it
@@ -54,6 +54,25 @@ const RECONNECT: BackoffPolicy = BackoffPolicy {
     cap: Duration::from_secs(1),
     jitter: 0.0,
 };
+
+/// How long a server may take to answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// For reaching it and logging in.
+    connect: Duration,
+    /// For one statement. A server that does not answer for so long is taken for lost; a commit that
+    /// takes longer has an unknown outcome.
+    statement: Duration,
+}
+
+impl Timeouts {
+    fn of(session: &Session) -> Self {
+        Self {
+            connect: session.connect_timeout.unwrap_or(CONNECT),
+            statement: session.statement_timeout.unwrap_or(STATEMENT),
+        }
+    }
+}
 
 /// What went wrong with a database server, and what that means. Its text is one sentence for the
 /// operator.
@@ -110,6 +129,9 @@ pub(super) trait Driver: Send + Sync + 'static {
 
     /// The dialect.
     const FLAVOUR: Flavour;
+
+    /// How long its server may take.
+    fn timeouts(&self) -> Timeouts;
 
     /// Connects.
     async fn connect(&self) -> Result<Self::Connection, Fault>;
@@ -168,7 +190,7 @@ pub(super) async fn prepare(driver: &impl Driver, patience: Duration) -> Result<
     let end = Instant::now() + patience;
     let mut tries = 0;
     loop {
-        let fault = match limited(CONNECT, driver.prepare()).await {
+        let fault = match limited(driver.timeouts().connect, driver.prepare()).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };
@@ -249,8 +271,9 @@ impl<D: Driver> ServerLink<D> {
                 "the transaction has failed; it can only be dropped".to_owned(),
             ));
         };
+        let limit = self.driver.timeouts().statement;
         let result = match &mut self.connection {
-            Some(connection) => self.handle.block_on(limited(STATEMENT, work(connection))),
+            Some(connection) => self.handle.block_on(limited(limit, work(connection))),
             None => Err(Fault::lost("the connection is lost")),
         };
         result.map_err(|fault| {
@@ -271,9 +294,9 @@ async fn once<D: Driver, T>(
 ) -> Result<T, Fault> {
     let mut connection = match slot.take() {
         Some(connection) => connection,
-        None => limited(CONNECT, driver.connect()).await?,
+        None => limited(driver.timeouts().connect, driver.connect()).await?,
     };
-    let result = limited(STATEMENT, work(&mut connection)).await;
+    let result = limited(driver.timeouts().statement, work(&mut connection)).await;
     if !matches!(&result, Err(fault) if fault.lost) {
         *slot = Some(connection);
     }
@@ -323,9 +346,10 @@ impl<D: Driver> Link for ServerLink<D> {
                 "the connection was lost before the commit".to_owned(),
             ));
         };
+        let limit = self.driver.timeouts().statement;
         match self
             .handle
-            .block_on(limited(STATEMENT, D::end(&mut connection, write, true)))
+            .block_on(limited(limit, D::end(&mut connection, write, true)))
         {
             Ok(()) => {
                 self.connection = Some(connection);
@@ -345,10 +369,11 @@ impl<D: Driver> Link for ServerLink<D> {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
+        let limit = self.driver.timeouts().statement;
         // A connection that cannot even do this is dropped, which makes the server roll back.
         if self
             .handle
-            .block_on(limited(STATEMENT, D::end(&mut connection, write, false)))
+            .block_on(limited(limit, D::end(&mut connection, write, false)))
             .is_ok()
         {
             self.connection = Some(connection);

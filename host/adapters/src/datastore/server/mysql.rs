@@ -16,7 +16,7 @@ use sqlx::{
     raw_sql,
 };
 
-use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, failure, fault_of_client, gather};
+use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, Timeouts, failure, fault_of_client, gather};
 use crate::datastore::link::{ROW_BYTES, STATEMENTS};
 
 /// Name of the lock, which is the server's and not the database's.
@@ -27,6 +27,7 @@ pub(crate) struct MySqlDriver {
     options: MySqlConnectOptions,
     without_database: MySqlConnectOptions,
     database: String,
+    timeouts: Timeouts,
 }
 
 impl MySqlDriver {
@@ -34,6 +35,7 @@ impl MySqlDriver {
         let mut options = MySqlConnectOptions::new()
             .username(&server.user)
             .charset("utf8mb4")
+            .enable_cleartext_plugin(server.session.cleartext_password)
             .pipes_as_concat(false)
             .statement_cache_capacity(STATEMENTS)
             .ssl_mode(match server.tls.mode {
@@ -62,6 +64,7 @@ impl MySqlDriver {
             options: options.clone().database(&database),
             without_database: options,
             database,
+            timeouts: Timeouts::of(&server.session),
         }
     }
 
@@ -95,6 +98,10 @@ fn session() -> String {
 impl Driver for MySqlDriver {
     type Connection = MySqlConnection;
     const FLAVOUR: Flavour = Flavour::Mysql;
+
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
 
     async fn connect(&self) -> Result<MySqlConnection, Fault> {
         let mut connection = MySqlConnection::connect_with(&self.options)

@@ -18,7 +18,7 @@ use sqlx::{
     ValueRef, query_with, raw_sql,
 };
 
-use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, STATEMENT, failure, fault_of_client, gather};
+use super::{Driver, Fault, IDLE_SECS, LOCK_SECS, Timeouts, failure, fault_of_client, gather};
 use crate::datastore::link::STATEMENTS;
 
 /// Number of the advisory lock: the bytes of "k3s-kine".
@@ -31,6 +31,7 @@ const MAINTENANCE: &str = "postgres";
 pub(crate) struct PostgresDriver {
     options: PgConnectOptions,
     database: String,
+    timeouts: Timeouts,
 }
 
 impl PostgresDriver {
@@ -38,7 +39,7 @@ impl PostgresDriver {
         let mut options = PgConnectOptions::new_without_pgpass()
             .username(&server.user)
             .database(&server.database)
-            .application_name("k3s")
+            .application_name(server.session.application_name.as_deref().unwrap_or("k3s"))
             .statement_cache_capacity(STATEMENTS)
             .ssl_mode(match server.tls.mode {
                 TlsMode::Disable => PgSslMode::Disable,
@@ -61,9 +62,13 @@ impl PostgresDriver {
         if let Some((cert, key)) = &server.tls.client {
             options = options.ssl_client_cert(cert).ssl_client_key(key);
         }
+        if let Some(schemas) = &server.session.search_path {
+            options = options.options([("search_path", schemas)]);
+        }
         Self {
             options,
             database: server.database.clone(),
+            timeouts: Timeouts::of(&server.session),
         }
     }
 
@@ -86,13 +91,13 @@ impl PostgresDriver {
 
 /// What holds on every connection. A standby that is behind must not acknowledge for the primary,
 /// so a commit is always flushed.
-fn session() -> String {
+fn session(timeouts: Timeouts) -> String {
     format!(
-        "SET lock_timeout = '{LOCK_SECS}s'; SET statement_timeout = '{}s'; \
+        "SET lock_timeout = '{LOCK_SECS}s'; SET statement_timeout = {}; \
          SET idle_in_transaction_session_timeout = '{IDLE_SECS}s'; \
          SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        STATEMENT.as_secs()
+        timeouts.statement.as_millis()
     )
 }
 
@@ -100,11 +105,15 @@ impl Driver for PostgresDriver {
     type Connection = PgConnection;
     const FLAVOUR: Flavour = Flavour::Postgres;
 
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     async fn connect(&self) -> Result<PgConnection, Fault> {
         let mut connection = PgConnection::connect_with(&self.options)
             .await
             .map_err(fault)?;
-        raw_sql(AssertSqlSafe(session()))
+        raw_sql(AssertSqlSafe(session(self.timeouts)))
             .execute(&mut connection)
             .await
             .map_err(fault)?;
