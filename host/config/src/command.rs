@@ -157,6 +157,11 @@ fn config_path(
     let given = cli.get_one::<String>(row.name).cloned();
     let given = given.or_else(|| row.env.and_then(env));
     let is_explicit = given.is_some();
+    let is_url = |path: &String| path.starts_with("http://") || path.starts_with("https://");
+    if given.as_ref().is_some_and(is_url) {
+        let reason = "a configuration is not fetched from a URL; download it and name the file";
+        return Err(ConfigError::unsupported(row.name, reason));
+    }
     let given: Vec<String> = given.into_iter().collect();
     Ok((CONFIG.read(&given)?, is_explicit))
 }
@@ -268,6 +273,14 @@ mod tests {
             parsed.get(&NODE_LABEL).unwrap(),
             [("x".to_owned(), "1,y=2".to_owned())]
         );
+    }
+
+    #[test]
+    fn a_configuration_at_a_url_is_refused_as_such() {
+        let error = parse("--config https://user:secret@h/c.yaml", &[]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("--config is not supported: "), "{text}");
+        assert!(!text.contains("secret"), "{text}");
     }
 
     #[test]

@@ -16,6 +16,10 @@ use k3s_config::{ServerSettings, parse_server};
 /// Flags that end in this crate, each with its reason.
 const ENDS_HERE: &[(&str, &str)] = &[
     ("config", "names the file that the other flags come from"),
+    (
+        "default-runtime",
+        "has one value, which is what always happens",
+    ),
     ("snapshotter", "has one value, which is what always happens"),
 ];
 

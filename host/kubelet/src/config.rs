@@ -38,7 +38,7 @@ pub struct KubeletConfig {
     pub node_ips: Vec<IpAddr>,
     /// Addresses for `ExternalIP`.
     pub external_ips: Vec<IpAddr>,
-    /// `--node-label`, applied at first registration and reconciled after.
+    /// `--node-label`, applied at first registration only.
     pub labels: BTreeMap<String, String>,
     /// `--node-taint` (`key=value:Effect`), first registration only.
     pub taints: Vec<String>,

@@ -7,7 +7,8 @@ use super::Shape::{Many, One, Switch};
 use super::typed::{DefaultFlag, OptionalFlag, SwitchFlag};
 use super::values;
 
-const OTHER_RUNTIME: &str = "other runtimes are used with --container-runtime-endpoint only";
+pub(super) const OTHER_RUNTIME: &str =
+    "other runtimes are used with --container-runtime-endpoint only";
 
 /// Where `--private-registry` points unless it is given.
 pub const DEFAULT_REGISTRIES: &str = "/etc/rancher/k3s/registries.yaml";
@@ -23,6 +24,14 @@ pub(crate) const CONTAINER_RUNTIME_ENDPOINT: OptionalFlag<String> = OptionalFlag
 pub(crate) const SNAPSHOTTER: OptionalFlag<()> = OptionalFlag::new(
     Flag::new("snapshotter", One, "Image layers: overlayfs (the only one)"),
     values::snapshotter,
+);
+pub(crate) const DEFAULT_RUNTIME: OptionalFlag<()> = OptionalFlag::new(
+    Flag::new(
+        "default-runtime",
+        One,
+        "Handler of pods without a runtime class: runc (the only one)",
+    ),
+    values::default_runtime,
 );
 pub(crate) const PRIVATE_REGISTRY: DefaultFlag<PathBuf> = DefaultFlag::new(
     Flag::new("private-registry", One, "Registry configuration"),
@@ -43,7 +52,7 @@ pub(super) const FLAGS: &[Flag] = &[
     )
     .fatal("images come from the container runtime's own endpoint"),
     Flag::new("docker", Switch, "Use Docker").fatal(OTHER_RUNTIME),
-    Flag::new("default-runtime", One, "Default runtime class handler").fatal(OTHER_RUNTIME),
+    DEFAULT_RUNTIME.row(),
     Flag::new("pause-image", One, "Image of the sandbox container")
         .warns("pods need no pause image here"),
     SNAPSHOTTER.row(),

@@ -7,6 +7,7 @@ use std::path::{Component, PathBuf};
 
 use ipnet::Ipv4Net;
 
+use super::runtime::OTHER_RUNTIME;
 use crate::error::Refusal;
 
 /// Any text.
@@ -140,6 +141,13 @@ pub(super) fn own_folder(text: &str) -> Result<PathBuf, Refusal> {
 }
 
 /// The snapshotter of image layers; only one is supported.
+pub(super) fn default_runtime(text: &str) -> Result<(), Refusal> {
+    match text {
+        "runc" => Ok(()),
+        _ => Err(Refusal::unsupported(OTHER_RUNTIME)),
+    }
+}
+
 pub(super) fn snapshotter(text: &str) -> Result<(), Refusal> {
     match text {
         "overlayfs" => Ok(()),

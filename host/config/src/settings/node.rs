@@ -12,7 +12,8 @@ use crate::flags::node::{
     WITH_NODE_ID,
 };
 use crate::flags::runtime::{
-    CONTAINER_RUNTIME_ENDPOINT, DISABLE_DEFAULT_REGISTRY_ENDPOINT, PRIVATE_REGISTRY, SNAPSHOTTER,
+    CONTAINER_RUNTIME_ENDPOINT, DEFAULT_RUNTIME, DISABLE_DEFAULT_REGISTRY_ENDPOINT,
+    PRIVATE_REGISTRY, SNAPSHOTTER,
 };
 use crate::kubelet_args::KubeletArguments;
 
@@ -51,6 +52,7 @@ impl NodeSettings {
     pub(super) fn resolve(parsed: &Parsed, warnings: &mut Warnings) -> Result<Self, ConfigError> {
         // It has one value; others are refused here and nothing is left to set.
         parsed.get(&SNAPSHOTTER)?;
+        parsed.get(&DEFAULT_RUNTIME)?;
         Ok(Self {
             data_dir: parsed.get(&DATA_DIR)?,
             node_name: parsed.get(&NODE_NAME)?,

@@ -61,6 +61,10 @@ fn bad_values_name_their_flag() {
             "unix:///PATH",
         ),
         ("--snapshotter btrfs", "overlayfs"),
+        (
+            "--default-runtime crun",
+            "--default-runtime=crun is not supported",
+        ),
         ("--default-local-storage-path /", "absolute path"),
         ("--default-local-storage-path a/b", "absolute path"),
         ("--default-local-storage-path /a/../b", "absolute path"),
@@ -79,6 +83,12 @@ fn kubelet_arguments_act_or_warn() {
         resolve("--kubelet-arg max-pods=200 --kubelet-arg eviction-soft=x").unwrap();
     assert_eq!(s.node.kubelet.max_pods, Some(200));
     assert_eq!(warnings.len(), 1);
+}
+
+#[test]
+fn values_that_always_hold_are_accepted() {
+    let (_, warnings) = resolve("--default-runtime runc --snapshotter overlayfs").unwrap();
+    assert_eq!(warnings, Warnings::default());
 }
 
 #[test]
