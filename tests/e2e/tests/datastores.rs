@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k3s_e2e::{SHELL, WEB_1, answered_by, fixture, shell, wait_for_pod, web};
+use k3s_e2e::{SHELL, SOON, WEB_1, answered_by, fixture, shell, wait_for_pod, web};
 use k3s_harness::{
-    Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server,
+    Cluster, ClusterOptions, Database, DatabaseKind, PASSWORD, busybox, http_server, k3s_binary,
 };
 use serde_json::Value;
 
@@ -71,6 +71,52 @@ fn on_postgres() -> Result<()> {
 #[test]
 fn on_mariadb() -> Result<()> {
     a_cluster_lives_on(DatabaseKind::MariaDb, Duration::from_secs(10))
+}
+
+/// What joins a cluster by its database has the cluster's authorities and service account keys, or does not start.
+#[test]
+fn a_further_server_of_the_database_is_of_the_same_cluster_or_refused() -> Result<()> {
+    let mut cluster = Cluster::start_with(ClusterOptions {
+        flags: vec!["--disable-agent".into(), "--token=shared".into()],
+        database: Some(DatabaseKind::Postgres),
+        without_node: true,
+        ..ClusterOptions::default()
+    })?;
+    let endpoint = cluster.database()?.endpoint("cluster");
+    let binary = k3s_binary()?;
+    let second = |token: &str| {
+        format!(
+            "exec {} server --data-dir=/var/lib/rancher/second --node-name=second --https-listen-port=7443 \
+             --write-kubeconfig=/etc/rancher/second.yaml --disable-agent --disable-controller-manager \
+             --disable-scheduler --datastore-endpoint={endpoint} --token={token}",
+            binary.display()
+        )
+    };
+    let refused = cluster.corner().sh(&second("wrong"))?.failed()?;
+    ensure!(
+        refused.contains("bootstrap data already found and encrypted with different token"),
+        "{refused}"
+    );
+    let _second = cluster
+        .corner()
+        .background(&second("shared"), "second.log")?;
+    let token = cluster.wait_for("the default service account has tokens", SOON, || {
+        cluster.kubectl(&["create", "token", "default"])?.ok()
+    })?;
+    let line = format!(
+        "curl -sS -f --cacert /var/lib/rancher/k3s/server/tls/server-ca.crt -H 'Authorization: Bearer {}' \
+         https://127.0.0.1:7443/api",
+        token.trim()
+    );
+    cluster.wait_for("the second server takes the first's tokens", SOON, || {
+        cluster.corner().sh(&line)?.ok()
+    })?;
+    let rows = cluster.database()?.ask_in(
+        "cluster",
+        "SELECT COUNT(*) FROM kine WHERE name LIKE '/bootstrap/%'",
+    )?;
+    ensure!(rows.trim() == "1", "{rows}");
+    Ok(())
 }
 
 /// From SQLite to PostgreSQL to MariaDB and back to a file, each time with a server that continues there.

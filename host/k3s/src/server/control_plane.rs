@@ -9,6 +9,7 @@ use k3s_apiserver::{
     ApiServer, ApiServerConfig, ApiService, DirectDialer, StaticToken, VersionInfo,
 };
 use k3s_client::ClientFactory;
+use k3s_config::ServerSettings;
 use k3s_controllers::{Controllers, ControllersConfig};
 use k3s_lifecycle::Tasks;
 use k3s_pki::{client_config, server_config};
@@ -51,20 +52,63 @@ pub(crate) struct ControlPlane {
     pub(crate) tasks: Tasks,
 }
 
+/// The datastore, opened before this server has an identity, which is kept there too.
+pub(crate) struct Datastore {
+    pub(crate) plugin_host: Host,
+    pub(crate) store: Store,
+    registry: Registry,
+}
+
+impl Datastore {
+    pub(crate) async fn open(
+        settings: &ServerSettings,
+        ambient: &Ambient,
+        component: &Component,
+    ) -> Result<Self> {
+        let plugin_host = Host::new(HostOptions {
+            cache_dir: Some(settings.data_dir.join("server/plugins")),
+            metrics: PluginMetrics::registered(&ambient.metrics),
+        })?;
+        let services = ServiceSettings {
+            cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
+            node_ports: settings.node_ports.clone(),
+        };
+        let resources = k3s_resources::resources(services, &ambient.random);
+        let options = StoreOptions {
+            extract: View::extractor(&resources),
+            ..StoreOptions::default()
+        };
+        let (clock, random) = (ambient.clock.clone(), ambient.random.clone());
+        let place = Place::of(&settings.datastore, &settings.data_dir);
+        let backend = place.open(&plugin_host, component, &clock, &random).await?;
+        let store = Store::open(Arc::new(backend), options, clock.clone(), &ambient.tasks)
+            .await
+            .with_context(|| place.to_string())?;
+        let registry =
+            Registry::new(store.clone(), resources, clock, random).context("read the datastore")?;
+        ambient.timeline.ready("datastore");
+        Ok(Self {
+            plugin_host,
+            store,
+            registry,
+        })
+    }
+}
+
 /// Starts the control plane's stages. `ambient` is of the datastore's, which has begun.
 pub(crate) async fn start(
     server: &ServerContext,
     ambient: &Ambient,
     stages: &mut Stages,
     plugins: Plugins,
+    datastore: Datastore,
     listener: TcpListener,
 ) -> Result<ControlPlane> {
-    let plugin_host = Host::new(HostOptions {
-        cache_dir: Some(server.settings.data_dir.join("server/plugins")),
-        metrics: PluginMetrics::registered(&ambient.metrics),
-    })?;
-    let registry = open_registry(server, ambient, &plugin_host, &plugins.datastore).await?;
-    ambient.timeline.ready("datastore");
+    let Datastore {
+        plugin_host,
+        registry,
+        ..
+    } = datastore;
     server.swaps.add_fixed(&plugins.datastore);
 
     let api = ambient.in_stage(stages.begin(API));
@@ -124,34 +168,6 @@ fn publish_plugins(
     };
     status::start(publisher, &ambient.tasks);
     events
-}
-
-async fn open_registry(
-    server: &ServerContext,
-    ambient: &Ambient,
-    host: &Host,
-    component: &Component,
-) -> Result<Registry> {
-    let settings = &server.settings;
-    let place = Place::of(&settings.datastore, &settings.data_dir);
-    let backend = place
-        .open(host, component, &ambient.clock, &ambient.random)
-        .await?;
-    let services = ServiceSettings {
-        cidrs: vec![IpNet::V4(settings.cluster.service_cidr)],
-        node_ports: settings.node_ports.clone(),
-    };
-    let resources = k3s_resources::resources(services, &ambient.random);
-    let options = StoreOptions {
-        extract: View::extractor(&resources),
-        ..StoreOptions::default()
-    };
-    let clock = ambient.clock.clone();
-    let store = Store::open(Arc::new(backend), options, clock, &ambient.tasks)
-        .await
-        .with_context(|| place.to_string())?;
-    let (clock, random) = (ambient.clock.clone(), ambient.random.clone());
-    Registry::new(store, resources, clock, random).context("read the datastore")
 }
 
 async fn start_api(

@@ -1,9 +1,10 @@
 //! The composition of `k3s server`: what is started in which order, and stopped in reverse.
 //!
-//! Order: machine checks → identities on disk → plugins and store → API → listener → controllers,
+//! Order: machine checks → plugins and store → identities on disk → API → listener → controllers,
 //! scheduler, service load balancer → manifests directory → the node of this process
 //! ([`crate::node`]). Each stage has a task group of its own; a stage that fails stops those before it.
 
+mod bootstrap;
 mod context;
 mod control_plane;
 mod controller_metrics;
@@ -24,6 +25,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use k3s_base::Clock;
 use k3s_config::ServerSettings;
 use k3s_deploy::Manifests;
+use k3s_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -34,8 +36,9 @@ use crate::node::{self, Node, kernel, storage};
 use crate::plugins::reload::{self, Reread};
 use crate::plugins::{Plugins, reload::Swaps};
 use crate::stages::{Stage, Stages};
+use bootstrap::Bootstrap;
 use context::ServerContext;
-use control_plane::ControlPlane;
+use control_plane::{ControlPlane, Datastore};
 
 pub(crate) use datastore::Place;
 pub(crate) use preflight::ServerLock;
@@ -139,10 +142,12 @@ async fn start(
     std::fs::create_dir_all(&server_dir)
         .with_context(|| format!("make folder {}", server_dir.display()))?;
     let lock = ServerLock::acquire(&server_dir)?;
-    let server = identify(settings, ambient)?;
+    let datastore = Datastore::open(&settings, ambient, &plugins.datastore).await?;
+    let server = identify(settings, ambient, &datastore.store).await?;
     ambient.timeline.ready("identities");
 
-    let plane = control_plane::start(&server, ambient, stages, plugins, listener).await?;
+    let plane =
+        control_plane::start(&server, ambient, stages, plugins, datastore, listener).await?;
     let url = kubeconfig::server_url(&server.settings);
     kubeconfig::write(&server.settings, &server.identity, &url)?;
     let control = ambient.in_stage(plane.tasks.clone());
@@ -166,10 +171,18 @@ async fn start(
 }
 
 /// Who this server is: its node's name and addresses, its certificates, tokens and keys.
-fn identify(settings: ServerSettings, ambient: &Ambient) -> Result<ServerContext> {
+async fn identify(
+    settings: ServerSettings,
+    ambient: &Ambient,
+    store: &Store,
+) -> Result<ServerContext> {
     let local = LocalNode::find(&settings.node, &ambient.random)?;
     local::ensure_password(&ambient.random)?;
+    let bootstrap = Bootstrap::load(store, &settings)?;
     let identity = identity::ensure(&settings, &local, ambient)?;
+    bootstrap
+        .save(identity.token.password(), &ambient.random)
+        .await?;
     if !settings.disable_agent {
         kernel::prepare();
     }
