@@ -24,6 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [-- FILTER]        install what tests need, then every check and test (FILTER: only tests whose name contains it)
   conformance [OPTIONS]   run upstream's conformance suite (--help prints the options)
   bench [-- WHICH]        build optimised and print the README's figures
+  soak [--minutes N] [--seed N]
+                          build optimised, use a cluster at random with kills of its server, and fail on a leak
   setup                   only install what building and testing need
   fix                     format the sources
   gen-api [FACTS]         regenerate the tables of built-in kinds, from a folder of facts if one is given
@@ -54,6 +56,7 @@ fn dispatch() -> Result<ExitCode> {
         "test" => test::test(rest)?,
         "conformance" => conformance::run_suite(rest)?,
         "bench" => test::bench(rest)?,
+        "soak" => test::soak(rest)?,
         "setup" => setup::for_tests()?,
         "gen-api" => match rest.first() {
             Some(facts) => gen_api::generate(facts.as_ref(), "host/api".as_ref())?,

@@ -63,6 +63,20 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
 /// Builds optimised and runs `tests/bench`.
 pub(crate) fn bench(which: &[String]) -> Result<()> {
     setup::for_benchmarks()?;
+    optimised(which)
+}
+
+/// The same for its command that looks for leaks.
+pub(crate) fn soak(options: &[String]) -> Result<()> {
+    if !is_root()? {
+        bail!("a soak runs real containers and needs root");
+    }
+    setup::for_tests()?;
+    let words = std::iter::once("soak".to_owned()).chain(options.iter().cloned());
+    optimised(&words.collect::<Vec<_>>())
+}
+
+fn optimised(words: &[String]) -> Result<()> {
     step("build optimised", || {
         cargo(&[
             "build",
@@ -75,7 +89,7 @@ pub(crate) fn bench(which: &[String]) -> Result<()> {
     })?;
     let release = target_dir()?.join("release");
     run(Command::new(release.join("k3s-bench"))
-        .args(which)
+        .args(words)
         .env("K3S_TEST_BINARY", release.join("k3s")))
 }
 

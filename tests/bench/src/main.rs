@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask bench` builds everything optimised and runs this. The load comes from a second process
 //! on the same two cores, over TLS and HTTP/2, so the figures are those of server and client together.
+//!
+//! `cargo xtask soak` runs the one command that does assert: that nothing leaks ([`soak`]).
 #![allow(
     clippy::indexing_slicing,
     reason = "an index into a JSON value gives null, it does not panic"
@@ -20,6 +22,7 @@ mod load;
 mod load_balancer;
 mod plugin;
 mod pods;
+mod soak;
 mod start;
 mod stats;
 
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
     match words.split_first() {
         // The load generator, re-executed inside the cluster's corner.
         Some((first, rest)) if first == "inside" => load::inside(rest),
+        Some((first, rest)) if first == "soak" => soak::run(rest),
         None => WHICH.iter().try_for_each(|(_, run)| run()),
         Some((which, _)) => match WHICH.iter().find(|(name, _)| name == which) {
             Some((_, run)) => run(),
