@@ -31,7 +31,8 @@ type Row = (&'static str, &'static str, u64);
 impl Collector for StoreMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let stats = self.0.store().stats();
-        for (name, help, value) in counters(&stats, self.decoded()) {
+        for (name, help, value) in counters(&stats, self.decoded(), self.0.resources().unreadable())
+        {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(
                 name,
@@ -48,7 +49,7 @@ impl Collector for StoreMetrics {
     }
 }
 
-fn counters(stats: &Stats, decoded: u64) -> [Row; 9] {
+fn counters(stats: &Stats, decoded: u64, unreadable: u64) -> [Row; 10] {
     [
         (
             "k3s_store_commits",
@@ -90,6 +91,11 @@ fn counters(stats: &Stats, decoded: u64) -> [Row; 9] {
             "k3s_registry_decoded_objects",
             "Stored objects of built-in kinds that were decoded",
             decoded,
+        ),
+        (
+            "apiserver_storage_decode_errors",
+            "Number of stored object decode errors",
+            unreadable,
         ),
     ]
 }

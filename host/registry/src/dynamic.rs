@@ -87,6 +87,10 @@ impl DynamicSet {
         self.attachment.clone().downcast().ok()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.iter()
+    }
+
     /// The resource served under this name.
     pub(crate) fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
         let found = self

@@ -11,8 +11,9 @@
 //!
 //! Invariants: no kind is named here, which `tests/tidy` checks; objects are stored as canonical JSON
 //! without `metadata.resourceVersion`, which is
-//! spliced in when they are served; nothing here knows HTTP; an object that cannot be decoded is an
-//! error and never silently left out.
+//! spliced in when they are served; nothing here knows HTTP; a stored object that
+//! cannot be decoded is an error where it is asked for, is left out of lists and watches with a line in
+//! the log, and can be deleted.
 #![cfg_attr(
     test,
     allow(

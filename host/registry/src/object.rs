@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::encoding::RawObject;
 use crate::error::{Error, Result};
 use crate::resource::Resource;
-use crate::view::View;
+use crate::view::{View, undecodable};
 
 /// One object of a resource, as it was stored or as it would have been (dry run).
 #[derive(Clone)]
@@ -66,6 +66,9 @@ impl Object {
     pub fn raw(&self) -> Result<Option<RawObject>> {
         match &self.source {
             Source::Entry(entry, revision) if self.resource.serves_as_stored(entry) => {
+                if !self.resource.is_readable(entry) {
+                    return Err(undecodable(entry));
+                }
                 let at = View::of(entry)?.offset(entry)?;
                 Ok(Some(RawObject::new(&entry.value, at, *revision)))
             }

@@ -15,6 +15,7 @@ use crate::dynamic::{Dynamic, DynamicSet};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::registry::Registry;
+use crate::view::View;
 
 /// One served resource at one version.
 pub struct Resource {
@@ -31,6 +32,8 @@ pub struct Resource {
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
     /// How many stored objects were decoded; see [`Resource::decoded`].
     pub(crate) decoded: AtomicU64,
+    /// How many entries were met that are no objects; see [`Resource::is_readable`].
+    pub(crate) unreadable: AtomicU64,
     /// What it has beyond built-in resources if it is defined at run time.
     pub dynamic: Option<Dynamic>,
 }
@@ -88,6 +91,7 @@ impl Resource {
             api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
             hooks,
             decoded: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
             dynamic: None,
         }
     }
@@ -103,6 +107,7 @@ impl Resource {
             api_version: k3s_meta::gvk::api_version(kind.group, kind.version),
             hooks: None,
             decoded: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
             dynamic: Some(dynamic),
         }
     }
@@ -173,6 +178,21 @@ impl Resource {
         // Objects stored by an older server get today's defaults, as upstream gives them on decode.
         self.strategy.default(&mut value);
         Ok(value)
+    }
+
+    /// Whether the stored bytes can be decoded. Lists, watches and selectors leave out an object that
+    /// cannot be: one of them must not hide all others. The first question about it writes a line to the
+    /// log and counts it.
+    #[must_use]
+    pub fn is_readable(&self, entry: &Entry) -> bool {
+        let report = || {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                key = %entry.key,
+                "a stored object cannot be decoded: lists and watches leave it out until it is deleted"
+            );
+        };
+        View::of(entry).is_ok_and(|view| view.is_readable(report))
     }
 
     /// How many stored objects were decoded since the start: the work that reads cost beyond
@@ -274,6 +294,15 @@ impl Resources {
     /// Every built-in resource.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.by_name.values()
+    }
+
+    /// How many stored objects that cannot be decoded were met since the start.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        let dynamic = self.dynamic.load();
+        let all = self.iter().chain(dynamic.iter());
+        all.map(|resource| resource.unreadable.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// The built-in resource whose objects live under `key`.

@@ -8,7 +8,7 @@ use k3s_kinds::Strategy;
 use k3s_store::{Attachment, Entry, Extract};
 use serde_json::Value;
 
-use crate::encoding::metadata_offset;
+use crate::encoding::{is_json, metadata_offset};
 use crate::error::{Error, Result};
 use crate::keys::ROOT;
 use crate::list::Selectors;
@@ -20,6 +20,7 @@ pub struct View {
     source: Bytes,
     /// `None` for resources defined at run time, whose behaviour can change.
     strategy: Option<Strategy>,
+    readable: OnceLock<bool>,
     parsed: OnceLock<Option<Parsed>>,
 }
 
@@ -50,6 +51,7 @@ impl View {
             offset: metadata_offset(value),
             source: value.clone(),
             strategy,
+            readable: OnceLock::new(),
             parsed: OnceLock::new(),
         })
     }
@@ -60,6 +62,17 @@ impl View {
     /// For an entry that is no object of a known resource.
     pub fn of(entry: &Entry) -> Result<&Self> {
         entry.attached::<Self>().ok_or_else(|| undecodable(entry))
+    }
+
+    /// Whether the bytes are an object. `report` runs once, when the answer turns out to be no.
+    pub(crate) fn is_readable(&self, report: impl FnOnce()) -> bool {
+        *self.readable.get_or_init(|| {
+            let readable = self.offset.is_some() && is_json(&self.source);
+            if !readable {
+                report();
+            }
+            readable
+        })
     }
 
     pub(crate) fn offset(&self, entry: &Entry) -> Result<usize> {
@@ -144,7 +157,7 @@ impl Parsed {
     }
 }
 
-fn undecodable(entry: &Entry) -> Error {
+pub(crate) fn undecodable(entry: &Entry) -> Error {
     Error::internal(format_args!(
         "unable to decode the stored object at {}",
         entry.key

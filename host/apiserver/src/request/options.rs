@@ -269,7 +269,9 @@ fn from_body(body: &Value, errors: &mut ErrorList) -> Result<(DeleteOptions, boo
             uid: text("preconditions.uid"),
             resource_version: text("preconditions.resourceVersion"),
         },
+        ignore_store_read_error: tree::flag(body, IGNORE_STORE_READ_ERROR),
     };
+    check_unsafe(&options, dry, errors);
     Ok((options, dry))
 }
 
@@ -287,14 +289,38 @@ fn from_query(query: &Query, errors: &mut ErrorList) -> Result<(DeleteOptions, b
         query.optional_flag("orphanDependents"),
         errors,
     );
-    Ok((
-        DeleteOptions {
-            grace_period_seconds: grace,
-            propagation,
-            preconditions: Preconditions::default(),
-        },
-        dry,
-    ))
+    let options = DeleteOptions {
+        grace_period_seconds: grace,
+        propagation,
+        preconditions: Preconditions::default(),
+        ignore_store_read_error: query.flag(IGNORE_STORE_READ_ERROR),
+    };
+    check_unsafe(&options, dry, errors);
+    Ok((options, dry))
+}
+
+const IGNORE_STORE_READ_ERROR: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
+
+/// What cannot be decoded is removed as it is: nothing else that options ask for can be honoured.
+fn check_unsafe(options: &DeleteOptions, dry_run: bool, errors: &mut ErrorList) {
+    if !options.ignore_store_read_error {
+        return;
+    }
+    let preconditions = &options.preconditions;
+    let given = [
+        ("dryRun", dry_run),
+        ("propagationPolicy", options.propagation.is_some()),
+        ("gracePeriodSeconds", options.grace_period_seconds.is_some()),
+        (
+            "preconditions",
+            preconditions.uid.is_some() || preconditions.resource_version.is_some(),
+        ),
+    ];
+    for (other, _) in given.into_iter().filter(|(_, given)| *given) {
+        let path = Path::new(IGNORE_STORE_READ_ERROR);
+        let why = format!("cannot be set together with .{other}");
+        errors.push(field::invalid(&path, true, why));
+    }
 }
 
 fn propagation(

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, admin, request, restart_on, seen, start, start_on};
 
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const TABS: &str = "/apis/stable.example.com/v1/namespaces/default/crontabs";
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const TABS: &str = "/apis/stable.example.com/v1/namespaces/default/crontabs";
 
 fn schema() -> Value {
     json!({"type": "object", "properties": {
@@ -22,7 +22,7 @@ fn schema() -> Value {
     }})
 }
 
-fn definition() -> Value {
+pub fn definition() -> Value {
     json!({
         "metadata": {"name": "crontabs.stable.example.com"},
         "spec": {
@@ -43,7 +43,7 @@ fn definition() -> Value {
     })
 }
 
-fn tab(name: &str) -> Value {
+pub fn tab(name: &str) -> Value {
     json!({"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": {"cron": "* * 1"}})
 }
 
@@ -55,7 +55,7 @@ fn condition<'v>(object: &'v Value, kind: &str) -> &'v Value {
 }
 
 /// Creates a definition and waits until it says that it is served.
-async fn establish(api: &Api, definition: Value) -> Value {
+pub async fn establish(api: &Api, definition: Value) -> Value {
     let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
     api.ok("POST", DEFINITIONS, definition).await;
     until(api, &format!("{DEFINITIONS}/{name}"), |object| {
@@ -75,7 +75,7 @@ async fn until(api: &Api, path: &str, done: impl Fn(&Value) -> bool) -> Value {
     panic!("{path} never came to be so: {}", api.get(path).await.text);
 }
 
-async fn gone(api: &Api, path: &str) {
+pub async fn gone(api: &Api, path: &str) {
     until(api, path, |object| object["code"] == 404).await;
 }
 

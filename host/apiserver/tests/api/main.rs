@@ -20,5 +20,6 @@ mod patches;
 mod pods;
 mod services;
 mod streams;
+mod unreadable;
 mod watches;
 mod wording;

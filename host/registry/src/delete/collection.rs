@@ -9,11 +9,10 @@ use crate::list::{ListRequest, ListResult};
 use crate::object::Object;
 use crate::registry::Registry;
 use crate::resource::Resource;
-use crate::view::View;
 
 impl Registry {
     /// Deletes every object of the list and returns the list. Objects that others deleted meanwhile
-    /// do not matter.
+    /// do not matter. Without selectors, what cannot be decoded is deleted as well.
     ///
     /// # Errors
     /// When the list cannot be made, or on the first object that cannot be deleted.
@@ -26,8 +25,12 @@ impl Registry {
     ) -> Result<(ListResult, Vec<Object>)> {
         let list = self.list(resource, request).await?;
         let mut objects = Vec::with_capacity(list.entries.len());
-        for entry in &list.entries {
-            View::of(entry)?;
+        let unreadable = if request.selectors.is_empty() {
+            list.unreadable.as_slice()
+        } else {
+            &[]
+        };
+        for entry in list.entries.iter().chain(unreadable) {
             let (namespace, name) = resource.name_in_key(&entry.key);
             match self.delete(resource, namespace, name, options, call).await {
                 Ok(Deleted::Gone(object) | Deleted::Pending(object)) => objects.push(object),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use k3s_meta::{Status, object};
 use k3s_store::{Entry, Precondition, Write, WriteError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use options::{DeleteOptions, Preconditions, Propagation};
 use plan::{Plan, plan};
@@ -52,7 +52,8 @@ impl Registry {
     /// Deletes one object.
     ///
     /// # Errors
-    /// When it does not exist, a precondition does not hold, or admission refuses.
+    /// When it does not exist, a precondition does not hold, or admission refuses. An object that cannot
+    /// be decoded has no UID, so a precondition on that does not hold.
     pub async fn delete(
         &self,
         resource: &Arc<Resource>,
@@ -63,6 +64,16 @@ impl Registry {
     ) -> Result<Deleted> {
         for _ in 0..TRIES {
             let entry = self.entry(resource, namespace, name)?;
+            if !resource.is_readable(&entry) {
+                if let Some(done) = self
+                    .delete_unreadable(resource, &entry, options, call)
+                    .await?
+                {
+                    return Ok(done);
+                }
+                continue;
+            }
+            options.check_readable(&resource.gk(), name)?;
             let mut old = resource.decode(&entry)?;
             system_meta::set_revision(&mut old, entry.mod_revision.0);
             options.preconditions.check(&resource.gr(), name, &old)?;
@@ -79,6 +90,42 @@ impl Registry {
             }
         }
         Err(Status::modified(&resource.gr(), name).into())
+    }
+
+    /// One try to remove what is stored under a key but is no object; `None` when another write was
+    /// faster. Finalizers, grace and hooks are in the bytes that cannot be read, so none apply.
+    async fn delete_unreadable(
+        &self,
+        resource: &Arc<Resource>,
+        entry: &Arc<Entry>,
+        options: &DeleteOptions,
+        call: &Call<'_>,
+    ) -> Result<Option<Deleted>> {
+        let (namespace, name) = resource.name_in_key(&entry.key);
+        let mut known = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind.kind,
+            "metadata": {"name": name},
+        });
+        if !namespace.is_empty() {
+            system_meta::set(&mut known, "namespace", namespace);
+        }
+        system_meta::set_revision(&mut known, entry.mod_revision.0);
+        options.preconditions.check(&resource.gr(), name, &known)?;
+        let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
+        call.admission.validate(&attributes, None, None).await?;
+        if !call.dry_run {
+            let at = Precondition::Revision(entry.mod_revision);
+            match self.store.write(Write::delete(entry.key.clone(), at)).await {
+                Ok(committed) => system_meta::set_revision(&mut known, committed.revision.0),
+                Err(WriteError::Conflict { .. }) => return Ok(None),
+                Err(error) => {
+                    return Err(Error::from_write(&error, &resource.gr(), name, "delete"));
+                }
+            }
+            tracing::warn!(key = %entry.key, user = %call.user.name, "deleted a stored object that could not be decoded");
+        }
+        Ok(Some(Deleted::Gone(Object::tree(resource, known))))
     }
 
     /// One try; `None` when another write was faster.

@@ -1,6 +1,6 @@
 //! `metav1.DeleteOptions` as the registry reads them.
 
-use k3s_meta::{GroupResource, Status, object, tree};
+use k3s_meta::{GroupKind, GroupResource, Path, Status, field, object, tree};
 use serde_json::Value;
 
 use crate::error::Result;
@@ -34,6 +34,24 @@ pub struct DeleteOptions {
     pub propagation: Option<Propagation>,
     /// What must hold.
     pub preconditions: Preconditions,
+    /// `ignoreStoreReadErrorWithClusterBreakingPotential` (KEP-3926): delete the object only if what is
+    /// stored cannot be decoded. Without it, an object is deleted either way.
+    pub ignore_store_read_error: bool,
+}
+
+impl DeleteOptions {
+    /// # Errors
+    /// For an object that can be decoded, where only another may be deleted.
+    pub(crate) fn check_readable(&self, gk: &GroupKind, name: &str) -> Result<()> {
+        if !self.ignore_store_read_error {
+            return Ok(());
+        }
+        let path = Path::new("ignoreStoreReadErrorWithClusterBreakingPotential");
+        let why =
+            "is exclusively used to delete corrupt object(s), try again by removing this option";
+        let error = field::invalid(&path, true, why);
+        Err(Status::invalid(gk, name, &error.into()).into())
+    }
 }
 
 impl Propagation {

@@ -22,6 +22,8 @@ use crate::view::View;
 pub struct ListResult {
     /// In key order.
     pub entries: Vec<Arc<Entry>>,
+    /// What is stored in the range and cannot be decoded, whether or not it would be selected.
+    pub unreadable: Vec<Arc<Entry>>,
     /// The store's revision, not that of the newest item.
     pub revision: u64,
     /// The token of the next page.
@@ -63,7 +65,7 @@ impl Registry {
             Err(error) => return Err(error.into()),
         };
         if whole {
-            Ok(unfiltered(page, &range))
+            Ok(unfiltered(page, &range, resource))
         } else {
             filtered(page, request, &range, resource)
         }
@@ -122,17 +124,22 @@ You can start a new list without the continue parameter, or use the continue tok
 the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were \
 created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
-fn unfiltered(page: ListPage, range: &str) -> ListResult {
+fn unfiltered(page: ListPage, range: &str, resource: &Resource) -> ListResult {
     let continue_token = page
         .more
         .then(|| token_after(page.entries.last(), range, page.revision))
         .flatten();
     let remaining = continue_token.is_some().then_some(page.remaining);
+    let (entries, unreadable) = page
+        .entries
+        .into_iter()
+        .partition(|entry| resource.is_readable(entry));
     ListResult {
         revision: page.revision.0,
         continue_token,
         remaining,
-        entries: page.entries,
+        entries,
+        unreadable,
     }
 }
 
@@ -142,11 +149,15 @@ fn filtered(
     range: &str,
     resource: &Resource,
 ) -> Result<ListResult> {
-    let mut entries = Vec::new();
+    let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
     let mut rest = page.entries.iter();
     let mut last = None;
     for entry in rest.by_ref() {
         last = Some(entry);
+        if !resource.is_readable(entry) {
+            unreadable.push(entry.clone());
+            continue;
+        }
         if View::of(entry)?.matches(entry, &request.selectors, resource)? {
             entries.push(entry.clone());
             if request.limit > 0 && entries.len() == request.limit {
@@ -160,6 +171,7 @@ fn filtered(
         .flatten();
     Ok(ListResult {
         entries,
+        unreadable,
         revision: page.revision.0,
         continue_token,
         remaining: None,

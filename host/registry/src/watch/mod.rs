@@ -141,7 +141,9 @@ impl Registry {
         }
         let mut present = VecDeque::new();
         for entry in snapshot.range(range, None) {
-            if View::of(entry)?.matches(entry, selectors, resource)? {
+            if resource.is_readable(entry)
+                && View::of(entry)?.matches(entry, selectors, resource)?
+            {
                 present.push_back(entry.clone());
             }
         }

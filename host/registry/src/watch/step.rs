@@ -1,12 +1,12 @@
 //! From a store event to what a watcher with selectors sees: an object that leaves the selectors'
-//! sight is deleted for it, one that enters is added.
+//! sight is deleted for it, one that enters is added. What cannot be decoded is out of every sight.
 
 use std::sync::Arc;
 
 use k3s_store::{Entry, Event, EventKind};
 
 use super::Change;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::list::Selectors;
 use crate::resource::Resource;
 use crate::view::View;
@@ -22,7 +22,11 @@ pub(super) fn step(
     selectors: &Selectors,
     resource: &Resource,
 ) -> Result<Option<Step>> {
-    let seen = |entry: &Arc<Entry>| View::of(entry)?.matches(entry, selectors, resource);
+    let seen = |entry: &Arc<Entry>| {
+        Ok::<_, Error>(
+            resource.is_readable(entry) && View::of(entry)?.matches(entry, selectors, resource)?,
+        )
+    };
     let before = match (event.kind, &event.previous) {
         (EventKind::Put { created: true }, _) | (EventKind::Put { .. }, None) => None,
         (EventKind::Put { created: false }, Some(previous)) => Some(previous),

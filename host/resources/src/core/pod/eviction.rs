@@ -101,6 +101,10 @@ fn set_disrupted(pod: &mut Value, now: &str) {
 async fn find_budget(registry: &Registry, pod: &Value, namespace: &str) -> Result<Option<Object>> {
     let budgets = registry.resource("policy", "v1", "poddisruptionbudgets")?;
     let list = registry.list(budgets, &ListRequest::all(namespace)).await?;
+    if let Some(budget) = list.unreadable.first() {
+        // It may select the pod, so the error of reading it is the answer.
+        budgets.decode(budget)?;
+    }
     let mut found = None;
     for entry in list.entries {
         let object = Object::stored(budgets, entry);

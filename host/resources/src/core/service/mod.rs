@@ -74,7 +74,9 @@ impl Allocation<'_> {
 impl Hooks for ServiceAllocator {
     fn load(&self, resource: &Resource, registry: &Registry) -> Result<()> {
         let snapshot = registry.store().snapshot();
-        for entry in snapshot.range(&resource.prefix, None) {
+        let entries = snapshot.range(&resource.prefix, None);
+        // The rest cannot be served, and must not keep the server from starting.
+        for entry in entries.filter(|entry| resource.is_readable(entry)) {
             let service = resource.decode(entry)?;
             let (addresses, ports) = (addresses::held(&service), ports::held(&service));
             self.allocated.load(&holder(&service), addresses, ports);
