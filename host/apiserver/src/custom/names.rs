@@ -91,7 +91,7 @@ fn non_structural(status: &Value, errors: &[FieldError]) -> Option<Condition> {
             "NonStructuralSchema",
             true,
             "Violations",
-            ErrorList(errors.to_vec()).to_string(),
+            errors.iter().cloned().collect::<ErrorList>().to_string(),
         ));
     }
     // Where all is well, upstream has no such condition.

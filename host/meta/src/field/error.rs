@@ -108,6 +108,15 @@ macro_rules! raw_from {
 }
 raw_from!(i32, i64, u64, usize, f64, bool);
 
+impl BadValue {
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Omitted => 0,
+            Self::Text(text) | Self::Raw(text) => text.len(),
+        }
+    }
+}
+
 /// An error of validation about one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -130,6 +139,14 @@ impl FieldError {
             value,
             detail: detail.into(),
         }
+    }
+
+    /// Bytes of all its texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.field
+            .len()
+            .saturating_add(self.value.text_bytes())
+            .saturating_add(self.detail.len())
     }
 
     /// The message without the field.

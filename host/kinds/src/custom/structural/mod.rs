@@ -25,8 +25,6 @@ enum Level {
 
 /// Junctors whose members may only validate values, not describe structure.
 const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-/// Errors that are reported for one schema.
-const MAX_ERRORS: usize = 256;
 
 /// Errors of `openAPIV3Schema`.
 pub(crate) fn check(schema: &Value, path: &Path) -> ErrorList {
@@ -38,7 +36,6 @@ pub(crate) fn check(schema: &Value, path: &Path) -> ErrorList {
     if errors.is_empty() {
         defaults(schema, path, true, &mut errors);
     }
-    errors.0.truncate(MAX_ERRORS);
     errors
 }
 

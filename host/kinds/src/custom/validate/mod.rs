@@ -19,9 +19,6 @@ use super::schema::{JsonType, Schema};
 pub(crate) use meta::embedded;
 pub(crate) use structure::distinct;
 
-/// Errors that are reported for one object. An object can contain millions.
-const MAX_ERRORS: usize = 256;
-
 /// Errors of `value`, and of what in it differs from `old`.
 pub(crate) fn validate(schema: &Schema, value: &Value, old: Option<&Value>) -> ErrorList {
     let mut walk = Walk::default();
@@ -38,7 +35,7 @@ struct Walk {
 
 impl Walk {
     fn node(&mut self, schema: &Schema, value: &Value, old: Option<&Value>) {
-        if self.errors.len() >= MAX_ERRORS || old == Some(value) {
+        if self.errors.is_full() || old == Some(value) {
             return;
         }
         self.check_type(schema, value);
