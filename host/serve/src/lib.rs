@@ -22,6 +22,7 @@ pub mod pipe;
 mod places;
 pub mod trust;
 pub mod tunnel;
+mod unread;
 pub mod upgrade;
 pub mod websocket;
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::EXPECT;
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
@@ -21,6 +22,7 @@ use crate::connection::{Connection, serve_connection};
 use crate::error::BoxError;
 use crate::options::ServeOptions;
 use crate::places::Places;
+use crate::unread::Rest;
 
 /// When file descriptors have run out and the like, trying again at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -110,6 +112,19 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.0.call(request.map(body::boxed)))
+        // Whoever asks whether to send the body is answered without it.
+        let is_http1 =
+            request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
+        let rest = Rest::new();
+        let answering = self
+            .0
+            .call(request.map(|body| body::boxed(rest.lend(body))));
+        Box::pin(async move {
+            let mut answer = answering.await?;
+            if is_http1 {
+                rest.settle(&mut answer).await;
+            }
+            Ok(answer)
+        })
     }
 }
