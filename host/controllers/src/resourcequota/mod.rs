@@ -1,21 +1,24 @@
 //! ResourceQuota: counts what a namespace uses and writes it into the status that admission charges.
 //!
 //! A quota is recounted when it changes, when something it may count comes, goes or ends, and from time
-//! to time, which gives back what was charged for objects that were never stored. Upstream:
+//! to time. A count never takes back a charge whose object is still to come ([`plan`]). Upstream:
 //! `pkg/controller/resourcequota`.
 
 mod plan;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use k3s_base::Clock;
 use k3s_client::resources::{
     CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, INGRESSES, JOBS, LEASES, NETWORK_POLICIES,
     PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS,
     SECRETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
-use k3s_client::{Client, Informer, InformerEvent, Resource};
+use k3s_client::{Client, Informer, InformerEvent, Object, Resource};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
+use parking_lot::Mutex;
 
 use crate::common::write;
 use crate::context::Context;
@@ -23,6 +26,8 @@ use crate::garbagecollector;
 
 /// Upstream's `--resource-quota-sync-period`.
 const RECOUNT: Duration = Duration::from_secs(300);
+/// A charge whose object has not come by then was for nothing: longer than a request may take.
+const QUIET: Duration = Duration::from_secs(65);
 /// Kinds of which more than the number matters.
 const WHOLE: [Resource; 3] = [PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS];
 /// Kinds that are only counted. A quota on another kind keeps no use of it, and admission says so.
@@ -44,8 +49,18 @@ const COUNTED: [Resource; 13] = [
 
 struct ResourceQuotaController {
     client: Client,
+    clock: Clock,
     quotas: Informer,
     counted: Vec<(Resource, Informer)>,
+    last: Mutex<HashMap<Key, Last>>,
+}
+
+/// What the last count of a quota has found.
+struct Last {
+    /// The quota's resource version, and since when it is that one.
+    version: String,
+    since: Duration,
+    usage: plan::Usage,
 }
 
 pub(crate) fn start(context: &Context) {
@@ -66,8 +81,10 @@ pub(crate) fn start(context: &Context) {
     }
     let reconciler = ResourceQuotaController {
         client: context.client("resourcequota-controller"),
+        clock: context.clock(),
         quotas,
         counted,
+        last: Mutex::default(),
     };
     controller.run(reconciler, &context.statuses, &context.tasks);
 }
@@ -98,6 +115,7 @@ fn matters(event: &InformerEvent) -> bool {
 impl Reconciler for ResourceQuotaController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(quota) = self.quotas.get(key) else {
+            self.last.lock().remove(key);
             return Ok(Outcome::Done);
         };
         if quota.is_deleting() {
@@ -117,8 +135,36 @@ impl Reconciler for ResourceQuotaController {
                 tally.add(kind, object.value());
             }
         }
-        let status = tally.status();
-        write::status(&self.client, &RESOURCE_QUOTAS, &quota, status).await?;
+        let (since, before) = self.last(key, &quota);
+        let left = (since + QUIET).saturating_sub(self.clock.elapsed());
+        let quiet = left.is_zero();
+        let settled = tally.settle(quota.value(), &before, quiet);
+        write::status(&self.client, &RESOURCE_QUOTAS, &quota, settled.status).await?;
+        if let Some(last) = self.last.lock().get_mut(key) {
+            last.usage = settled.counted;
+        }
+        if settled.holds_more {
+            return Ok(Outcome::After(left));
+        }
         Ok(Outcome::After(RECOUNT))
+    }
+}
+
+impl ResourceQuotaController {
+    /// Since when the quota is as it is, and what it counted the last time.
+    fn last(&self, key: &Key, quota: &Object) -> (Duration, plan::Usage) {
+        let now = self.clock.elapsed();
+        let version = quota.resource_version();
+        let mut all = self.last.lock();
+        let last = all.entry(key.clone()).or_insert_with(|| Last {
+            version: String::new(),
+            since: now,
+            usage: plan::Usage::new(),
+        });
+        if last.version != version {
+            version.clone_into(&mut last.version);
+            last.since = now;
+        }
+        (last.since, last.usage.clone())
     }
 }
