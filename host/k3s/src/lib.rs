@@ -10,6 +10,7 @@ pub mod agent;
 mod ambient;
 mod clients;
 mod commands;
+mod heap;
 mod node;
 mod plugins;
 mod server;

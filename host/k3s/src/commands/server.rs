@@ -70,6 +70,7 @@ fn serve(
     for text in warnings {
         warn!("{text}");
     }
+    k3s_sys::process::set_up_heap();
     let workers =
         std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
