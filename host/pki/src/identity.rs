@@ -144,7 +144,9 @@ impl Clients {
         let masters = Some("system:masters");
         Ok(Self {
             admin: client("client-admin", "system:admin", masters)?,
-            apiserver: client("client-kube-apiserver", "system:apiserver", masters)?,
+            // K3s puts it into `system:masters`. Here it is bound to `system:kubelet-api-admin` and
+            // has no other right: it is shown to whatever listens where a node is said to be.
+            apiserver: client("client-kube-apiserver", "system:apiserver", None)?,
         })
     }
 }
@@ -199,7 +201,9 @@ mod tests {
 
     use super::*;
     use crate::node::NodeIdentityOptions;
-    use crate::tls::{client_config, server_config};
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use crate::tls::{certs_from_pem, client_config, server_config};
 
     fn options(dir: &Path) -> ServerIdentityOptions<'_> {
         ServerIdentityOptions {
@@ -240,6 +244,23 @@ mod tests {
         assert_eq!(mode("server/tls"), 0o700);
         server_config(&first.serving, first.client_ca.cert_pem()).unwrap();
         client_config(first.server_ca.cert_pem(), &first.admin).unwrap();
+    }
+
+    #[test]
+    fn the_client_of_kubelets_is_in_no_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let (random, now) = (Random::from_os(), Timestamp::now());
+        let identity = ServerIdentity::ensure(&options(dir.path()), &random, now).unwrap();
+        let groups = |client: &KeyedCert| {
+            let chain = certs_from_pem(&client.cert_pem).unwrap();
+            let (_, leaf) = X509Certificate::from_der(&chain[0]).unwrap();
+            let groups = leaf.subject().iter_organization();
+            groups
+                .map(|it| it.as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(groups(&identity.admin), ["system:masters"]);
+        assert!(groups(&identity.apiserver_client).is_empty());
     }
 
     #[test]

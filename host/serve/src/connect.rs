@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::body::Body;
 use crate::error::ServeError;
+use crate::extensions::PeerCertificates;
 use crate::io::BoxIo;
 
 /// Speaks TLS over `io` as a client that expects `server`.
@@ -24,9 +25,28 @@ pub async fn tls(
     server: ServerName<'static>,
     config: Arc<ClientConfig>,
 ) -> Result<BoxIo, ServeError> {
-    Ok(Box::new(
-        TlsConnector::from(config).connect(server, io).await?,
-    ))
+    Ok(tls_with_peer(io, server, config).await?.0)
+}
+
+/// As [`tls`], with the certificates that the server showed, for callers to whom a trusted one is not enough.
+///
+/// # Errors
+/// As [`tls`].
+pub async fn tls_with_peer(
+    io: BoxIo,
+    server: ServerName<'static>,
+    config: Arc<ClientConfig>,
+) -> Result<(BoxIo, PeerCertificates), ServeError> {
+    let stream = TlsConnector::from(config).connect(server, io).await?;
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().unwrap_or_default();
+    let peer = PeerCertificates(
+        certificates
+            .iter()
+            .map(|it| it.clone().into_owned())
+            .collect(),
+    );
+    Ok((Box::new(stream), peer))
 }
 
 /// Sends one HTTP/1.1 request over `io` and returns the response, whose body streams. The

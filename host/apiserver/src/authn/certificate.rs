@@ -19,17 +19,33 @@ pub(super) fn user(extensions: &Extensions) -> Option<UserInfo> {
     }
 }
 
-fn read(der: &[u8]) -> Option<UserInfo> {
+/// Whom a certificate names.
+pub(crate) struct Subject {
+    /// The common name, never empty.
+    pub(crate) name: String,
+    /// The organisations.
+    pub(crate) groups: Vec<String>,
+}
+
+/// The subject of a certificate; `None` for one that cannot be read or names nobody.
+pub(crate) fn subject(der: &[u8]) -> Option<Subject> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    // Of several, Go takes the last.
+    let name = subject.iter_common_name().last()?.as_str().ok()?.to_owned();
     if name.is_empty() {
         return None;
     }
     let groups = subject
         .iter_organization()
         .filter_map(|value| value.as_str().ok())
-        .map(str::to_owned);
+        .map(str::to_owned)
+        .collect();
+    Some(Subject { name, groups })
+}
+
+fn read(der: &[u8]) -> Option<UserInfo> {
+    let Subject { name, groups } = subject(der)?;
     let mut user = UserInfo::new(name, groups);
     user.extra.insert(
         "authentication.kubernetes.io/credential-id".to_owned(),

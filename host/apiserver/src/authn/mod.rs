@@ -4,7 +4,7 @@
 //! also where anonymous access would be allowed.
 
 mod bootstrap_token;
-mod certificate;
+pub(crate) mod certificate;
 pub(crate) mod impersonation;
 mod legacy_token;
 mod secret_eq;

@@ -3,8 +3,9 @@
 use std::io;
 
 use async_trait::async_trait;
+use k3s_meta::address::special;
 use k3s_serve::BoxIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 /// Which kubelet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +29,37 @@ pub trait KubeletDialer: Send + Sync {
 }
 
 /// Dials the node's address over TCP.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DirectDialer;
+///
+/// Who may write the status of a node decides where this server connects to. So addresses of this machine
+/// and its neighbours in the cloud are refused, after names were resolved, unless the node is this server's own.
+#[derive(Clone, Debug)]
+pub struct DirectDialer {
+    own_node: String,
+}
+
+impl DirectDialer {
+    /// For a server whose own node, if it has one, has this name.
+    pub fn new(own_node: impl Into<String>) -> Self {
+        Self {
+            own_node: own_node.into(),
+        }
+    }
+}
 
 #[async_trait]
 impl KubeletDialer for DirectDialer {
     async fn dial(&self, target: &KubeletTarget) -> io::Result<BoxIo> {
-        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        let mut addresses: Vec<_> = lookup_host((target.host.as_str(), target.port))
+            .await?
+            .collect();
+        if target.node != self.own_node {
+            addresses.retain(|address| special(address.ip()).is_none());
+        }
+        if addresses.is_empty() {
+            let refused = io::ErrorKind::PermissionDenied;
+            return Err(io::Error::new(refused, "address not allowed"));
+        }
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
     }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k3s_base::error::chain;
-use k3s_meta::{Status, tree};
+use k3s_meta::{Status, UserInfo, tree};
 use k3s_registry::{Error, Registry, Result};
-use k3s_serve::{BoxIo, ServeError, connect};
+use k3s_serve::{BoxIo, PeerCertificates, ServeError, connect};
 use rustls::ClientConfig;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use serde_json::Value;
 
+use crate::authn::certificate;
+use crate::authz::node::node_of;
 pub use dialer::{DirectDialer, KubeletDialer, KubeletTarget};
 
 /// Where a kubelet listens unless its node says otherwise.
@@ -71,9 +73,32 @@ impl Kubelets {
         let io = self.dialer.dial(target).await.map_err(DialError::Connect)?;
         let name = ServerName::try_from(target.host.clone()).map_err(DialError::Name)?;
         let tls = self.tls.clone();
-        connect::tls(io, name, tls).await.map_err(DialError::Tls)
+        let (io, peer) = connect::tls_with_peer(io, name, tls)
+            .await
+            .map_err(DialError::Tls)?;
+        if !is_kubelet_of(&target.node, &peer) {
+            let node = target.node.clone();
+            return Err(DialError::OtherServer { node });
+        }
+        Ok(io)
     }
 }
+
+/// Whether the server that was reached is the node's kubelet. Its authority signs certificates of other servers
+/// too, this one's among them, and where a node is said to be is up to whoever writes its status
+/// (CVE-2022-3294).
+fn is_kubelet_of(node: &str, peer: &PeerCertificates) -> bool {
+    let Some(subject) = peer.first().and_then(|leaf| certificate::subject(leaf)) else {
+        return false;
+    };
+    // As this distribution issues them, and as the signer `kubernetes.io/kubelet-serving` does.
+    let by_name = subject.name == node && subject.name != API_SERVER;
+    let by_user = node_of(&UserInfo::new(subject.name, subject.groups)) == Some(node);
+    by_name || by_user
+}
+
+/// The common name of the certificate with which API servers serve, which no node shares.
+const API_SERVER: &str = "kube-apiserver";
 
 /// Why a kubelet was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +110,10 @@ enum DialError {
     Name(InvalidDnsNameError),
     #[error(transparent)]
     Tls(ServeError),
+    #[error(
+        "the server at the node's address does not show a serving certificate of node {node:?}"
+    )]
+    OtherServer { node: String },
     /// In the words of Go's dialer, which scripts know.
     #[error("dial tcp {authority}: i/o timeout")]
     Timeout { authority: String },

@@ -102,7 +102,7 @@ async fn serve_on(backend: MemoryBackend, kubelet_tls: Arc<rustls::ClientConfig>
             token: Secret::new("fixed-token".into()),
             user: UserInfo::new("fixed", ["team"]),
         }],
-        kubelet_dialer: Arc::new(DirectDialer),
+        kubelet_dialer: Arc::new(DirectDialer::new("n1")),
         kubelet_tls,
         advertise_address: "192.0.2.1".parse().unwrap(),
         advertise_port: 6443,

@@ -189,7 +189,7 @@ async fn start_api(
         audiences: vec![service_accounts.issuer().to_owned(), "k3s".into()],
         service_accounts,
         static_tokens: Vec::<StaticToken>::new(),
-        kubelet_dialer: Arc::new(DirectDialer),
+        kubelet_dialer: Arc::new(DirectDialer::new(&server.local.name)),
         kubelet_tls: Arc::new(client_config(
             identity.server_ca.cert_pem(),
             &identity.apiserver_client,
