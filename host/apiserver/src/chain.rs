@@ -10,11 +10,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use k3s_meta::user::AssertedUser;
 use k3s_meta::{Status, UserInfo};
 use k3s_registry::{Result, Warnings};
-use k3s_serve::Body;
+use k3s_serve::{Body, body, upgrade};
 
 use crate::authz::{Attributes, Decision};
 use crate::context::Context;
 use crate::core::Core;
+use crate::inflight::{BodyRoom, Flow, Place};
+use crate::metrics::Counted;
+use crate::request::body as received;
 use crate::request::{Accept, Query, RequestInfo};
 use crate::{authn, handlers, nonresource, respond};
 
@@ -71,25 +74,17 @@ async fn answer(
     let in_process = request.extensions().get::<AssertedUser>().is_some();
     core.metrics
         .record_client(&user, in_process, &info, is_known(&core, &info));
-    let _place = if info.is_long_running() {
+    let flow = Flow::new(&user, in_process);
+    let user = authn::impersonation::apply(&core.authorizer, user, request.headers_mut())?;
+    authorize(&core, &user, &info, request.headers())?;
+    let _running = if info.is_long_running() {
         None
     } else {
-        Some(core.inflight.enter(info.is_mutating()).await?)
+        Some(begin(&core, &flow, &info, &mut request).await?)
     };
-    let _counted = core.metrics.request();
-    let user = authn::impersonation::apply(&core.authorizer, user, request.headers_mut())?;
-    authorize(&core, &user, &info)?;
     tracing::trace!(user = %user.name, verb = info.verb, path = %info.path, "request");
     let headers = std::mem::take(request.headers_mut());
-    let accept = match Accept::negotiate(&headers) {
-        Ok(accept) => accept,
-        // The backend negotiates what is passed through.
-        Err(_) if info.is_long_running() && info.verb != "watch" => {
-            Accept::negotiate(&HeaderMap::new())?
-        }
-        Err(_) if !info.is_resource => nonresource::DEFAULT_FORM,
-        Err(error) => return Err(error),
-    };
+    let accept = negotiate(&info, &headers)?;
     let context = Arc::new(Context {
         core,
         info,
@@ -109,18 +104,64 @@ async fn answer(
     Ok(response)
 }
 
-fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo) -> Result<()> {
+/// The form of answer that the client takes.
+fn negotiate(info: &RequestInfo, headers: &HeaderMap) -> Result<Accept> {
+    match Accept::negotiate(headers) {
+        Ok(accept) => Ok(accept),
+        // The backend negotiates what is passed through.
+        Err(_) if info.is_long_running() && info.verb != "watch" => {
+            Accept::negotiate(&HeaderMap::new())
+        }
+        Err(_) if !info.is_resource => Ok(nonresource::DEFAULT_FORM),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a request holds while it runs, given back when it ends.
+struct Running {
+    _body: Option<BodyRoom>,
+    _place: Option<Place>,
+    _counted: Counted,
+}
+
+/// Reads the body of a write, then waits for a place among the running requests: a client that is slow
+/// with its body must not hold one.
+async fn begin(
+    core: &Core,
+    flow: &Flow,
+    info: &RequestInfo,
+    request: &mut Request<Body>,
+) -> Result<Running> {
+    let mut room = None;
+    if info.is_mutating() {
+        room = core.inflight.body(flow)?;
+        let body = std::mem::replace(request.body_mut(), body::empty());
+        let bytes = received::receive(body, room.as_mut()).await?;
+        *request.body_mut() = body::full(bytes);
+    }
+    Ok(Running {
+        _body: room,
+        _place: core.inflight.enter(flow, info.is_mutating()).await?,
+        _counted: core.metrics.request(),
+    })
+}
+
+fn authorize(core: &Core, user: &UserInfo, info: &RequestInfo, headers: &HeaderMap) -> Result<()> {
     let attributes = Attributes::of_request(user, info);
     match core.authorizer.authorize(&attributes) {
         Decision::Allow => {}
         Decision::Deny(reason) => return Err(attributes.forbidden(&reason).into()),
     }
-    // A WebSocket handshake is a GET, but what it does to a container is a POST.
-    let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward")
-        && info.resource == "pods";
-    if connects && info.verb == "get" {
+    let asks = match (info.resource.as_str(), info.subresource.as_str()) {
+        // A WebSocket handshake is a GET, but what it does to a container is a POST.
+        ("pods", "exec" | "attach" | "portforward") => "create",
+        // The kubelet itself cannot tell who is behind this server.
+        ("nodes", "proxy") => upgrade::verb(headers, info.verb),
+        _ => info.verb,
+    };
+    if asks != info.verb {
         let create = Attributes {
-            verb: "create",
+            verb: asks,
             ..attributes
         };
         if let Decision::Deny(reason) = core.authorizer.authorize(&create) {

@@ -8,6 +8,7 @@ use k3s_registry::{Call, Registry, Resource, Result, Warnings};
 use serde_json::Value;
 
 use crate::authz::rbac::escalation::Grantor;
+use crate::authz::{Attributes, Decision};
 use crate::core::Core;
 use crate::request::{Accept, Query, RequestInfo};
 
@@ -34,6 +35,22 @@ impl Context {
             dry_run,
             admission: &self.core.admission,
             warnings: &self.warnings,
+        }
+    }
+
+    /// Refuses an update that would create the object, unless the user may create it
+    /// (`apiserver/pkg/endpoints/handlers/update.go`, `withAuthorization`).
+    ///
+    /// # Errors
+    /// 403 in upstream's words.
+    pub(crate) fn check_create(&self) -> Result<()> {
+        let create = Attributes {
+            verb: "create",
+            ..Attributes::of_request(&self.user, &self.info)
+        };
+        match self.core.authorizer.authorize(&create) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(reason) => Err(create.forbidden(&reason).into()),
         }
     }
 

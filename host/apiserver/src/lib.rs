@@ -1,7 +1,7 @@
 //! The Kubernetes API over the registry: one handler chain for every request and every kind.
 //!
-//! Chain: request info → panic and time limits → authentication → requests in flight → impersonation
-//! → authorization → the verb's handler (admission runs inside the registry's write path) → the form
+//! Chain: request info → panic and time limits → authentication → impersonation → authorization → the
+//! body → requests in flight → the verb's handler (admission runs inside the registry's write path) → the form
 //! of answer that the client takes. A cross-cutting rule is a step of this chain and is written once.
 //!
 //! Invariants: kinds are data, no handler knows one (subresources with behaviour of their own are

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
@@ -11,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::error::{BoxError, ServeError};
 
@@ -123,6 +125,57 @@ where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<BoxError>,
 {
+    gather(body, limit, None, |_| true).await
+}
+
+/// How fast a body has to come, so that a slow peer cannot hold on to what its request needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Time that a body has in any case.
+    pub grace: Duration,
+    /// Bytes that have to come each second beyond that.
+    pub bytes_per_second: u32,
+}
+
+impl Pace {
+    /// By when the body has to have more than `bytes`.
+    fn deadline(&self, start: Instant, bytes: usize) -> Instant {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let earned = f64::from(bytes) / f64::from(self.bytes_per_second.max(1));
+        start + self.grace + Duration::from_secs_f64(earned)
+    }
+}
+
+/// As [`read`], for bodies of peers that may be slow or too many: the body has to keep `pace`, and `room`
+/// is asked before the given number of bytes is kept.
+///
+/// # Errors
+/// As [`read`]; [`ServeError::Timeout`] for a body that is too slow, [`ServeError::NoRoom`] where
+/// `room` says no.
+pub async fn read_at_pace<B>(
+    body: B,
+    limit: usize,
+    pace: Pace,
+    room: impl FnMut(usize) -> bool + Send,
+) -> Result<Bytes, ServeError>
+where
+    B: HttpBody<Data = Bytes> + Send,
+    B::Error: Into<BoxError>,
+{
+    gather(body, limit, Some(pace), room).await
+}
+
+async fn gather<B>(
+    body: B,
+    limit: usize,
+    pace: Option<Pace>,
+    mut room: impl FnMut(usize) -> bool + Send,
+) -> Result<Bytes, ServeError>
+where
+    B: HttpBody<Data = Bytes> + Send,
+    B::Error: Into<BoxError>,
+{
+    let start = Instant::now();
     let mut body = std::pin::pin!(body);
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
@@ -130,16 +183,24 @@ where
     }
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let mut have = 0_usize;
+    loop {
+        let next = match pace {
+            None => body.frame().await,
+            Some(pace) => tokio::time::timeout_at(pace.deadline(start, have), body.frame())
+                .await
+                .map_err(|_| ServeError::Timeout("while the body was read"))?,
+        };
+        let Some(frame) = next else { break };
         let Ok(data) = frame.map_err(|e| ServeError::Body(e.into()))?.into_data() else {
             continue;
         };
-        let have = first
-            .as_ref()
-            .map_or(0, Bytes::len)
-            .saturating_add(rest.len());
-        if have.saturating_add(data.len()) > limit {
+        have = have.saturating_add(data.len());
+        if have > limit {
             return Err(ServeError::TooLarge { limit });
+        }
+        if !room(data.len()) {
+            return Err(ServeError::NoRoom);
         }
         if first.is_none() {
             // Most bodies are one frame: no copy for them.
@@ -215,6 +276,40 @@ mod tests {
             Err(ServeError::TooLarge { limit: 4 })
         ));
         assert_eq!(read(full("1234"), 4).await.unwrap(), "1234");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_to_keep_its_pace() {
+        let pace = Pace {
+            grace: Duration::from_secs(5),
+            bytes_per_second: 10,
+        };
+        let (sender, body) = channel(4);
+        let start = Instant::now();
+        let slow = tokio::spawn(read_at_pace(body, 1_000, pace, |_| true));
+        assert!(sender.send("x".repeat(100)).await);
+        let read = slow.await.unwrap();
+        assert!(matches!(read, Err(ServeError::Timeout(_))));
+        // A hundred bytes have earned ten seconds.
+        assert_eq!(start.elapsed().as_secs(), 15);
+        let (sender, body) = channel(4);
+        let steady = tokio::spawn(read_at_pace(body, 1_000, pace, |_| true));
+        for _ in 0..20 {
+            assert!(sender.send("x".repeat(20)).await);
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        drop(sender);
+        assert_eq!(steady.await.unwrap().unwrap().len(), 400);
+    }
+
+    #[tokio::test]
+    async fn a_body_for_which_there_is_no_room_is_refused() {
+        let pace = Pace {
+            grace: Duration::from_secs(5),
+            bytes_per_second: 10,
+        };
+        let read = read_at_pace(full("12345"), 10, pace, |bytes| bytes < 5).await;
+        assert!(matches!(read, Err(ServeError::NoRoom)));
     }
 
     #[tokio::test]

@@ -23,6 +23,9 @@ pub enum ServeError {
         /// The limit.
         limit: usize,
     },
+    /// There is no room left for a body among others.
+    #[error("too many bytes at once")]
+    NoRoom,
     /// A peer speaks plain HTTP on a port that speaks TLS.
     #[error("plain HTTP on a TLS port")]
     PlainHttp,

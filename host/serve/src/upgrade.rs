@@ -17,6 +17,14 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE) && lists(headers, CONNECTION, "upgrade")
 }
 
+/// The verb that a request asks a kubelet for, which `verb` is by its method: what runs over a connection that
+/// leaves HTTP (exec, attach, port-forward) can change anything, so it is a `create`, also where a WebSocket's
+/// handshake makes it a GET.
+#[must_use]
+pub fn verb(headers: &HeaderMap, verb: &'static str) -> &'static str {
+    if is_upgrade(headers) { "create" } else { verb }
+}
+
 /// True when a comma separated header holds `token`, whatever its case.
 #[must_use]
 pub fn lists(headers: &HeaderMap, name: http::HeaderName, token: &str) -> bool {

@@ -73,6 +73,10 @@ const DISALLOWED: &[Disallowed] = &[
                 "tokio's clock, which a test can pause",
             ),
             (
+                "host/serve/src/body.rs",
+                "tokio's clock, which a test can pause",
+            ),
+            (
                 "host/store/src/poll_timer.rs",
                 "tokio's clock, which a test can pause",
             ),

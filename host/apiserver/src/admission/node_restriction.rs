@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use k3s_meta::object::{self, OwnerReference};
 use k3s_meta::tree;
 use k3s_objects::pod::MIRROR_ANNOTATION;
-use k3s_registry::{Attributes, Error, Operation, Registry, Result};
+use k3s_registry::{Attributes, Error, Operation, Registry, Resource, Result};
 use serde_json::Value;
 
 use super::{Step, forbidden};
-use crate::authz::Authorizer;
 use crate::authz::node::{ReferenceKind, node_of, references};
+use crate::authz::{self, Authorizer, Decision};
 
 const RESTRICTED_PREFIX: &str = "node-restriction.kubernetes.io/";
 /// Labels of `kubernetes.io` and `k8s.io` that a kubelet may set on its node.
@@ -140,13 +140,94 @@ impl NodeRestriction {
                 "no pod of node {node:?} runs as this service account"
             ));
         }
-        Ok(())
+        self.check_audience(attributes, request, &pod)
+    }
+
+    /// A token is for an audience that the pod asks for (KEP-4412, `ServiceAccountNodeAudienceRestriction`), or
+    /// one that the node was granted.
+    fn check_audience(&self, attributes: &Attributes<'_>, request: &Value, pod: &Value) -> Verdict {
+        let audience = match tree::list(request, "spec.audiences") {
+            [] => "",
+            [one] => one.as_str().unwrap_or_default(),
+            _ => return refuse("node may only request 0 or 1 audiences"),
+        };
+        if self.asks_for_audience(pod, audience)? {
+            return Ok(());
+        }
+        let user = attributes.user;
+        let granted = authz::Attributes {
+            user,
+            verb: "request-serviceaccounts-token-audience",
+            namespace: attributes.namespace,
+            group: "",
+            resource: audience,
+            subresource: "",
+            name: attributes.name,
+            path: "",
+            is_resource: true,
+            field_selector: None,
+        };
+        if self.authorizer.authorize(&granted) == Decision::Allow {
+            return Ok(());
+        }
+        refuse(format!(
+            "audience {audience:?} not found in pod spec volume, {} is not authorized to request tokens for this audience",
+            user.name
+        ))
+    }
+
+    /// Whether a volume of the pod needs a token for the audience.
+    fn asks_for_audience(&self, pod: &Value, audience: &str) -> Result<bool> {
+        for volume in tree::list(pod, "spec.volumes") {
+            let sources = tree::list(volume, "projected.sources").iter();
+            let mut tokens = sources.filter_map(|source| tree::get(source, "serviceAccountToken"));
+            if tokens.any(|token| tree::text(token, "audience") == audience) {
+                return Ok(true);
+            }
+            let Some(driver) = self.driver_of(pod, volume)? else {
+                continue;
+            };
+            let mut wanted = tree::list(&driver, "spec.tokenRequests").iter();
+            if wanted.any(|token| tree::text(token, "audience") == audience) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The CSI driver of a volume: named by the pod, or by what its claim is bound to.
+    fn driver_of(&self, pod: &Value, volume: &Value) -> Result<Option<Value>> {
+        let mut name = tree::text(volume, "csi.driver").to_owned();
+        let claim = match tree::text(volume, "persistentVolumeClaim.claimName") {
+            "" if tree::has(volume, "ephemeral") => {
+                format!("{}-{}", object::name(pod), tree::text(volume, "name"))
+            }
+            claim => claim.to_owned(),
+        };
+        if !claim.is_empty() {
+            let claims = self.registry.resource("", "v1", "persistentvolumeclaims")?;
+            let claim = self.find(claims, object::namespace(pod), &claim)?;
+            let bound = claim.map(|claim| tree::text(&claim, "spec.volumeName").to_owned());
+            let volumes = self.registry.resource("", "v1", "persistentvolumes")?;
+            let bound = self.find(volumes, "", &bound.unwrap_or_default())?;
+            name = bound
+                .map(|volume| tree::text(&volume, "spec.csi.driver").to_owned())
+                .unwrap_or_default();
+        }
+        let drivers = self
+            .registry
+            .resource("storage.k8s.io", "v1", "csidrivers")?;
+        self.find(drivers, "", &name)
     }
 
     fn find_pod(&self, namespace: &str, name: &str) -> Result<Option<Value>> {
         let pods = self.registry.resource("", "v1", "pods")?;
-        match self.registry.get(pods, namespace, name) {
-            Ok(pod) => pod.to_value().map(Some),
+        self.find(pods, namespace, name)
+    }
+
+    fn find(&self, resource: &Arc<Resource>, namespace: &str, name: &str) -> Result<Option<Value>> {
+        match self.registry.get(resource, namespace, name) {
+            Ok(object) => object.to_value().map(Some),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
 //! `Impersonate-*` headers: acting as another user, for those who may.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use k3s_meta::{Status, UserInfo};
 use k3s_registry::Result;
 
@@ -26,7 +26,9 @@ pub(crate) fn apply(
         return Ok(user);
     }
     let wanted = read(headers)?;
-    check(authorizer, &user, &wanted)?;
+    if let Some(wanted) = &wanted {
+        check(authorizer, &user, wanted)?;
+    }
     for name in headers
         .keys()
         .filter(|name| name.as_str().starts_with("impersonate-"))
@@ -35,32 +37,43 @@ pub(crate) fn apply(
     {
         headers.remove(name);
     }
-    Ok(complete(wanted))
+    Ok(wanted.map_or(user, complete))
 }
 
-fn read(headers: &HeaderMap) -> Result<UserInfo> {
-    let texts = |name: &str| -> Vec<String> {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .map(str::to_owned)
-            .collect()
+/// Whom the headers name; `None` where all are empty, which asks for nothing.
+fn read(headers: &HeaderMap) -> Result<Option<UserInfo>> {
+    let first = |name: &str| -> Result<String> {
+        let mut texts = texts(headers, name)?.into_iter();
+        Ok(texts.next().unwrap_or_default())
     };
-    let mut wanted = UserInfo::new(texts(USER).pop().unwrap_or_default(), texts(GROUP));
-    wanted.uid = texts(UID).pop().unwrap_or_default();
+    let mut wanted = UserInfo::new(first(USER)?, texts(headers, GROUP)?);
+    wanted.uid = first(UID)?;
     for name in headers.keys() {
         if let Some(key) = name.as_str().strip_prefix(EXTRA) {
+            let values = texts(headers, name.as_str())?;
             wanted
                 .extra
-                .insert(decode(key, false).to_lowercase(), texts(name.as_str()));
+                .insert(decode(key, false).to_lowercase(), values);
         }
     }
-    if wanted.name.is_empty() {
-        let text = format!("requested {:?} without impersonating a user", wanted.groups);
-        return Err(Status::internal(&text).into());
+    if !wanted.name.is_empty() {
+        return Ok(Some(wanted));
     }
-    Ok(wanted)
+    if wanted.groups.is_empty() && wanted.uid.is_empty() && wanted.extra.is_empty() {
+        return Ok(None);
+    }
+    let text = format!("requested {:?} without impersonating a user", wanted.groups);
+    Err(Status::internal(&text).into())
+}
+
+/// All values of a header, which may be any UTF-8. One that is left out would make another identity.
+fn texts(headers: &HeaderMap, name: &str) -> Result<Vec<String>> {
+    let text = |value: &HeaderValue| -> Result<String> {
+        let text = std::str::from_utf8(value.as_bytes());
+        let invalid = |_| Status::bad_request(format!("the header {name} is not valid UTF-8"));
+        Ok(text.map_err(invalid)?.to_owned())
+    };
+    headers.get_all(name).iter().map(text).collect()
 }
 
 /// Every part needs a permission of its own.
@@ -116,6 +129,9 @@ fn complete(mut wanted: UserInfo) -> UserInfo {
             "system:serviceaccounts".to_owned(),
             format!("system:serviceaccounts:{namespace}"),
         ];
+    }
+    if wanted.in_group(UNAUTHENTICATED) {
+        return wanted;
     }
     authenticated(wanted)
 }

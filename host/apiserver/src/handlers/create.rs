@@ -29,7 +29,8 @@ pub(super) async fn handle(
         resource,
         options.validation,
         &context.warnings,
-    )?;
+    )
+    .await?;
     drop(bytes);
     if object::name(&object).is_empty() && object::generate_name(&object).is_empty() {
         let path = k3s_meta::Path::new("metadata").child("name");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::namespace;
 use crate::context::Context;
+use crate::request::options::FieldValidation;
 use crate::request::{body, options};
 use crate::respond;
 
@@ -95,7 +96,15 @@ pub(crate) async fn read_options(
     let options = if bytes.is_empty() {
         None
     } else {
-        Some(body::decode(&context.headers, &bytes, "DeleteOptions")?)
+        Some(
+            body::decode(
+                context,
+                &bytes,
+                &body::DELETE_OPTIONS,
+                FieldValidation::Ignore,
+            )
+            .await?,
+        )
     };
     options::delete(&context.query, options.as_ref())
 }

@@ -52,7 +52,7 @@ pub(crate) async fn patch_with(
     }
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let change = parse(kind, &bytes)?;
+    let change = parse(kind, &bytes).await?;
     let update = Update {
         resource,
         namespace: namespace(context, resource),
@@ -88,10 +88,11 @@ pub(crate) async fn patch_tree(
     let kind = patch_type(context)?;
     if kind == PatchType::Strategic {
         // A Scale has no lists, so that both merges are the same.
-        let change = parse(PatchType::Merge, &body::read(request.into_body()).await?)?;
+        let bytes = body::read(request.into_body()).await?;
+        let change = parse(PatchType::Merge, &bytes).await?;
         return Ok(merger(PatchType::Merge, change));
     }
-    let change = parse(kind, &body::read(request.into_body()).await?)?;
+    let change = parse(kind, &body::read(request.into_body()).await?).await?;
     Ok(merger(kind, change))
 }
 
@@ -124,12 +125,14 @@ fn unknown_format(accepted: &str) -> Error {
     Status::unsupported_media_type(text).into()
 }
 
-fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
-    let parsed: Value = serde_json::from_slice(bytes).or_else(|error| {
+async fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
+    let parsed: Value = match serde_json::from_slice(bytes) {
+        Ok(parsed) => parsed,
         // kubectl sends patches as it was given them.
-        yaml::parse(bytes)
-            .map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))
-    })?;
+        Err(error) => yaml::read(bytes.clone())
+            .await
+            .map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))?,
+    };
     match (kind, &parsed) {
         (PatchType::Json, Value::Array(operations)) if operations.len() > MAX_OPERATIONS => {
             Err(Status::too_large(&format!(

@@ -37,7 +37,8 @@ pub(crate) async fn put(
         resource,
         options.validation,
         &context.warnings,
-    )?;
+    )
+    .await?;
     drop(bytes);
     check_name(&context.info.name, &new)?;
     let create_missing = matches!(scope, Scope::Main) && resource.strategy.rules().create_on_update;
@@ -55,6 +56,9 @@ pub(crate) async fn put(
         let mut object = first.take().unwrap_or_else(|| new.clone());
         if object::name(&object).is_empty() {
             tree::set(&mut object, "metadata.name", context.info.name.as_str());
+        }
+        if current.is_none() {
+            context.check_create()?;
         }
         context.check_grants(resource, &object, current)?;
         Ok(object)

@@ -1,18 +1,23 @@
 //! The body of a write: read once, bounded, decoded once, checked against the schema.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use k3s_api::fields;
+use k3s_api::{fields, schema};
 use k3s_base::error::chain;
 use k3s_meta::{Status, object};
 use k3s_registry::{Error, Resource, Result, Warnings};
+use k3s_serve::body::Pace;
 use k3s_serve::{Body, ServeError};
 use serde_json::Value;
 
 use super::options::FieldValidation;
 use super::protobuf::{self, ProtobufError};
 use super::yaml::{self, YamlError};
+use crate::context::Context;
+use crate::inflight::{self, BodyRoom};
 
 /// `MaxRequestBodyBytes`.
 pub(crate) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
@@ -24,15 +29,40 @@ pub(crate) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
 pub(crate) async fn read(body: Body) -> Result<Bytes> {
     k3s_serve::body::read(body, LIMIT_BYTES)
         .await
-        .map_err(|error| match error {
-            ServeError::TooLarge { limit } => {
-                Status::too_large(&format!("limit is {limit}")).into()
-            }
-            other => {
-                let why = chain(&other);
-                Status::bad_request(format!("unable to read the request body: {why}")).into()
-            }
-        })
+        .map_err(|error| unreadable(&error))
+}
+
+/// What a body may take: at least what a slow line needs for small objects, and no more than the time limit
+/// of requests for the largest.
+const PACE: Pace = Pace {
+    grace: Duration::from_secs(10),
+    bytes_per_second: 64 * 1024,
+};
+
+/// Reads a whole body from a client, in the room that is left for it.
+///
+/// # Errors
+/// 413 above the limit, 429 without room, 504 where it does not come in time, 400 where the client breaks off.
+pub(crate) async fn receive(body: Body, room: Option<&mut BodyRoom>) -> Result<Bytes> {
+    let mut room = room;
+    let fits = |bytes: usize| room.as_mut().is_none_or(|room| room.grow(bytes));
+    k3s_serve::body::read_at_pace(body, LIMIT_BYTES, PACE, fits)
+        .await
+        .map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &ServeError) -> Error {
+    match error {
+        ServeError::TooLarge { limit } => Status::too_large(&format!("limit is {limit}")).into(),
+        ServeError::NoRoom => inflight::full(),
+        ServeError::Timeout(_) => {
+            Status::timeout("the body of the request did not come in time").into()
+        }
+        other => {
+            let why = chain(other);
+            Status::bad_request(format!("unable to read the request body: {why}")).into()
+        }
+    }
 }
 
 /// The media type of the body, without parameters; JSON where the client names none.
@@ -54,12 +84,48 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
     }
 }
 
-/// Decodes a body into a tree.
+/// A kind of bodies that are no objects of the resource they are sent to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyKind {
+    /// Its definition in the schema tables.
+    pub(crate) definition: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) version: &'static str,
+}
+
+/// Options of a delete, in the version of any group.
+pub(crate) const DELETE_OPTIONS: BodyKind = BodyKind {
+    definition: "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+    kind: "DeleteOptions",
+    version: "v1",
+};
+
+/// Decodes a body and checks it against the schema of its kind; unknown fields are dropped.
 ///
 /// # Errors
-/// 415 for a media type this server does not read, 400 for a malformed body.
-pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Value> {
-    decode_noting(headers, bytes, kind).map(|decoded| decoded.value)
+/// 415 for a media type this server does not read, 400 for a malformed body or a value of the wrong type.
+pub(crate) async fn decode(
+    context: &Context,
+    bytes: &Bytes,
+    kind: &BodyKind,
+    validation: FieldValidation,
+) -> Result<Value> {
+    let Decoded {
+        mut value,
+        duplicates: mut found,
+    } = decode_noting(&context.headers, bytes, kind.kind).await?;
+    let missing = || Status::internal(&format!("{} is in no table", kind.definition));
+    let schema = schema::by_name(kind.definition).ok_or_else(missing)?;
+    let unknown = fields::decode_type(schema, kind.kind, kind.version, &mut value);
+    found.extend(unknown.map_err(|error| error.to_status())?);
+    complain(
+        found,
+        kind.kind,
+        kind.version,
+        validation,
+        &context.warnings,
+    )?;
+    Ok(value)
 }
 
 /// A body that is no object in a form this server reads.
@@ -68,9 +134,9 @@ enum BodyError {
     #[error("couldn't get version/kind; json parse error")]
     Json(#[source] serde_json::Error),
     #[error(transparent)]
-    Yaml(#[from] YamlError),
+    Yaml(YamlError),
     #[error(transparent)]
-    Protobuf(#[from] ProtobufError),
+    Protobuf(ProtobufError),
     #[error("couldn't get version/kind; json parse error: the body is not an object")]
     NotAnObject,
 }
@@ -82,17 +148,19 @@ struct Decoded {
 }
 
 /// As [`decode`], with the fields that the body has twice.
-fn decode_noting(headers: &HeaderMap, bytes: &[u8], kind: &str) -> Result<Decoded> {
-    let parse: fn(&[u8]) -> std::result::Result<Decoded, BodyError> =
-        match content_type(headers).as_str() {
-            "application/json" | "text/json" => parse_json,
-            "application/yaml" | "application/x-yaml" | "text/yaml" => {
-                |bytes| Ok(Decoded::of(yaml::parse(bytes)?))
-            }
-            protobuf::MEDIA_TYPE => |bytes| Ok(Decoded::of(protobuf::parse(bytes)?)),
-            _ => return Err(unsupported()),
-        };
-    match parse(bytes) {
+async fn decode_noting(headers: &HeaderMap, bytes: &Bytes, kind: &str) -> Result<Decoded> {
+    let parsed = match content_type(headers).as_str() {
+        "application/json" | "text/json" => parse_json(bytes),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            let read = yaml::read(bytes.clone()).await;
+            read.map(Decoded::of).map_err(BodyError::Yaml)
+        }
+        protobuf::MEDIA_TYPE => protobuf::parse(bytes)
+            .map(Decoded::of)
+            .map_err(BodyError::Protobuf),
+        _ => return Err(unsupported()),
+    };
+    match parsed {
         Ok(decoded) if decoded.value.is_object() => Ok(decoded),
         Ok(_) => Err(unrecognized(bytes, kind, &BodyError::NotAnObject)),
         Err(error) => Err(unrecognized(bytes, kind, &error)),
@@ -139,9 +207,9 @@ fn unsupported() -> Error {
 ///
 /// # Errors
 /// 400 in upstream's words.
-pub(crate) fn object(
+pub(crate) async fn object(
     headers: &HeaderMap,
-    bytes: &[u8],
+    bytes: &Bytes,
     resource: &Resource,
     validation: FieldValidation,
     warnings: &Warnings,
@@ -149,7 +217,7 @@ pub(crate) fn object(
     let Decoded {
         mut value,
         duplicates,
-    } = decode_noting(headers, bytes, resource.kind.kind)?;
+    } = decode_noting(headers, bytes, resource.kind.kind).await?;
     check_type(&mut value, resource)?;
     check_fields(&mut value, resource, validation, duplicates, warnings)?;
     Ok(value)
@@ -207,12 +275,23 @@ pub(crate) fn check_fields(
         let unknown = fields::decode(kind, value).map_err(|error| error.to_status())?;
         found.splice(0..0, unknown);
     }
+    complain(found, kind.kind, kind.version, validation, warnings)
+}
+
+/// Unknown and repeated fields refuse a body, are told to the client or do not matter.
+fn complain(
+    found: Vec<String>,
+    kind: &str,
+    version: &str,
+    validation: FieldValidation,
+    warnings: &Warnings,
+) -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
     match validation {
         FieldValidation::Strict => {
-            Err(Status::bad_request(fields::strict_message(kind.kind, kind.version, &found)).into())
+            Err(Status::bad_request(fields::strict_message(kind, version, &found)).into())
         }
         FieldValidation::Warn => {
             found.into_iter().for_each(|text| warnings.add(text));

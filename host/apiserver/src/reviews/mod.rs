@@ -58,7 +58,8 @@ pub(crate) async fn dispatch(
         &resource,
         options.validation,
         &context.warnings,
-    )?;
+    )
+    .await?;
     let status = match resource.kind.kind {
         "TokenReview" => token::review(&context, &review).await?,
         "SelfSubjectReview" => whoami::review(&context),

@@ -9,9 +9,15 @@ use k3s_resources::core::pod::binding::bind;
 use k3s_serve::Body;
 
 use crate::context::Context;
-use crate::request::body;
+use crate::request::body::{self, BodyKind};
 use crate::request::options::WriteOptions;
 use crate::respond;
+
+const BINDING: BodyKind = BodyKind {
+    definition: "io.k8s.api.core.v1.Binding",
+    kind: "Binding",
+    version: "v1",
+};
 
 /// Binds the pod that the path names or, for `bindings`, the body.
 pub(crate) async fn create(
@@ -21,7 +27,7 @@ pub(crate) async fn create(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let binding = body::decode(&context.headers, &bytes, "Binding")?;
+    let binding = body::decode(context, &bytes, &BINDING, options.validation).await?;
     let named = object::name(&binding);
     let path = if context.info.subresource.is_empty() {
         ""

@@ -10,8 +10,15 @@ use k3s_serve::Body;
 
 use super::binding::success;
 use crate::context::Context;
+use crate::request::Query;
+use crate::request::body::{self, BodyKind};
 use crate::request::options::{self, WriteOptions};
-use crate::request::{Query, body};
+
+const EVICTION: BodyKind = BodyKind {
+    definition: "io.k8s.api.policy.v1.Eviction",
+    kind: "Eviction",
+    version: "v1",
+};
 
 pub(super) async fn create(
     context: &Context,
@@ -20,7 +27,7 @@ pub(super) async fn create(
 ) -> Result<Response<Body>> {
     let write = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let eviction = body::decode(&context.headers, &bytes, "Eviction")?;
+    let eviction = body::decode(context, &bytes, &EVICTION, write.validation).await?;
     let info = &context.info;
     let named = object::name(&eviction);
     if !named.is_empty() && named != info.name {

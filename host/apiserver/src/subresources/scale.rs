@@ -11,9 +11,15 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::handlers::patch_tree;
-use crate::request::body;
+use crate::request::body::{self, BodyKind};
 use crate::request::options::WriteOptions;
 use crate::respond;
+
+const SCALE: BodyKind = BodyKind {
+    definition: "io.k8s.api.autoscaling.v1.Scale",
+    kind: "Scale",
+    version: "v1",
+};
 
 pub(super) async fn handle(
     context: &Context,
@@ -35,7 +41,8 @@ pub(super) async fn handle(
         }
         "update" => {
             let bytes = body::read(request.into_body()).await?;
-            let wanted = body::decode(&context.headers, &bytes, "Scale")?;
+            let options = WriteOptions::read(&context.query, "UpdateOptions")?;
+            let wanted = body::decode(context, &bytes, &SCALE, options.validation).await?;
             check(&wanted, &info.name)?;
             change(context, resource, move |_| Ok(wanted.clone())).await
         }

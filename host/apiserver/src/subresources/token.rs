@@ -12,9 +12,15 @@ use k3s_serve::Body;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::request::body;
+use crate::request::body::{self, BodyKind};
 use crate::request::options::WriteOptions;
 use crate::respond;
+
+const TOKEN_REQUEST: BodyKind = BodyKind {
+    definition: "io.k8s.api.authentication.v1.TokenRequest",
+    kind: "TokenRequest",
+    version: "v1",
+};
 
 const MIN_SECONDS: i64 = 600;
 const MAX_SECONDS: i64 = 1 << 32;
@@ -27,13 +33,15 @@ pub(super) async fn create(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let mut request = body::decode(&context.headers, &bytes, "TokenRequest")?;
+    let mut request = body::decode(context, &bytes, &TOKEN_REQUEST, options.validation).await?;
     let info = &context.info;
     let account = context
         .registry()
         .get(accounts, &info.namespace, &info.name)?
         .to_value()?;
-    default(&mut request, context.core.authenticator.audiences());
+    if tree::int(&request, "spec.expirationSeconds").is_none() {
+        tree::set(&mut request, "spec.expirationSeconds", DEFAULT_SECONDS);
+    }
     let errors = validate(&request);
     if !errors.is_empty() {
         return Err(Status::invalid(
@@ -44,6 +52,7 @@ pub(super) async fn create(
         .into());
     }
     admit(context, accounts, &mut request, options.dry_run).await?;
+    default_audiences(&mut request, context.core.authenticator.audiences());
     let bound = bound_object(context, &request)?;
     let now = context.registry().clock().now();
     let seconds = tree::int(&request, "spec.expirationSeconds").unwrap_or(DEFAULT_SECONDS);
@@ -67,10 +76,8 @@ pub(super) async fn create(
     respond::object::virtual_object(context, StatusCode::CREATED, &answer)
 }
 
-fn default(request: &mut Value, audiences: &[String]) {
-    if tree::int(request, "spec.expirationSeconds").is_none() {
-        tree::set(request, "spec.expirationSeconds", DEFAULT_SECONDS);
-    }
+/// After admission, which has to know what was asked for.
+fn default_audiences(request: &mut Value, audiences: &[String]) {
     if tree::list(request, "spec.audiences").is_empty() {
         let own: Vec<Value> = audiences
             .iter()

@@ -32,6 +32,70 @@ async fn a_label_does_not_put_a_role_into_others() {
 }
 
 #[tokio::test]
+async fn a_put_that_creates_needs_the_right_to_create() {
+    let api = start().await;
+    let paths = [
+        (
+            "",
+            "services",
+            "/api/v1/namespaces/default/services",
+            json!({"spec": {"ports": [{"port": 80}], "externalIPs": ["192.0.2.9"]}}),
+        ),
+        (
+            "coordination.k8s.io",
+            "leases",
+            "/apis/coordination.k8s.io/v1/namespaces/default/leases",
+            json!({"spec": {}}),
+        ),
+        (
+            "",
+            "endpoints",
+            "/api/v1/namespaces/default/endpoints",
+            json!({}),
+        ),
+        (
+            "",
+            "limitranges",
+            "/api/v1/namespaces/default/limitranges",
+            json!({"spec": {"limits": []}}),
+        ),
+    ];
+    let rules = |verbs: Value| -> Value {
+        let rule = |(group, resource, ..): &(&str, &str, &str, Value)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+        paths.iter().map(rule).collect()
+    };
+    grant(&api, "updater", "jane", rules(json!(["update"]))).await;
+    let put = async |path: &str, object: &Value| {
+        let mut object = object.clone();
+        object["metadata"] = json!({"name": "new"});
+        let path = format!("{path}/new");
+        api.call_as(user("jane"), "PUT", &path, object).await
+    };
+    for (_, resource, path, object) in &paths {
+        let said = format!("cannot create resource {resource:?}");
+        api.eventually("jane may update, and not create", || async {
+            let refused = put(path, object).await;
+            assert_eq!(refused.code, 403, "{}", refused.text);
+            refused.message().contains(&said)
+        })
+        .await;
+        assert_eq!(api.get(&format!("{path}/new")).await.code, 404);
+    }
+    let (.., path, object) = &paths[1];
+    let mut made = object.clone();
+    made["metadata"] = json!({"name": "new"});
+    api.ok("POST", path, made).await;
+    let existing = put(path, object).await;
+    assert_eq!(existing.code, 200, "what exists needs update alone");
+    grant(&api, "creator", "jane", rules(json!(["create"]))).await;
+    let (.., path, object) = &paths[3];
+    api.eventually("jane may create", || async {
+        put(path, object).await.code == 201
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_watch_on_one_name_selects_nothing_else() {
     let api = start().await;
     let secrets = "/api/v1/namespaces/default/secrets";

@@ -14,6 +14,8 @@ mod custom;
 mod discovery;
 mod escalation;
 mod harness;
+mod hostile;
+mod inflight;
 mod lists;
 mod objects;
 mod patches;

@@ -22,7 +22,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tower::service_fn;
 
-use crate::harness::{Api, DEADLINE, MAPS, PODS, map, pod, start_with};
+use crate::access::RBAC;
+use crate::harness::{Api, DEADLINE, MAPS, PODS, map, pod, start_with, user};
 
 /// An authority, a server certificate for loopback, and clients.
 struct Pki {
@@ -70,8 +71,8 @@ impl Pki {
         )
     }
 
-    fn server(&self) -> Arc<ServerConfig> {
-        let (cert, key) = self.leaf("server", &[]);
+    fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let (cert, key) = self.leaf(name, &[]);
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider());
         let config = ServerConfig::builder_with_provider(provider())
@@ -156,13 +157,14 @@ async fn cluster() -> (Api, Pki, SocketAddr) {
     let pki = Pki::new();
     let api = start_with(pki.client("kube-apiserver", &["system:masters"])).await;
     let (listener, kubelet_addr) = bind().await;
-    let options = || ServeOptions {
-        tls: Some(pki.server()),
+    let options = |name: &str| ServeOptions {
+        tls: Some(pki.server(name)),
         ..ServeOptions::default()
     };
-    serve(listener, options(), service_fn(kubelet), &api.tasks);
+    serve(listener, options("n1"), service_fn(kubelet), &api.tasks);
     let (listener, addr) = bind().await;
-    serve(listener, options(), boxed(api.service.clone()), &api.tasks);
+    let service = boxed(api.service.clone());
+    serve(listener, options("kube-apiserver"), service, &api.tasks);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_addr.port()}}}});
     api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))
@@ -383,6 +385,87 @@ async fn proxied_services_lead_to_pods_only() {
     api.get(&format!("{PODS}/ftp:a:21/proxy/"))
         .await
         .refused(400, "invalid pod request \"ftp:a:21\"");
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_node_says_only_where_its_own_kubelet_is() {
+    let (api, _, addr) = cluster().await;
+    let status = |host: &str, port: u16| {
+        json!({"status": {"addresses": [{"type": "InternalIP", "address": host}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}})
+    };
+    // The authority of kubelets vouches for this server, too, but not as a kubelet.
+    let own = status("127.0.0.1", addr.port());
+    api.ok("PATCH", "/api/v1/nodes/n1/status", own).await;
+    let answer = api.get("/api/v1/nodes/n1/proxy/api/v1/secrets").await;
+    answer.refused(
+        500,
+        "Internal error occurred: error dialing backend: the server at the node's address does not show a \
+serving certificate of node \"n1\"",
+    );
+    for name in ["n2", "kube-apiserver"] {
+        let node = json!({"metadata": {"name": name}});
+        api.ok("POST", "/api/v1/nodes", node).await;
+    }
+    for host in [
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+        "localhost",
+        "0.0.0.0",
+        "169.254.169.254",
+    ] {
+        let path = "/api/v1/nodes/n2/status";
+        api.ok("PATCH", path, status(host, addr.port())).await;
+        let answer = api.get("/api/v1/nodes/n2/proxy/metrics").await;
+        assert!(
+            answer.message().ends_with("address not allowed"),
+            "{host}: {}",
+            answer.text
+        );
+    }
+    assert!(api.tasks.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn what_leaves_http_at_a_kubelet_needs_create() {
+    let (api, ..) = cluster().await;
+    let allow = async |verbs: Value| {
+        let role = json!({"metadata": {"name": "proxy"}, "rules": [
+            {"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": verbs}]});
+        let path = format!("{RBAC}/clusterroles/proxy");
+        api.ok("PUT", &path, role).await;
+    };
+    let ask = async |upgrade: bool| {
+        let path = "/api/v1/nodes/n1/proxy/exec/default/a/c?command=id&output=1";
+        let mut request = get(path);
+        if upgrade {
+            let headers = request.headers_mut();
+            headers.insert("connection", "keep-alive, Upgrade".parse().unwrap());
+            headers.insert("upgrade", "websocket".parse().unwrap());
+        }
+        let answer = api.raw(request, Some(user("nora"))).await;
+        answer.status().as_u16()
+    };
+    let binding = json!({"metadata": {"name": "proxy"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nora"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "proxy"}});
+    let role = json!({"metadata": {"name": "proxy"}});
+    api.ok("POST", &format!("{RBAC}/clusterroles"), role).await;
+    let path = format!("{RBAC}/clusterrolebindings");
+    api.ok("POST", &path, binding).await;
+    allow(json!(["get"])).await;
+    api.eventually("nora may get", || async { ask(false).await == 200 })
+        .await;
+    assert_eq!(ask(true).await, 403, "get alone is not enough");
+    allow(json!(["create"])).await;
+    api.eventually("nora may not get", || async { ask(false).await == 403 })
+        .await;
+    assert_eq!(ask(true).await, 403, "create alone is not enough");
+    allow(json!(["get", "create"])).await;
+    // In process nothing can be upgraded; what counts is that the kubelet was asked.
+    api.eventually("nora may do both", || async { ask(true).await != 403 })
+        .await;
     assert!(api.tasks.stop(DEADLINE).await);
 }
 

@@ -188,7 +188,8 @@ impl StatusWriter {
             .get(&resources::PODS, Some(namespace), name)
             .await;
         match found {
-            Err(error) if error.is_not_found() => Ok(None),
+            // A node may not ask about pods that are not bound to it, such as one that was deleted.
+            Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),
             other => other.map(Some),
         }
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 use k3s_base::Clock;
 use k3s_base::error::chain;
 use k3s_client::{Client, resources};
-use k3s_serve::PeerCertificates;
+use k3s_serve::{PeerCertificates, upgrade};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ impl Authorizer {
             Some(caller) => caller,
             None => self.authenticate(headers).await?,
         };
-        let verb = verb(method);
+        let verb = upgrade::verb(headers, verb(method));
         let wanted = subresources(path);
         for subresource in wanted {
             if self.is_allowed(&caller, verb, subresource).await? {
@@ -246,7 +246,11 @@ fn from_certificate(peer: &PeerCertificates) -> Option<Caller> {
     let leaf = peer.first()?;
     let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    // Of several, Go takes the last.
+    let name = subject.iter_common_name().last()?.as_str().ok()?.to_owned();
+    if name.is_empty() {
+        return None;
+    }
     let groups = subject
         .iter_organization()
         .filter_map(|o| o.as_str().ok().map(str::to_owned));

@@ -47,16 +47,21 @@ impl Graph {
             .any(|pod| pod.references.contains(&wanted))
     }
 
+    /// Whether the pod under `key` is bound to the node.
+    pub(super) fn runs(&self, node: &str, key: &str) -> bool {
+        self.node_of.get(key).is_some_and(|bound| &**bound == node)
+    }
+
     fn put(&mut self, key: &Arc<str>, pod: &Value) {
         let node = tree::text(pod, "spec.nodeName");
-        if node.is_empty() || has_ended(pod) {
+        if node.is_empty() {
             return;
         }
         // A node makes its mirror pods itself, and must not thereby grant itself what they name.
         let is_mirror = object::annotation(pod, MIRROR_ANNOTATION).is_some();
         let known = PodReferences {
             namespace: object::namespace(pod).into(),
-            references: if is_mirror {
+            references: if is_mirror || has_ended(pod) {
                 HashSet::new()
             } else {
                 references(pod)

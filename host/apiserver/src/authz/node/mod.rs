@@ -59,7 +59,7 @@ impl NodeAuthorizer {
             }
             ("", "persistentvolumes") => self.volume(node, asked),
             ("", "serviceaccounts") => self.service_account(node, asked),
-            ("", "pods") => pods(node, asked),
+            ("", "pods") => self.pods(node, asked),
             ("", "nodes") => own_node(node, asked),
             ("coordination.k8s.io", "leases") => lease(node, asked),
             ("storage.k8s.io", "csinodes") => csi_node(node, asked),
@@ -123,6 +123,33 @@ impl NodeAuthorizer {
         Ok((claim("namespace"), claim("name")))
     }
 
+    /// Reads of pods must be for the node's own; NodeRestriction checks writes.
+    fn pods(&self, node: &str, asked: &Attributes<'_>) -> Decision {
+        match (asked.verb, asked.subresource) {
+            ("list" | "watch", "") if selects_node(asked, node) => Decision::Allow,
+            ("get" | "list" | "watch", "") if !asked.name.is_empty() => self.bound_pod(node, asked),
+            ("list" | "watch", "") => {
+                deny("can only list/watch pods with spec.nodeName field selector")
+            }
+            ("create" | "delete", "") | ("update" | "patch", "status") | ("create", "eviction") => {
+                Decision::Allow
+            }
+            _ => deny(""),
+        }
+    }
+
+    fn bound_pod(&self, node: &str, asked: &Attributes<'_>) -> Decision {
+        let Ok(pods) = self.registry.resource("", "v1", "pods") else {
+            return no_relationship(node);
+        };
+        let key = pods.key(asked.namespace, asked.name);
+        // Asked with every acknowledged write: a kubelet reads a pod as soon as it knows of the binding.
+        if self.graph.read(|graph| graph.runs(node, &key)) {
+            return Decision::Allow;
+        }
+        no_relationship(node)
+    }
+
     fn service_account(&self, node: &str, asked: &Attributes<'_>) -> Decision {
         match (asked.verb, asked.subresource) {
             ("create", "token") => self.decide(
@@ -152,26 +179,12 @@ fn deny(reason: &str) -> Decision {
     Decision::Deny(reason.to_owned())
 }
 
-/// Reads of pods must be for the node's own; NodeRestriction checks writes.
-fn pods(node: &str, asked: &Attributes<'_>) -> Decision {
-    match (asked.verb, asked.subresource) {
-        ("list" | "watch", "") => {
-            let selector = asked
-                .field_selector
-                .and_then(|text| FieldSelector::parse(text).ok());
-            let own = selector
-                .is_some_and(|selector| selector.exact_match("spec.nodeName") == Some(node));
-            if own {
-                Decision::Allow
-            } else {
-                deny("can only list/watch pods with spec.nodeName field selector")
-            }
-        }
-        ("get" | "create" | "delete", "")
-        | ("update" | "patch", "status")
-        | ("create", "eviction") => Decision::Allow,
-        _ => deny(""),
-    }
+/// Whether a list or watch selects pods of the node alone.
+fn selects_node(asked: &Attributes<'_>, node: &str) -> bool {
+    let selector = asked
+        .field_selector
+        .and_then(|text| FieldSelector::parse(text).ok());
+    selector.is_some_and(|selector| selector.exact_match("spec.nodeName") == Some(node))
 }
 
 fn own_node(node: &str, asked: &Attributes<'_>) -> Decision {
@@ -179,9 +192,15 @@ fn own_node(node: &str, asked: &Attributes<'_>) -> Decision {
         ("create", "") => Decision::Allow,
         ("get" | "list" | "watch", "") if asked.name == node => Decision::Allow,
         ("update" | "patch", "" | "status") => Decision::Allow,
-        ("get" | "list" | "watch", "") => deny(&format!(
-            "node '{node}' cannot read all nodes, only its own Node object"
-        )),
+        ("get" | "list" | "watch", "") => {
+            let what = match asked.name {
+                "" => "all nodes".to_owned(),
+                name => format!("'{name}'"),
+            };
+            deny(&format!(
+                "node '{node}' cannot read {what}, only its own Node object"
+            ))
+        }
         _ => deny(""),
     }
 }
