@@ -8,6 +8,7 @@
 )]
 
 mod conformance;
+mod differential;
 mod gen_api;
 mod run;
 mod setup;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [-- WHICH]        build optimised and print the README's figures
   soak [--minutes N] [--seed N]
                           build optimised, use a cluster at random with kills of its server, and fail on a leak
+  differential [OPTIONS]  compare the API with upstream's kube-apiserver (--help lists the options; needs Go)
   setup                   only install what building and testing need
   fix                     format the sources
   gen-api [FACTS]         regenerate the tables of built-in kinds, from a folder of facts if one is given
@@ -57,6 +59,7 @@ fn dispatch() -> Result<ExitCode> {
         "conformance" => conformance::run_suite(rest)?,
         "bench" => test::bench(rest)?,
         "soak" => test::soak(rest)?,
+        "differential" => differential::compare(rest)?,
         "setup" => setup::for_tests()?,
         "gen-api" => match rest.first() {
             Some(facts) => gen_api::generate(facts.as_ref(), "host/api".as_ref())?,
