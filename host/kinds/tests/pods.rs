@@ -161,7 +161,7 @@ fn mistakes_are_worded_as_upstream() {
             with_container(
                 json!({"securityContext": {"privileged": true, "allowPrivilegeEscalation": false}}),
             ),
-            "spec.containers[0].securityContext.allowPrivilegeEscalation: Invalid value: false: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+            "spec.containers[0].securityContext: Invalid value: {\"allowPrivilegeEscalation\":false,\"privileged\":true}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
         ),
         (
             with_container(json!({"securityContext": {"procMount": "Unmasked"}})),
@@ -173,11 +173,11 @@ fn mistakes_are_worded_as_upstream() {
         ),
         (
             json!({"restartPolicy": "Maybe", "containers": [{"name": "c", "image": "i"}]}),
-            "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+            "spec.restartPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"OnFailure\", \"Never\"",
         ),
         (
             json!({"dnsPolicy": "None", "containers": [{"name": "c", "image": "i"}]}),
-            "spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None",
+            "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None",
         ),
         (
             json!({"containers": [{"name": "c", "image": "i"}], "tolerations": [{"operator": "Equal"}]}),
@@ -199,6 +199,202 @@ fn mistakes_are_worded_as_upstream() {
             message
         );
     }
+}
+
+/// A pod with one good container and more of its spec.
+fn with_spec(rest: Value) -> Value {
+    let mut base = json!({"containers": [{"name": "c", "image": "i"}]});
+    base.as_object_mut()
+        .unwrap()
+        .extend(rest.as_object().unwrap().clone());
+    base
+}
+
+fn assert_refused(cases: Vec<(Value, &str)>) {
+    for (spec, message) in cases {
+        let errors = strategy().validate_create(&pod(spec.clone()), true);
+        assert_eq!(errors.to_string(), message, "{spec}");
+    }
+}
+
+#[test]
+fn mistakes_in_containers_are_worded_as_upstream() {
+    let with_init = |init: Value| json!({"containers": [{"name": "c", "image": "i"}], "initContainers": [init]});
+    assert_refused(vec![
+        (
+            with_container(json!({"image": " i"})),
+            "spec.containers[0].image: Invalid value: \" i\": must not have leading or trailing whitespace",
+        ),
+        (
+            with_container(json!({"terminationMessagePolicy": "x"})),
+            "spec.containers[0].terminationMessagePolicy: Unsupported value: \"x\": supported values: \"File\", \"FallbackToLogsOnError\"",
+        ),
+        (
+            with_container(
+                json!({"readinessProbe": {"exec": {"command": ["a"]}, "terminationGracePeriodSeconds": 5}}),
+            ),
+            "spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 5: must not be set for readinessProbes",
+        ),
+        (
+            with_container(json!({"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}})),
+            "spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)",
+        ),
+        (
+            with_container(
+                json!({"restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In"}}]}),
+            ),
+            "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+        ),
+        (
+            with_container(
+                json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Stop"}]}),
+            ),
+            "[spec.containers[0].restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\", \"RestartAllContainers\", spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified]",
+        ),
+        (
+            with_container(
+                json!({"resizePolicy": [{"resourceName": "disk", "restartPolicy": "NotRequired"}]}),
+            ),
+            "spec.containers[0].resizePolicy: Unsupported value: \"disk\": supported values: \"cpu\", \"memory\"",
+        ),
+        (
+            with_container(json!({"resources": {"claims": [{"name": "gpu"}]}})),
+            "spec.containers[0].resources.claims[0]: Not found: \"gpu\": must be one of the names in pod.spec.resourceClaims which is empty",
+        ),
+        (
+            with_container(json!({"resources": {"limits": {"hugepages-2Mi": "2Mi"}}})),
+            "spec.containers[0].resources: Forbidden: HugePages require cpu or memory",
+        ),
+        (
+            with_container(
+                json!({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.none"}}}]}),
+            ),
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: \"metadata.none\": error converting fieldPath: field label not supported: metadata.none",
+        ),
+        (
+            with_container(
+                json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2"}}}]}),
+            ),
+            "spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value: \"limits.cpu\": only divisor's values 1m and 1 are supported with the cpu resource",
+        ),
+        (
+            with_init(
+                json!({"name": "i", "image": "i", "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}),
+            ),
+            "spec.initContainers[0].resizePolicy[0].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' for non-sidecar initContainers",
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_the_pod_are_worded_as_upstream() {
+    assert_refused(vec![
+        (
+            with_spec(json!({"hostUsers": false, "hostPID": true})),
+            "spec.HostPID: Forbidden: when `hostUsers` is false",
+        ),
+        (
+            with_spec(json!({"hostnameOverride": "a", "hostNetwork": true})),
+            "spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true",
+        ),
+        (
+            with_spec(json!({"os": {"name": "bsd"}})),
+            "spec.os: Unsupported value: \"bsd\": supported values: \"linux\", \"windows\"",
+        ),
+        (
+            with_spec(json!({"os": {"name": "windows"}, "securityContext": {"runAsUser": 1}})),
+            "spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod",
+        ),
+        (
+            with_spec(json!({"resourceClaims": [{"name": "a"}]})),
+            "spec.resourceClaims[0]: Invalid value: {\"name\":\"a\"}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+        ),
+        (
+            with_spec(json!({"schedulingGates": [{"name": "a b"}]})),
+            "spec.schedulingGates[0]: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+        ),
+        (
+            with_spec(json!({"nodeName": "n", "schedulingGates": [{"name": "a"}]})),
+            "spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared",
+        ),
+        (
+            with_spec(json!({"ephemeralContainers": [{"name": "e", "image": "e"}]})),
+            "spec.ephemeralContainers: Forbidden: cannot be set on create",
+        ),
+        (
+            with_spec(
+                json!({"hostNetwork": true, "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}}),
+            ),
+            "spec.securityContext.sysctls[0].name: Invalid value: \"net.core.somaxconn\": may not be specified when 'hostNetwork' is true",
+        ),
+        (
+            with_spec(json!({"securityContext": {"seccompProfile": {}}})),
+            "spec.securityContext.seccompProfile.type: Required value: type is required when seccompProfile is set",
+        ),
+        (
+            with_spec(
+                json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway", "matchLabelKeys": ["a"]}]}),
+            ),
+            "spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+        ),
+        (
+            with_spec(json!({"dnsConfig": {"searches": ["_a.example.com", ".", "a..b"]}})),
+            "spec.dnsConfig.searches[2]: Invalid value: \"a..b\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')",
+        ),
+    ]);
+}
+
+#[test]
+fn label_keys_of_a_term_are_merged_into_its_selector() {
+    let mut made = json!({
+        "metadata": {"name": "p", "namespace": "default", "labels": {"app": "web", "tier": "front"}},
+        "spec": with_spec(json!({
+            "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "z", "labelSelector": {}, "matchLabelKeys": ["app", "none"], "mismatchLabelKeys": ["tier"]},
+            ]}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule",
+                    "labelSelector": {"matchLabels": {"a": "b"}}, "matchLabelKeys": ["app"]},
+            ],
+        })),
+    });
+    let user = UserInfo::default();
+    let context = Context {
+        user: &user,
+        now: Timestamp::UNIX_EPOCH,
+        dry_run: false,
+    };
+    strategy().default(&mut made);
+    strategy().prepare_create(&mut made, &context);
+    let app = json!({"key": "app", "operator": "In", "values": ["web"]});
+    let tier = json!({"key": "tier", "operator": "NotIn", "values": ["front"]});
+    let spec = &made["spec"];
+    let term =
+        &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(
+        term["labelSelector"],
+        json!({"matchExpressions": [app, tier]})
+    );
+    let constraint = &spec["topologySpreadConstraints"][0];
+    assert_eq!(
+        constraint["labelSelector"],
+        json!({"matchLabels": {"a": "b"}, "matchExpressions": [app]})
+    );
+    let errors = strategy().validate_create(&made, true);
+    assert!(errors.is_empty(), "{errors}");
+}
+
+#[test]
+fn a_template_may_have_an_image_with_spaces_around() {
+    let deployments = Strategy::built_in("apps", "Deployment");
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": " i"}]}});
+    let mut deployment = json!({
+        "metadata": {"name": "d", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
+    });
+    deployments.default(&mut deployment);
+    let errors = deployments.validate_create(&deployment, true);
+    assert!(errors.is_empty(), "{errors}");
 }
 
 #[test]

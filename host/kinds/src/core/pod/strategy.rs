@@ -3,20 +3,80 @@
 
 use k3s_meta::tree;
 use k3s_objects::PodSpec;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 
 const OBSERVED_GENERATION: &str = "observedGeneration";
 
-pub(super) fn prepare_create(pod: &mut Value, _: &Context<'_>) {
+pub(super) fn prepare_create(pod: &mut Value, context: &Context<'_>) {
     let spec = pod.get("spec").unwrap_or(&Value::Null);
     let class = PodSpec::resources_from_value(spec).qos_class().as_str();
     let mut status = json!({"phase": "Pending", "qosClass": class});
     if tree::has(pod, "spec.schedulingGates") {
-        tree::set(&mut status, "conditions", json!([gated_condition()]));
+        tree::set(&mut status, "conditions", json!([gated_condition(context)]));
     }
     tree::set(pod, "status", status);
+    merge_label_keys(pod);
+}
+
+/// Lists of terms with a selector, and where in a member it is.
+const TERMS: [(&str, &str); 5] = [
+    (
+        "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+        "podAffinityTerm",
+    ),
+    (
+        "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        "",
+    ),
+    (
+        "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+        "podAffinityTerm",
+    ),
+    (
+        "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+        "",
+    ),
+    ("topologySpreadConstraints", ""),
+];
+
+/// A label key that a term names becomes an expression of its selector, with the pod's own value: so the
+/// scheduler needs to look at selectors only.
+fn merge_label_keys(pod: &mut Value) {
+    let labels = tree::map(pod, "metadata.labels").clone();
+    for (list, path) in TERMS {
+        for member in tree::each_mut(pod, &format!("spec.{list}")) {
+            let term = match path {
+                "" => Some(member),
+                path => tree::get_mut(member, path),
+            };
+            if let Some(term) = term {
+                merge_into(term, &labels);
+            }
+        }
+    }
+}
+
+fn merge_into(term: &mut Value, labels: &Map<String, Value>) {
+    // A term without a selector selects nothing.
+    if tree::get(term, "labelSelector").is_none() {
+        return;
+    }
+    let mut added = Vec::new();
+    for (list, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+        for key in tree::texts(term, list) {
+            if let Some(value) = labels.get(key) {
+                added.push(json!({"key": key, "operator": operator, "values": [value]}));
+            }
+        }
+    }
+    if added.is_empty() {
+        return;
+    }
+    let mut expressions = tree::list(term, "labelSelector.matchExpressions").to_vec();
+    expressions.extend(added);
+    tree::set(term, "labelSelector.matchExpressions", expressions);
 }
 
 /// Drops the condition of a gated pod when its last gate is removed.
@@ -49,10 +109,10 @@ pub(super) fn prepare_status_update(new: &mut Value, old: &Value, _: &Context<'_
 }
 
 /// The condition of a pod that scheduling gates hold back.
-fn gated_condition() -> Value {
+fn gated_condition(context: &Context<'_>) -> Value {
     json!({
         "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
-        "lastTransitionTime": null,
+        "lastTransitionTime": context.time_stamp(),
         "message": "Scheduling is blocked due to non-empty scheduling gates",
     })
 }

@@ -43,7 +43,7 @@ fn validate(new: &Value, old: &Value) -> ErrorList {
         return field::forbidden(&Path::root(), detail).into();
     }
     let mut errors = validate_meta_update(new, old, true);
-    errors.append(validation::validate(new));
+    errors.append(validation::validate_spec(new));
     let path = Path::new("spec").child("ephemeralContainers");
     for before in tree::list(old, CONTAINERS) {
         let name = tree::text(before, "name");

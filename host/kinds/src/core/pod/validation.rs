@@ -15,7 +15,29 @@ const OPEN_FIELDS: &str = "`spec.containers[*].image`,`spec.initContainers[*].im
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 pub(super) fn validate(pod: &Value) -> ErrorList {
-    validation::pod_spec(pod.get("spec").unwrap_or(&Value::Null), &Path::new("spec"))
+    let mut errors = validate_spec(pod);
+    let path = Path::new("spec");
+    if tree::has(pod, "spec.ephemeralContainers") {
+        errors.push(field::forbidden(
+            &path.child("ephemeralContainers"),
+            "cannot be set on create",
+        ));
+    }
+    if tree::has(pod, "spec.nodeName") && tree::has(pod, "spec.schedulingGates") {
+        errors.push(field::forbidden(
+            &path.child("nodeName"),
+            "cannot be set until all schedulingGates have been cleared",
+        ));
+    }
+    errors
+}
+
+/// What holds for a pod at all times.
+pub(super) fn validate_spec(pod: &Value) -> ErrorList {
+    let (spec, path) = (pod.get("spec").unwrap_or(&Value::Null), Path::new("spec"));
+    let mut errors = validation::pod_spec(spec, &path);
+    validation::containers::of_pod(&mut errors, spec, &path);
+    errors
 }
 
 pub(super) fn warnings(pod: &Value) -> Vec<String> {
@@ -24,7 +46,7 @@ pub(super) fn warnings(pod: &Value) -> Vec<String> {
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let path = Path::new("spec");
-    let mut errors = validate(new);
+    let mut errors = validate_spec(new);
     for (list, detail) in [
         ("containers", "pod updates may not add or remove containers"),
         (
@@ -108,7 +130,7 @@ fn gates(errors: &mut ErrorList, new: &Value, old: &Value, path: &Path) {
         if !before.contains(&name) {
             let detail =
                 format!("only deletion is allowed, but found new scheduling gate '{name}'");
-            errors.push(field::forbidden(&path.index(index), detail));
+            errors.push(field::forbidden(&path.index(index).child("name"), detail));
         }
     }
 }

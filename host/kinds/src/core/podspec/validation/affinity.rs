@@ -32,7 +32,8 @@ fn node_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
         let at = path.child(PREFERRED).index(index);
         weight(errors, preference, &at);
         if let Some(term) = tree::get(preference, "preference") {
-            node_term(errors, term, &at.child("preference"));
+            // What no node has is no error where it is only preferred.
+            node_term(errors, term, &at.child("preference"), false);
         }
     }
 }
@@ -40,24 +41,24 @@ fn node_affinity(errors: &mut ErrorList, affinity: &Value, path: &Path) {
 /// Validates a node selector; persistent volumes use one as well.
 pub(crate) fn node_selector(errors: &mut ErrorList, selector: &Value, path: &Path) {
     let terms = tree::list(selector, "nodeSelectorTerms");
+    let path = path.child("nodeSelectorTerms");
     if terms.is_empty() {
-        errors.push(field::required(
-            &path.child("nodeSelectorTerms"),
-            "must have at least one node selector term",
-        ));
+        let detail = "must have at least one node selector term";
+        errors.push(field::required(&path, detail));
     }
     for (index, term) in terms.iter().enumerate() {
-        node_term(errors, term, &path.child("nodeSelectorTerms").index(index));
+        node_term(errors, term, &path.index(index), true);
     }
 }
 
-fn node_term(errors: &mut ErrorList, term: &Value, path: &Path) {
+fn node_term(errors: &mut ErrorList, term: &Value, path: &Path, checks_values: bool) {
     for (index, expression) in tree::list(term, "matchExpressions").iter().enumerate() {
         let at = path.child("matchExpressions").index(index);
         expression_operator(errors, expression, &at);
         let key = tree::text(expression, "key");
         errors.check(&at.child("key"), key, names::is_qualified_name(key));
-        for (number, value) in tree::texts(expression, "values").iter().enumerate() {
+        let values = tree::texts(expression, "values");
+        for (number, value) in values.iter().enumerate().filter(|_| checks_values) {
             errors.check(
                 &at.child("values").index(number),
                 *value,
@@ -67,14 +68,6 @@ fn node_term(errors: &mut ErrorList, term: &Value, path: &Path) {
     }
     for (index, expression) in tree::list(term, "matchFields").iter().enumerate() {
         let at = path.child("matchFields").index(index);
-        let key = tree::text(expression, "key");
-        if key != "metadata.name" {
-            errors.push(field::invalid(
-                &at.child("key"),
-                key,
-                "not a valid field selector key",
-            ));
-        }
         match tree::text(expression, "operator") {
             "In" | "NotIn" if tree::list(expression, "values").len() != 1 => {
                 let detail = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
@@ -87,6 +80,23 @@ fn node_term(errors: &mut ErrorList, term: &Value, path: &Path) {
                 "not a valid selector operator",
             )),
         }
+        node_field(errors, expression, &at);
+    }
+}
+
+fn node_field(errors: &mut ErrorList, expression: &Value, path: &Path) {
+    let key = tree::text(expression, "key");
+    if key != "metadata.name" {
+        let detail = "not a valid field selector key";
+        errors.push(field::invalid(&path.child("key"), key, detail));
+        return;
+    }
+    for (index, name) in tree::texts(expression, "values").iter().enumerate() {
+        errors.check(
+            &path.child("values").index(index),
+            *name,
+            names::is_dns1123_subdomain(name),
+        );
     }
 }
 
@@ -140,19 +150,12 @@ fn pod_term(errors: &mut ErrorList, term: &Value, path: &Path) {
             names::is_dns1123_label(name),
         );
     }
-    let key = tree::text(term, "topologyKey");
+    super::scheduling::label_keys(errors, term, path);
+    let (key, at) = (tree::text(term, "topologyKey"), path.child("topologyKey"));
     if key.is_empty() {
-        errors.push(field::required(
-            &path.child("topologyKey"),
-            "can not be empty",
-        ));
-    } else {
-        errors.check(
-            &path.child("topologyKey"),
-            key,
-            names::is_qualified_name(key),
-        );
+        errors.push(field::required(&at, "can not be empty"));
     }
+    errors.check(&at, key, names::is_qualified_name(key));
 }
 
 fn weight(errors: &mut ErrorList, holder: &Value, path: &Path) {

@@ -7,7 +7,7 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::volumes::Volumes;
-use super::{env, handlers, mounts, ports, resources, security};
+use super::{claims, env, handlers, mounts, ports, resources, restart, security};
 use crate::checks::{self, Check};
 
 /// Validates `containers`, `initContainers` and `ephemeralContainers`, in upstream's order.
@@ -21,22 +21,21 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, volume
         let at = regular.index(index);
         common(errors, container, &at, volumes, spec);
         unique(errors, container, &at, &mut names);
-        handlers::lifecycle(errors, container, &at);
-        handlers::probes(errors, container, &at);
-        checks::one_of(
-            errors,
-            container,
-            "restartPolicy",
-            &at,
-            &["Always", "Never", "OnFailure"],
-        );
+        let grace = tree::int(spec, "terminationGracePeriodSeconds");
+        handlers::lifecycle(errors, container, &at, grace);
+        handlers::probes(errors, container, &at, grace);
+        restart::policy(errors, container, &at);
     }
     ports::host_conflicts(errors, tree::list(spec, "containers"), &regular);
     for (index, container) in tree::list(spec, "initContainers").iter().enumerate() {
         let at = path.child("initContainers").index(index);
         common(errors, container, &at, volumes, spec);
+        restart::policy(errors, container, &at);
         unique(errors, container, &at, &mut names);
-        init(errors, container, &at);
+        // They run one by one.
+        let alone = std::slice::from_ref(container);
+        ports::host_conflicts(errors, alone, &path.child("initContainers"));
+        init(errors, container, &at, spec);
     }
     for (index, container) in tree::list(spec, "ephemeralContainers").iter().enumerate() {
         let at = path.child("ephemeralContainers").index(index);
@@ -69,25 +68,15 @@ fn common(
         let name = tree::text(container, "name");
         errors.check(&path.child("name"), name, names::is_dns1123_label(name));
     }
-    let image = tree::text(container, "image");
-    if image.is_empty() {
-        errors.push(field::required(&path.child("image"), ""));
-    } else if image.trim() != image {
-        errors.push(field::invalid(
-            &path.child("image"),
-            image,
-            "must not have leading or trailing whitespace",
-        ));
-    }
+    checks::required(errors, container, "image", path, "");
     checks::one_of(
         errors,
         container,
         "terminationMessagePolicy",
         path,
-        &["FallbackToLogsOnError", "File"],
+        &["File", "FallbackToLogsOnError"],
     );
-    let host_network = tree::flag(spec, "hostNetwork");
-    ports::validate(errors, container, &path.child("ports"), host_network);
+    ports::validate(errors, container, &path.child("ports"));
     env::validate(errors, container, &path.child("env"));
     env::validate_from(errors, container, &path.child("envFrom"));
     mounts::validate(errors, container, path, volumes);
@@ -99,17 +88,8 @@ fn common(
         &["Always", "IfNotPresent", "Never"],
     );
     resources::requirements(errors, container, &path.child("resources"));
-    for (index, policy) in tree::list(container, "resizePolicy").iter().enumerate() {
-        let at = path.child("resizePolicy").index(index);
-        checks::required_one_of(errors, policy, "resourceName", &at, &["cpu", "memory"]);
-        checks::required_one_of(
-            errors,
-            policy,
-            "restartPolicy",
-            &at,
-            &["NotRequired", "RestartContainer"],
-        );
-    }
+    claims::used(errors, container, &path.child("resources.claims"), spec);
+    restart::resize(errors, container, &path.child("resizePolicy"), spec);
     let host_users = tree::get(spec, "hostUsers") != Some(&Value::Bool(false));
     security::container(
         errors,
@@ -120,17 +100,11 @@ fn common(
 }
 
 /// Init containers run to their end, so nothing may watch them, unless they are sidecars.
-fn init(errors: &mut ErrorList, container: &Value, path: &Path) {
-    checks::one_of(
-        errors,
-        container,
-        "restartPolicy",
-        path,
-        &["Always", "Never", "OnFailure"],
-    );
+fn init(errors: &mut ErrorList, container: &Value, path: &Path, spec: &Value) {
     if tree::text(container, "restartPolicy") == "Always" {
-        handlers::lifecycle(errors, container, path);
-        handlers::probes(errors, container, path);
+        let grace = tree::int(spec, "terminationGracePeriodSeconds");
+        handlers::lifecycle(errors, container, path, grace);
+        handlers::probes(errors, container, path, grace);
         return;
     }
     for name in [
@@ -144,30 +118,33 @@ fn init(errors: &mut ErrorList, container: &Value, path: &Path) {
             errors.push(field::forbidden(&path.child(name), detail));
         }
     }
-}
-
-fn ephemeral(errors: &mut ErrorList, container: &Value, path: &Path, spec: &Value) {
-    for name in [
-        "ports",
-        "livenessProbe",
-        "readinessProbe",
-        "startupProbe",
-        "lifecycle",
-        "resizePolicy",
-    ] {
-        if tree::has(container, name) {
-            errors.push(field::forbidden(
-                &path.child(name),
-                "cannot be set for an Ephemeral Container",
+    for (index, policy) in tree::list(container, "resizePolicy").iter().enumerate() {
+        if tree::text(policy, "restartPolicy") == "RestartContainer" {
+            let at = path.child("resizePolicy").index(index);
+            let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+            errors.push(field::invalid(
+                &at.child("restartPolicy"),
+                "RestartContainer",
+                detail,
             ));
         }
     }
-    if tree::has(container, "resources") {
-        errors.push(field::forbidden(
-            &path.child("resources"),
-            "cannot be set for an Ephemeral Container",
-        ));
-    }
+}
+
+/// What a container for a look around may not have, in the order of the Go struct.
+const NOT_EPHEMERAL: [&str; 8] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+
+fn ephemeral(errors: &mut ErrorList, container: &Value, path: &Path, spec: &Value) {
+    image_is_trimmed(errors, container, path);
     let target = tree::text(container, "targetContainerName");
     let known = ["containers", "initContainers"]
         .iter()
@@ -175,5 +152,36 @@ fn ephemeral(errors: &mut ErrorList, container: &Value, path: &Path, spec: &Valu
         .any(|other| tree::text(other, "name") == target);
     if !target.is_empty() && !known {
         errors.push(field::not_found(&path.child("targetContainerName"), target));
+    }
+    let detail = "cannot be set for an Ephemeral Container";
+    for name in NOT_EPHEMERAL {
+        if tree::has(container, name) {
+            errors.push(field::forbidden(&path.child(name), detail));
+        }
+    }
+    for (index, mount) in tree::list(container, "volumeMounts").iter().enumerate() {
+        let at = path.child("volumeMounts").index(index);
+        for name in ["subPath", "subPathExpr"] {
+            if tree::has(mount, name) {
+                errors.push(field::forbidden(&at.child(name), detail));
+            }
+        }
+    }
+}
+
+/// Validates what pods demand of their containers and templates do not.
+pub(crate) fn of_pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    for list in ["containers", "initContainers"] {
+        for (index, container) in tree::list(spec, list).iter().enumerate() {
+            image_is_trimmed(errors, container, &path.child(list).index(index));
+        }
+    }
+}
+
+fn image_is_trimmed(errors: &mut ErrorList, container: &Value, path: &Path) {
+    let image = tree::text(container, "image");
+    if image.trim() != image {
+        let detail = "must not have leading or trailing whitespace";
+        errors.push(field::invalid(&path.child("image"), image, detail));
     }
 }

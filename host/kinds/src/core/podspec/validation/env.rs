@@ -27,6 +27,15 @@ const FIELDS: [&str; 9] = [
     "status.podIPs",
 ];
 
+/// Fields of the pod that have labels and are no value of a variable.
+const OTHER_FIELDS: [&str; 5] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "status.phase",
+];
+
 /// Fields of the pod that a downward API volume can show.
 const VOLUME_FIELDS: [&str; 5] = [
     "metadata.annotations",
@@ -71,11 +80,7 @@ fn value_from(errors: &mut ErrorList, variable: &Value, source: &Value, path: &P
         match *name {
             "fieldRef" => field_ref(errors, reference, &at, &FIELDS),
             "resourceFieldRef" => resource_ref(errors, reference, &at, false),
-            "fileKeyRef" => {
-                for part in ["volumeName", "path", "key"] {
-                    checks::required(errors, reference, part, &at, "");
-                }
-            }
+            "fileKeyRef" => file_ref(errors, reference, &at),
             _ => key_ref(errors, reference, &at),
         }
     }
@@ -97,6 +102,26 @@ fn value_from(errors: &mut ErrorList, variable: &Value, source: &Value, path: &P
     }
 }
 
+/// A reference to a key in a file of a volume.
+fn file_ref(errors: &mut ErrorList, reference: &Value, path: &Path) {
+    if checks::required(errors, reference, "key", path, "") {
+        let key = tree::text(reference, "key");
+        errors.check(&path.child("key"), key, names::is_env_var_name(key));
+    }
+    if checks::required(errors, reference, "volumeName", path, "") {
+        let name = tree::text(reference, "volumeName");
+        errors.check(
+            &path.child("volumeName"),
+            name,
+            names::is_dns1123_label(name),
+        );
+    }
+    if checks::required(errors, reference, "path", path, "") {
+        let file = tree::text(reference, "path");
+        super::volumes::no_backsteps(errors, file, &path.child("path"));
+    }
+}
+
 /// A reference to a key of a config map or secret.
 fn key_ref(errors: &mut ErrorList, reference: &Value, path: &Path) {
     let name = tree::text(reference, "name");
@@ -109,39 +134,42 @@ fn key_ref(errors: &mut ErrorList, reference: &Value, path: &Path) {
 
 /// A reference to a field of the pod.
 fn field_ref(errors: &mut ErrorList, reference: &Value, path: &Path, supported: &[&str]) {
-    checks::required(errors, reference, "apiVersion", path, "");
-    if !checks::required(errors, reference, "fieldPath", path, "") {
+    if !checks::required(errors, reference, "apiVersion", path, "")
+        || !checks::required(errors, reference, "fieldPath", path, "")
+    {
         return;
     }
     let text = tree::text(reference, "fieldPath");
-    let Some((base, key)) = subscript(text) else {
-        if !supported.contains(&text) {
-            errors.push(field::not_supported(
-                &path.child("fieldPath"),
-                text,
-                supported,
-            ));
-        }
+    let at = path.child("fieldPath");
+    if let Some(cause) = unconvertible(tree::text(reference, "apiVersion"), text) {
+        let detail = format!("error converting fieldPath: {cause}");
+        errors.push(field::invalid(&at, text, detail));
         return;
-    };
-    match base {
-        "metadata.annotations" => {
-            errors.check(
-                &path.child("fieldPath"),
-                text,
-                names::is_qualified_name(&key.to_lowercase()),
-            );
+    }
+    match subscript(text) {
+        Some(("metadata.annotations", key)) => {
+            let key = key.to_lowercase();
+            let outcome = names::is_qualified_name(&key);
+            errors.check(path, key, outcome);
         }
-        "metadata.labels" => errors.check(
-            &path.child("fieldPath"),
-            text,
-            names::is_qualified_name(key),
-        ),
-        _ => errors.push(field::invalid(
-            &path.child("fieldPath"),
-            text,
-            "does not support subscript",
-        )),
+        Some((_, key)) => errors.check(path, key, names::is_qualified_name(key)),
+        None if !supported.contains(&text) => {
+            errors.push(field::not_supported(&at, text, supported));
+        }
+        None => {}
+    }
+}
+
+/// Why a pod has no such field (`ConvertDownwardAPIFieldLabel`).
+fn unconvertible(version: &str, text: &str) -> Option<String> {
+    if version != "v1" {
+        return Some(format!("unsupported pod version: {version}"));
+    }
+    match subscript(text) {
+        Some(("metadata.annotations" | "metadata.labels", _)) => None,
+        Some(_) => Some(format!("field label does not support subscript: {text}")),
+        None if FIELDS.contains(&text) || OTHER_FIELDS.contains(&text) => None,
+        None => Some(format!("field label not supported: {text}")),
     }
 }
 
@@ -157,9 +185,9 @@ fn resource_ref(errors: &mut ErrorList, reference: &Value, path: &Path, volume: 
         errors.push(field::required(&path.child("containerName"), ""));
     } else if checks::required(errors, reference, "resource", path, "") {
         let resource = tree::text(reference, "resource");
-        let huge = resource
-            .split_once('.')
-            .is_some_and(|(_, name)| name.starts_with("hugepages-"));
+        let huge = ["requests.hugepages-", "limits.hugepages-"]
+            .iter()
+            .any(|prefix| resource.starts_with(prefix));
         if !huge && !RESOURCES.contains(&resource) {
             errors.push(field::not_supported(
                 &path.child("resource"),
@@ -168,7 +196,44 @@ fn resource_ref(errors: &mut ErrorList, reference: &Value, path: &Path, volume: 
             ));
         }
     }
+    divisor(errors, reference, path);
 }
+
+/// The unit in which a resource is shown (`validateContainerResourceDivisor`).
+fn divisor(errors: &mut ErrorList, reference: &Value, path: &Path) {
+    let (resource, unit) = (
+        tree::text(reference, "resource"),
+        tree::text(reference, "divisor"),
+    );
+    let Some((_, name)) = resource.split_once('.') else {
+        return;
+    };
+    let detail = match name {
+        "cpu" if !CPU_UNITS.contains(&unit) => {
+            "only divisor's values 1m and 1 are supported with the cpu resource".to_owned()
+        }
+        "memory" | "ephemeral-storage" if !SIZE_UNITS.contains(&unit) => sizes(match name {
+            "memory" => "memory",
+            _ => "local ephemeral storage",
+        }),
+        name if name.starts_with("hugepages-") && !SIZE_UNITS.contains(&unit) => sizes("hugepages"),
+        _ => return,
+    };
+    errors.push(field::invalid(&path.child("divisor"), resource, detail));
+}
+
+fn sizes(resource: &str) -> String {
+    format!(
+        "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the {resource} resource"
+    )
+}
+
+/// Units of CPUs; `0` is none.
+const CPU_UNITS: [&str; 4] = ["", "0", "1m", "1"];
+/// Units of what is counted in bytes; `0` is none.
+const SIZE_UNITS: [&str; 15] = [
+    "", "0", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
+];
 
 /// One file of a downward API volume.
 pub(super) fn downward_file(errors: &mut ErrorList, item: &Value, path: &Path) {
@@ -220,13 +285,13 @@ pub(super) fn validate_from(errors: &mut ErrorList, container: &Value, path: &Pa
         }
         match given {
             0 => errors.push(field::invalid(
-                &at,
+                path,
                 "",
                 "must specify one of: `configMapRef` or `secretRef`",
             )),
             1 => {}
             _ => errors.push(field::invalid(
-                &at,
+                path,
                 "",
                 "may not have more than one field specified at a time",
             )),

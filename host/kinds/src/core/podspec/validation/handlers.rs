@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::checks::{self, Check};
 
-/// Validates the three probes of a container.
-pub(super) fn probes(errors: &mut ErrorList, container: &Value, path: &Path) {
+/// Validates the three probes of a container; hooks and probes of a pod with this grace period, in seconds.
+pub(super) fn probes(errors: &mut ErrorList, container: &Value, path: &Path, grace: Option<i64>) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(probe) = tree::get(container, name) else {
             continue;
         };
         let at = path.child(name);
-        self::probe(errors, probe, &at);
+        self::probe(errors, probe, &at, grace);
         // Only readiness can come back after several successes in a row.
         let successes = tree::int(probe, "successThreshold").unwrap_or(1);
         if name != "readinessProbe" && successes != 1 {
@@ -23,16 +23,21 @@ pub(super) fn probes(errors: &mut ErrorList, container: &Value, path: &Path) {
                 "must be 1",
             ));
         }
+        // A container that is not ready is not stopped.
+        let period = tree::int(probe, "terminationGracePeriodSeconds");
+        if let Some(seconds) = period.filter(|_| name == "readinessProbe") {
+            errors.push(field::invalid(
+                &at.child("terminationGracePeriodSeconds"),
+                seconds,
+                "must not be set for readinessProbes",
+            ));
+        }
     }
 }
 
-fn probe(errors: &mut ErrorList, probe: &Value, path: &Path) {
-    handler(
-        errors,
-        probe,
-        path,
-        &["exec", "httpGet", "tcpSocket", "grpc"],
-    );
+fn probe(errors: &mut ErrorList, probe: &Value, path: &Path, grace: Option<i64>) {
+    let kinds = ["exec", "httpGet", "tcpSocket", "grpc"];
+    handler(errors, probe, path, &kinds, grace);
     for number in [
         "initialDelaySeconds",
         "timeoutSeconds",
@@ -53,21 +58,29 @@ fn probe(errors: &mut ErrorList, probe: &Value, path: &Path) {
     }
 }
 
-/// Validates the hooks of a container.
-pub(super) fn lifecycle(errors: &mut ErrorList, container: &Value, path: &Path) {
+/// Validates the hooks of a container in a pod with this grace period, in seconds.
+pub(super) fn lifecycle(
+    errors: &mut ErrorList,
+    container: &Value,
+    path: &Path,
+    grace: Option<i64>,
+) {
+    let kinds = ["exec", "httpGet", "tcpSocket", "sleep"];
     for name in ["postStart", "preStop"] {
         if let Some(hook) = tree::get(container, &format!("lifecycle.{name}")) {
-            handler(
-                errors,
-                hook,
-                &path.child("lifecycle").child(name),
-                &["exec", "httpGet", "tcpSocket", "sleep"],
-            );
+            let at = path.child("lifecycle").child(name);
+            handler(errors, hook, &at, &kinds, grace);
         }
     }
 }
 
-fn handler(errors: &mut ErrorList, holder: &Value, path: &Path, kinds: &[&str]) {
+fn handler(
+    errors: &mut ErrorList,
+    holder: &Value,
+    path: &Path,
+    kinds: &[&str],
+    grace: Option<i64>,
+) {
     let mut given = 0;
     for kind in kinds {
         let Some(action) = tree::get(holder, kind) else {
@@ -87,21 +100,21 @@ fn handler(errors: &mut ErrorList, holder: &Value, path: &Path, kinds: &[&str]) 
                 checks::required(errors, action, "command", &at, "");
             }
             "httpGet" => http_get(errors, action, &at),
-            "sleep" => {
-                let seconds = tree::int(action, "seconds").unwrap_or(0);
-                if seconds < 0 {
-                    errors.push(field::invalid(
-                        &at,
-                        seconds,
-                        "must be greater than or equal to 0",
-                    ));
-                }
-            }
+            "sleep" => sleep(errors, action, &at, grace),
             _ => port(errors, action, &at.child("port")),
         }
     }
     if given == 0 {
         errors.push(field::required(path, "must specify a handler type"));
+    }
+}
+
+fn sleep(errors: &mut ErrorList, action: &Value, path: &Path, grace: Option<i64>) {
+    let seconds = tree::int(action, "seconds").unwrap_or(0);
+    if let Some(grace) = grace.filter(|grace| seconds < 0 || seconds > *grace) {
+        let detail =
+            format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        errors.push(field::invalid(path, seconds, detail));
     }
 }
 

@@ -1,13 +1,15 @@
 //! Validation of pod specs and pod templates (`ValidatePodSpec` of `pkg/apis/core/validation`).
 
 mod affinity;
-mod containers;
+mod claims;
+pub(crate) mod containers;
 mod env;
 mod handlers;
 mod mounts;
 mod network;
 mod ports;
 pub(crate) mod resources;
+mod restart;
 mod scheduling;
 mod security;
 pub(crate) mod volumes;
@@ -26,16 +28,13 @@ pub(crate) use scheduling::tolerations;
 pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"));
+    claims::declared(&mut errors, spec, &path.child("resourceClaims"));
     containers::validate(&mut errors, spec, path, &volumes);
     resources::pod_level(&mut errors, spec, path);
-    checks::required_one_of(
-        &mut errors,
-        spec,
-        "restartPolicy",
-        path,
-        &["Always", "Never", "OnFailure"],
-    );
-    network::dns(&mut errors, spec, path);
+    ports::on_host_network(&mut errors, spec, path);
+    let policies = ["Always", "OnFailure", "Never"];
+    checks::required_one_of(&mut errors, spec, "restartPolicy", path, &policies);
+    network::dns_policy(&mut errors, spec, path);
     errors.append(object_meta::validate_labels(
         spec,
         "nodeSelector",
@@ -43,11 +42,22 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
     ));
     security::pod(&mut errors, spec, path);
     affinity::validate(&mut errors, spec, &path.child("affinity"));
+    network::dns_config(&mut errors, spec, &path.child("dnsConfig"));
     scheduling::validate(&mut errors, spec, path);
+    security::host_users(&mut errors, spec, path);
+    network::hostname_override(&mut errors, spec, path);
+    for name in ["serviceAccountName", "nodeName"] {
+        subdomain(&mut errors, spec, name, path);
+    }
     identity(&mut errors, spec, path);
-    network::hosts(&mut errors, spec, path);
     tolerations(&mut errors, spec, &path.child("tolerations"));
+    network::hosts(&mut errors, spec, path);
+    for name in ["priorityClassName", "runtimeClassName"] {
+        subdomain(&mut errors, spec, name, path);
+    }
     preemption(&mut errors, spec, path);
+    system(&mut errors, spec, path);
+    volumes::of_variables(&mut errors, spec, path);
     errors
 }
 
@@ -82,19 +92,16 @@ fn metadata(template: &Value, path: &Path) -> ErrorList {
     errors
 }
 
-/// Names by which a pod refers to other objects.
-fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    for name in [
-        "serviceAccountName",
-        "nodeName",
-        "runtimeClassName",
-        "priorityClassName",
-    ] {
-        let value = tree::text(spec, name);
-        if !value.is_empty() {
-            errors.check(&path.child(name), value, names::is_dns1123_subdomain(value));
-        }
+/// A name by which a pod refers to another object.
+fn subdomain(errors: &mut ErrorList, spec: &Value, name: &str, path: &Path) {
+    let value = tree::text(spec, name);
+    if !value.is_empty() {
+        errors.check(&path.child(name), value, names::is_dns1123_subdomain(value));
     }
+}
+
+/// How long the pod may run, and what it is called.
+fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if let Some(deadline) = tree::int(spec, "activeDeadlineSeconds") {
         let outcome = names::in_range(deadline, 1, i64::from(i32::MAX));
         errors.check(&path.child("activeDeadlineSeconds"), deadline, outcome);
@@ -105,9 +112,20 @@ fn identity(errors: &mut ErrorList, spec: &Value, path: &Path) {
             errors.check(&path.child(name), value, names::is_dns1123_label(value));
         }
     }
-    if let Some(os) = tree::get(spec, "os") {
-        checks::required_one_of(errors, os, "name", &path.child("os"), &["linux", "windows"]);
+}
+
+/// The operating system that the pod is for.
+fn system(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let Some(os) = tree::get(spec, "os") else {
+        return;
+    };
+    let (name, at) = (tree::text(os, "name"), path.child("os"));
+    if name.is_empty() {
+        errors.push(field::required(&at.child("name"), ""));
+    } else if !["linux", "windows"].contains(&name) {
+        errors.push(field::not_supported(&at, name, &["linux", "windows"]));
     }
+    security::of_system(errors, spec, name, path);
 }
 
 fn preemption(errors: &mut ErrorList, spec: &Value, path: &Path) {
@@ -116,7 +134,7 @@ fn preemption(errors: &mut ErrorList, spec: &Value, path: &Path) {
         spec,
         "preemptionPolicy",
         path,
-        &["Never", "PreemptLowerPriority"],
+        &["PreemptLowerPriority", "Never"],
     );
     resources::list(errors, spec, "overhead", path);
 }

@@ -10,24 +10,31 @@ const MAX_NAMESERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
 const MAX_SEARCH_BYTES: usize = 2048;
 
-/// Validates `dnsPolicy` and `dnsConfig`.
-pub(super) fn dns(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let policies = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+/// Longest host name of a machine.
+const MAX_HOSTNAME_BYTES: usize = 64;
+
+/// Validates `dnsPolicy`.
+pub(super) fn dns_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     checks::one_of(errors, spec, "dnsPolicy", path, &policies);
-    let config_path = path.child("dnsConfig");
+}
+
+/// Validates `dnsConfig`, at `path`.
+pub(super) fn dns_config(errors: &mut ErrorList, spec: &Value, config_path: &Path) {
+    let is_alone = tree::text(spec, "dnsPolicy") == "None";
     let servers = tree::texts(spec, "dnsConfig.nameservers");
-    if tree::text(spec, "dnsPolicy") == "None" && servers.is_empty() {
-        let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
-        let at = if tree::get(spec, "dnsConfig").is_some() {
-            config_path.child("nameservers")
-        } else {
-            config_path.clone()
-        };
-        errors.push(field::required(&at, detail));
-    }
     let Some(config) = tree::get(spec, "dnsConfig") else {
+        if is_alone {
+            let detail = "must provide `dnsConfig` when `dnsPolicy` is None";
+            errors.push(field::required(config_path, detail));
+        }
         return;
     };
+    if is_alone && servers.is_empty() {
+        let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        errors.push(field::required(&config_path.child("nameservers"), detail));
+        return;
+    }
     if servers.len() > MAX_NAMESERVERS {
         let detail = format!("must not have more than {MAX_NAMESERVERS} nameservers");
         errors.push(field::invalid(
@@ -66,16 +73,35 @@ fn searches(errors: &mut ErrorList, config: &Value, path: &Path) {
         errors.push(field::invalid(path, tree::get(config, "searches"), detail));
     }
     for (index, search) in searches.iter().enumerate() {
-        // A trailing dot marks a name as complete, and underscores occur in service names.
-        let name = search.strip_suffix('.').unwrap_or(search).replace('_', "-");
-        if !name.is_empty() {
-            errors.check(
-                &path.index(index),
-                *search,
-                names::is_dns1123_subdomain(name.trim_start_matches('-')),
-            );
+        if *search == "." {
+            continue;
+        }
+        // A trailing dot marks a name as complete.
+        let name = search.strip_suffix('.').unwrap_or(search);
+        errors.check(
+            &path.index(index),
+            name,
+            names::is_dns1123_subdomain_with_underscore(name),
+        );
+    }
+}
+
+/// Validates `hostnameOverride` (`validatePodHostName`).
+pub(super) fn hostname_override(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let Some(name) = tree::get(spec, "hostnameOverride").and_then(Value::as_str) else {
+        return;
+    };
+    let at = path.child("hostnameOverride");
+    for other in ["setHostnameAsFQDN", "hostNetwork"] {
+        if tree::flag(spec, other) {
+            let detail = format!("may not be specified when {other} is true");
+            errors.push(field::forbidden(&at, detail));
         }
     }
+    if name.len() > MAX_HOSTNAME_BYTES {
+        errors.push(field::too_long(&at, MAX_HOSTNAME_BYTES));
+    }
+    errors.check(&at, name, names::is_dns1123_subdomain(name));
 }
 
 /// Validates `hostAliases`.

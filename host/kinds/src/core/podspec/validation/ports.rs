@@ -11,7 +11,7 @@ use crate::checks::{self, Check, Unique};
 /// Protocols, in the order in which messages name them.
 pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
-pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, host_network: bool) {
+pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path) {
     let mut seen = Unique::new();
     for (index, port) in tree::list(container, "ports").iter().enumerate() {
         let at = path.index(index);
@@ -32,13 +32,28 @@ pub(super) fn validate(errors: &mut ErrorList, container: &Value, path: &Path, h
         if host != 0 {
             checks::port_number(errors, host, &at.child("hostPort"));
         }
-        // A Pod has its host ports by default; in a template they may be missing, since the Pod gets
-        // them when it is made.
-        if host_network && host != 0 && host != number {
-            let detail = "must match `containerPort` when `hostNetwork` is true";
-            errors.push(field::invalid(&at.child("hostPort"), host, detail));
-        }
         checks::required_one_of(errors, port, "protocol", &at, PROTOCOLS);
+    }
+}
+
+/// On the host's network a container's port is the host's (`validatePodHostNetworkDeps`).
+pub(super) fn on_host_network(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    if !tree::flag(spec, "hostNetwork") {
+        return;
+    }
+    for (index, container) in tree::list(spec, "containers").iter().enumerate() {
+        let at = path.child("containers").index(index).child("ports");
+        for (number, port) in tree::list(container, "ports").iter().enumerate() {
+            let [host, own] =
+                ["hostPort", "containerPort"].map(|name| tree::int(port, name).unwrap_or(0));
+            // A Pod has its host ports by default; in a template they may be missing, since the Pod
+            // gets them when it is made.
+            if host != 0 && host != own {
+                let detail = "must match `containerPort` when `hostNetwork` is true";
+                let at = at.index(number).child("hostPort");
+                errors.push(field::invalid(&at, host, detail));
+            }
+        }
     }
 }
 

@@ -22,6 +22,21 @@ pub(super) fn requirements(errors: &mut ErrorList, container: &Value, path: &Pat
     list(errors, requirements, "limits", path);
     list(errors, requirements, "requests", path);
     compare(errors, requirements, path);
+    huge_pages_alone(errors, requirements, path);
+}
+
+/// Huge pages are charged to a memory cgroup, which needs CPU or memory.
+fn huge_pages_alone(errors: &mut ErrorList, requirements: &Value, path: &Path) {
+    let has = |wanted: fn(&str) -> bool| {
+        ["limits", "requests"].iter().any(|field| {
+            tree::map(requirements, field)
+                .keys()
+                .any(|name| wanted(name))
+        })
+    };
+    if has(|name| name.starts_with("hugepages-")) && !has(|name| matches!(name, "cpu" | "memory")) {
+        errors.push(field::forbidden(path, "HugePages require cpu or memory"));
+    }
 }
 
 /// Validates requirements of the pod as a whole.
@@ -57,21 +72,53 @@ pub(crate) fn list(errors: &mut ErrorList, holder: &Value, field: &str, path: &P
 }
 
 fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
-    errors.check(path, name, names::is_qualified_name(name));
-    let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage" | "storage")
-        || name.starts_with("hugepages-");
-    if !name.contains('/') && !standard {
-        errors.push(field::invalid(
-            path,
-            name,
-            "must be a standard resource type or fully qualified",
-        ));
-        errors.push(field::invalid(
-            path,
-            name,
-            "must be a standard resource for containers",
-        ));
+    let is_qualified = names::is_qualified_name(name);
+    let is_well_formed = is_qualified.is_ok();
+    errors.check(path, name, is_qualified);
+    let of_containers =
+        matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
+    if name.contains('/') {
+        if !is_native(name) && !is_extended(name) {
+            let detail = "doesn't follow extended resource name standard";
+            errors.push(field::invalid(path, name, detail));
+        }
+        return;
     }
+    if is_well_formed && !of_containers && !OF_OTHERS.contains(&name) {
+        let detail = "must be a standard resource type or fully qualified";
+        errors.push(field::invalid(path, name, detail));
+    }
+    if !of_containers {
+        let detail = "must be a standard resource for containers";
+        errors.push(field::invalid(path, name, detail));
+    }
+}
+
+/// Standard resources that no container has (`helper.IsStandardResourceName`).
+const OF_OTHERS: [&str; 13] = [
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "storage",
+];
+
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
+/// `helper.IsExtendedResourceName`
+fn is_extended(name: &str) -> bool {
+    let quota = format!("requests.{name}");
+    !is_native(name) && !name.starts_with("requests.") && names::is_qualified_name(&quota).is_ok()
 }
 
 /// Validates one amount: a quantity, not negative, whole for what is counted.

@@ -22,18 +22,15 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
     for (index, gate) in tree::list(spec, "schedulingGates").iter().enumerate() {
         let name = tree::text(gate, "name");
         let at = path.child("schedulingGates").index(index);
-        errors.check(&at.child("name"), name, names::is_qualified_name(name));
-        seen.insert(errors, name, &at.child("name"));
+        errors.check(&at, name, names::is_qualified_name(name));
+        seen.insert(errors, name, &at);
     }
     spread(errors, spec, &path.child("topologySpreadConstraints"));
 }
 
 fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let mut seen = HashSet::new();
-    for (index, constraint) in tree::list(spec, "topologySpreadConstraints")
-        .iter()
-        .enumerate()
-    {
+    let constraints = tree::list(spec, "topologySpreadConstraints");
+    for (index, constraint) in constraints.iter().enumerate() {
         let at = path.index(index);
         let skew = tree::int(constraint, "maxSkew").unwrap_or(0);
         if skew <= 0 {
@@ -52,8 +49,6 @@ fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
                 &at.child("topologyKey"),
                 "can not be empty",
             ));
-        } else {
-            errors.check(&at.child("topologyKey"), key, names::is_qualified_name(key));
         }
         let actions = ["DoNotSchedule", "ScheduleAnyway"];
         if !actions.contains(&action) {
@@ -63,7 +58,11 @@ fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
                 &actions,
             ));
         }
-        if !seen.insert((key, action)) {
+        let mut later = constraints.iter().skip(index + 1);
+        if later.any(|other| {
+            tree::text(other, "topologyKey") == key
+                && tree::text(other, "whenUnsatisfiable") == action
+        }) {
             errors.push(field::duplicate(
                 &at.child("{topologyKey, whenUnsatisfiable}"),
                 format!("{{{key}, {action}}}"),
@@ -78,16 +77,65 @@ fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
                 ));
             }
             if action != "DoNotSchedule" {
-                let detail = "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway";
+                let detail = format!(
+                    "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+                );
                 errors.push(field::invalid(&at.child("minDomains"), minimum, detail));
             }
         }
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             checks::one_of(errors, constraint, policy, &at, &["Honor", "Ignore"]);
         }
+        label_keys(errors, constraint, &at);
         if let Some(selector) = tree::get(constraint, "labelSelector") {
             errors.append(checks::label_selector(selector, &at.child("labelSelector")));
         }
+    }
+}
+
+/// Validates `matchLabelKeys` and `mismatchLabelKeys` of what also has a `labelSelector`
+/// (`ValidateMatchLabelKeysAndMismatchLabelKeys`).
+pub(super) fn label_keys(errors: &mut ErrorList, holder: &Value, path: &Path) {
+    let selector = tree::get(holder, "labelSelector");
+    for list in ["matchLabelKeys", "mismatchLabelKeys"] {
+        let (keys, at) = (tree::texts(holder, list), path.child(list));
+        if !keys.is_empty() && selector.is_none() {
+            let detail = "must not be specified when labelSelector is not set";
+            errors.push(field::forbidden(&at, detail));
+            continue;
+        }
+        for (index, key) in keys.iter().enumerate() {
+            errors.check(&at.index(index), *key, names::is_qualified_name(key));
+        }
+    }
+    let matched = tree::texts(holder, "matchLabelKeys");
+    if let Some(selector) = selector {
+        selected_twice(errors, selector, &matched, path);
+    }
+    let excluded = tree::texts(holder, "mismatchLabelKeys");
+    for (index, key) in matched.iter().enumerate() {
+        if excluded.contains(key) {
+            let at = path.child("matchLabelKeys").index(index);
+            let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
+            errors.push(field::invalid(&at, *key, detail));
+        }
+    }
+}
+
+/// The server adds an expression for each key before, so a key that the selector had stands there twice.
+fn selected_twice(errors: &mut ErrorList, selector: &Value, matched: &[&str], path: &Path) {
+    let mut seen: HashSet<&str> = tree::map(selector, "matchLabels")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for expression in tree::list(selector, "matchExpressions") {
+        let key = tree::text(expression, "key");
+        let index = matched.iter().rposition(|other| *other == key);
+        if let Some(index) = index.filter(|_| seen.contains(key)) {
+            let detail = "exists in both matchLabelKeys and labelSelector";
+            errors.push(field::invalid(&path.index(index), key, detail));
+        }
+        seen.insert(key);
     }
 }
 
@@ -112,13 +160,24 @@ fn toleration(errors: &mut ErrorList, toleration: &Value, path: &Path) {
         errors.push(field::invalid(&path.child("effect"), effect, detail));
     }
     match operator {
-        "Equal" | "" => errors.check(&path.child("operator"), value, names::is_label_value(value)),
+        "Equal" | "" => {
+            if let Err(violations) = names::is_label_value(value) {
+                let detail = violations.into_iter().collect::<Vec<_>>().join(";");
+                errors.push(field::invalid(&path.child("operator"), value, detail));
+            }
+        }
         "Exists" => {
             if !value.is_empty() {
                 let detail = "value must be empty when `operator` is 'Exists'";
-                errors.push(field::invalid(&path.child("operator"), toleration, detail));
+                errors.push(field::invalid(&path.child("operator"), value, detail));
             }
         }
+        // Comparing numbers is a feature that is off.
+        "Lt" | "Gt" => errors.push(field::not_supported(
+            &path.child("operator"),
+            operator,
+            &["Equal", "Exists", "Lt", "Gt"],
+        )),
         _ => errors.push(field::not_supported(
             &path.child("operator"),
             operator,

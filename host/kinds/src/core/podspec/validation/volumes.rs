@@ -1,6 +1,6 @@
 //! Volumes of a pod.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
@@ -9,10 +9,44 @@ use serde_json::Value;
 use super::env;
 use crate::checks::{self, Check};
 use crate::core::persistentvolumeclaim;
+use crate::core::podspec::defaults::CONTAINER_LISTS;
 use crate::quantity;
 
-/// Names of the volumes that containers may mount.
-pub(super) type Volumes<'a> = HashSet<&'a str>;
+/// The volumes that containers may mount, by name.
+pub(super) type Volumes<'a> = HashMap<&'a str, &'a Value>;
+
+/// Kinds of volumes in the order in which a second one is noticed.
+const KINDS: [&str; 29] = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+];
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const HOST_PATH_TYPES: [&str; 8] = [
@@ -39,11 +73,11 @@ pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path)
         } else {
             errors.check(&at.child("name"), name, names::is_dns1123_label(name));
         }
-        if known.contains(name) {
+        if known.contains_key(name) {
             errors.push(field::duplicate(&at.child("name"), name));
         }
         if errors.len() == before {
-            known.insert(name);
+            known.insert(name, volume);
         }
     }
     known
@@ -51,11 +85,10 @@ pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path)
 
 fn source(errors: &mut ErrorList, volume: &Value, path: &Path) {
     let mut given = 0;
-    for (kind, source) in volume
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(kind, source)| *kind != "name" && !source.is_null())
+    for (kind, source) in KINDS
+        .iter()
+        .chain(&["image"])
+        .filter_map(|kind| Some((*kind, tree::get(volume, kind)?)))
     {
         let at = path.child(kind);
         given += 1;
@@ -99,7 +132,7 @@ fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
         }
         "projected" => {
             modes(errors, source, "defaultMode", path);
-            projected(errors, source, &path.child("sources"));
+            projected(errors, source, path);
         }
         "persistentVolumeClaim" => {
             checks::required(errors, source, "claimName", path, "");
@@ -130,9 +163,10 @@ fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
 
 /// Validates a path of the host; persistent volumes use one as well.
 pub(crate) fn host_path(errors: &mut ErrorList, source: &Value, path: &Path) {
-    if checks::required(errors, source, "path", path, "") {
-        no_backsteps(errors, tree::text(source, "path"), &path.child("path"));
+    if !checks::required(errors, source, "path", path, "") {
+        return;
     }
+    no_backsteps(errors, tree::text(source, "path"), &path.child("path"));
     let kind = tree::text(source, "type");
     if !HOST_PATH_TYPES.contains(&kind) {
         errors.push(field::not_supported(
@@ -186,17 +220,17 @@ fn key_paths(errors: &mut ErrorList, source: &Value, path: &Path) {
 }
 
 fn downward(errors: &mut ErrorList, source: &Value, path: &Path) {
-    for (index, item) in tree::list(source, "items").iter().enumerate() {
-        let at = path.child("items").index(index);
-        file_path(errors, item, &at);
-        env::downward_file(errors, item, &at);
-        modes(errors, item, "mode", &at);
+    // Upstream names the volume here, not the item.
+    for item in tree::list(source, "items") {
+        file_path(errors, item, path);
+        env::downward_file(errors, item, path);
+        modes(errors, item, "mode", path);
     }
 }
 
-fn projected(errors: &mut ErrorList, source: &Value, path: &Path) {
+fn projected(errors: &mut ErrorList, source: &Value, volume: &Path) {
     for (index, source) in tree::list(source, "sources").iter().enumerate() {
-        let at = path.index(index);
+        let at = volume.child("sources").index(index);
         let mut given = 0;
         for (kind, projection) in source
             .as_object()
@@ -219,7 +253,8 @@ fn projected(errors: &mut ErrorList, source: &Value, path: &Path) {
                     key_paths(errors, projection, &at);
                 }
                 "downwardAPI" => downward(errors, projection, &at),
-                "serviceAccountToken" => token(errors, projection, &at),
+                // The path is named as one of the volume.
+                "serviceAccountToken" => token(errors, projection, &at, volume),
                 _ => {}
             }
         }
@@ -229,7 +264,7 @@ fn projected(errors: &mut ErrorList, source: &Value, path: &Path) {
     }
 }
 
-fn token(errors: &mut ErrorList, projection: &Value, path: &Path) {
+fn token(errors: &mut ErrorList, projection: &Value, path: &Path, volume: &Path) {
     let seconds = tree::int(projection, "expirationSeconds").unwrap_or(0);
     if seconds < 600 {
         let detail = "may not specify a duration less than 10 minutes";
@@ -247,7 +282,7 @@ fn token(errors: &mut ErrorList, projection: &Value, path: &Path) {
             detail,
         ));
     }
-    file_path(errors, projection, path);
+    file_path(errors, projection, volume);
 }
 
 fn file_path(errors: &mut ErrorList, holder: &Value, path: &Path) {
@@ -255,12 +290,40 @@ fn file_path(errors: &mut ErrorList, holder: &Value, path: &Path) {
         let file = tree::text(holder, "path");
         relative_path(errors, file, &path.child("path"));
         // A directory entry that begins so is the updater's own.
-        if file.starts_with("..") && !file.starts_with("../") {
+        if file.starts_with("..") && !file.split('/').any(|part| part == "..") {
             errors.push(field::invalid(
                 &path.child("path"),
                 file,
                 "must not start with '..'",
             ));
+        }
+    }
+}
+
+/// Volumes of which variables read files are empty directories (`validateFileKeyRefVolumes`).
+pub(super) fn of_variables(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let find = |name: &str| {
+        let all = tree::list(spec, "volumes").iter();
+        all.rev().find(|volume| tree::text(volume, "name") == name)
+    };
+    for list in CONTAINER_LISTS {
+        for (index, container) in tree::list(spec, list).iter().enumerate() {
+            let at = path.child(list).index(index).child("env");
+            for (number, variable) in tree::list(container, "env").iter().enumerate() {
+                let Some(reference) = tree::get(variable, "valueFrom.fileKeyRef") else {
+                    continue;
+                };
+                let name = tree::text(reference, "volumeName");
+                let at = at.index(number).child("valueFrom.fileKeyRef.volumeName");
+                match find(name) {
+                    None => errors.push(field::not_found(&at, name)),
+                    Some(volume) if tree::get(volume, "emptyDir").is_none() => {
+                        let detail = "referenced volume must be of type emptyDir";
+                        errors.push(field::invalid(&at, name, detail));
+                    }
+                    Some(_) => {}
+                }
+            }
         }
     }
 }
@@ -273,7 +336,7 @@ pub(super) fn relative_path(errors: &mut ErrorList, text: &str, path: &Path) {
     no_backsteps(errors, text, path);
 }
 
-fn no_backsteps(errors: &mut ErrorList, text: &str, path: &Path) {
+pub(super) fn no_backsteps(errors: &mut ErrorList, text: &str, path: &Path) {
     if text.split('/').any(|part| part == "..") {
         errors.push(field::invalid(path, text, "must not contain '..'"));
     }
