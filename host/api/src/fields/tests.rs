@@ -28,6 +28,33 @@ fn unknown_fields_are_named_and_removed() {
     );
 }
 
+/// Every plain field of a type with `omitempty` is known, not only those of the common kinds.
+#[test]
+fn the_zero_of_a_plain_value_leaves_no_trace() {
+    for (group, kind, body, want) in [
+        (
+            "scheduling.k8s.io",
+            "PriorityClass",
+            json!({"globalDefault": false, "value": 0}),
+            json!({"value": 0}),
+        ),
+        (
+            "",
+            "Pod",
+            json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c", "readOnly": false}}]}}),
+            json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}}),
+        ),
+        (
+            "batch",
+            "Job",
+            json!({"spec": {"suspend": false, "parallelism": 0}}),
+            json!({"spec": {"suspend": false, "parallelism": 0}}),
+        ),
+    ] {
+        assert_eq!(run(group, "v1", kind, body).0, want, "{kind}");
+    }
+}
+
 #[test]
 fn complaints_are_bounded() {
     let body: serde_json::Map<String, Value> =

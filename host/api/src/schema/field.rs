@@ -115,8 +115,7 @@ impl Field {
         }
     }
 
-    /// Whether Go's encoder leaves the field out when it is zero, empty or false. Known for the fields
-    /// where it shows; others keep their zero, which is harmless.
+    /// Whether Go's encoder leaves the field out when it is zero, empty or false: a plain value, no pointer.
     pub(crate) fn omits_zero(&self) -> bool {
         self.flags >> 8 & 1 != 0
     }
