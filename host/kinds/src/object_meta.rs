@@ -119,7 +119,7 @@ pub(crate) fn validate_labels(holder: &Value, field: &str, path: &Path) -> Error
     for (key, value) in tree::map(holder, field) {
         errors.check(path, key.as_str(), names::is_qualified_name(key));
         let value = value.as_str().unwrap_or_default();
-        errors.check(&path.key(key), value, names::is_label_value(value));
+        errors.check(path, value, names::is_label_value(value));
     }
     errors
 }
@@ -145,24 +145,24 @@ pub(crate) fn validate_annotations(meta: &Value, path: &Path) -> ErrorList {
 
 fn validate_owner_references(errors: &mut ErrorList, meta: &Value, path: &Path) {
     let mut controller: Option<String> = None;
-    for (index, owner) in tree::list(meta, "ownerReferences").iter().enumerate() {
-        let at = path.index(index);
+    // Upstream names the list, not the reference in it.
+    for owner in tree::list(meta, "ownerReferences") {
         let version = tree::text(owner, "apiVersion");
         if version.is_empty() || version.starts_with('/') {
             errors.push(field::invalid(
-                &at.child("apiVersion"),
+                &path.child("apiVersion"),
                 version,
                 "version must not be empty",
             ));
         }
         for part in ["kind", "name", "uid"] {
             if tree::text(owner, part).is_empty() {
-                errors.push(field::invalid(&at.child(part), "", "must not be empty"));
+                errors.push(field::invalid(&path.child(part), "", "must not be empty"));
             }
         }
         if version == "v1" && tree::text(owner, "kind") == "Event" {
             errors.push(field::invalid(
-                &at,
+                path,
                 owner,
                 "/v1, Kind=Event is disallowed from being an owner",
             ));

@@ -31,6 +31,8 @@ pub struct Rules {
     pub name: NameRule,
     /// Whether `status` belongs to the `/status` subresource alone.
     pub status: bool,
+    /// Whether a new object keeps the status that the client gave it.
+    pub status_on_create: bool,
     /// Names below `metadata` that a status update leaves as stored (`labels` for
     /// Deployments).
     pub status_keeps: &'static [&'static str],
@@ -84,6 +86,7 @@ impl Rules {
         defaults: |_| {},
         name: NameRule::Subdomain,
         status: false,
+        status_on_create: false,
         status_keeps: &[],
         create_on_update: false,
         unconditional_update: true,

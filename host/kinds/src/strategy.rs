@@ -62,7 +62,7 @@ impl Strategy {
     /// Prepares a new object for validation.
     pub fn prepare_create(&self, object: &mut Value, context: &Context<'_>) {
         let rules = self.rules();
-        if rules.status {
+        if rules.status && !rules.status_on_create {
             tree::remove(object, "status");
             // Built-in kinds show the zero values of their status from the start.
             (rules.defaults)(object);

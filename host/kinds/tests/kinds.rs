@@ -262,3 +262,18 @@ fn rows_of_workloads_and_nodes() {
         ]
     );
 }
+
+/// Upstream's `ReturnDeletedObject`, which clients of classes and claims rely on.
+#[test]
+fn deletions_of_some_kinds_are_answered_with_the_object() {
+    for (group, kind, returns) in [
+        ("storage.k8s.io", "StorageClass", true),
+        ("storage.k8s.io", "CSINode", true),
+        ("resource.k8s.io", "ResourceClaim", true),
+        ("", "Pod", true),
+        ("", "ConfigMap", false),
+    ] {
+        let policy = Strategy::built_in(group, kind).rules().delete;
+        assert_eq!(policy.returns_object, returns, "{kind}");
+    }
+}

@@ -287,6 +287,12 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
 
 /// What the server owns stays, whether the client repeats it or leaves it out.
 fn keep_system_fields(new: &mut Value, old: &Value) {
+    // What is repeated wrongly is no mistake where it cannot change anyway.
+    for field in ["creationTimestamp", "deletionTimestamp"] {
+        if tree::get(old, &format!("metadata.{field}")).is_some() {
+            system_meta::keep(new, old, field);
+        }
+    }
     for field in [
         "uid",
         "creationTimestamp",

@@ -66,11 +66,11 @@ pub(crate) async fn dispatch(
         "SelfSubjectRulesReview" => rules::review(&context, &review)?,
         kind => access::review(&context, kind, &mut review)?,
     };
-    tree::set(
-        &mut review,
-        "metadata.creationTimestamp",
-        rfc3339(context.registry().clock().now()),
-    );
+    // The others have the metadata that the client sent.
+    if resource.kind.kind == "SelfSubjectReview" {
+        let now = rfc3339(context.registry().clock().now());
+        tree::set(&mut review, "metadata.creationTimestamp", now);
+    }
     tree::set(&mut review, "status", status);
     respond::object::virtual_object(&context, StatusCode::CREATED, &review)
 }

@@ -143,7 +143,7 @@ async fn preconditions_of_a_delete() {
     let options = json!({"preconditions": {"uid": "other"}});
     api.call("DELETE", &format!("{MAPS}/a"), options).await.refused(
         409,
-        &format!("Operation cannot be fulfilled on configmaps \"a\": Precondition failed: UID in precondition: other, UID in object meta: {uid}"),
+        &format!("Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (other) does not match the UID in record ({uid}). The object might have been deleted and then recreated"),
     );
     api.ok(
         "DELETE",

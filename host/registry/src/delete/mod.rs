@@ -76,7 +76,7 @@ impl Registry {
             options.check_readable(&resource.gk(), name)?;
             let mut old = resource.decode(&entry)?;
             system_meta::set_revision(&mut old, entry.mod_revision.0);
-            options.preconditions.check(&resource.gr(), name, &old)?;
+            options.preconditions.check(&resource.gk(), name, &old)?;
             let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
             call.admission
                 .validate(&attributes, None, Some(&old))

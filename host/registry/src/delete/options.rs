@@ -72,23 +72,31 @@ impl Preconditions {
     ///
     /// # Errors
     /// A conflict in upstream's words where one does not hold.
-    pub fn check(&self, gr: &GroupResource, name: &str, object: &Value) -> Result<()> {
+    pub fn check(&self, kind: &GroupKind, name: &str, object: &Value) -> Result<()> {
         let pairs = [
-            ("UID", &self.uid, object::uid(object)),
+            (
+                "UID",
+                "deleted and then recreated",
+                &self.uid,
+                object::uid(object),
+            ),
             (
                 "ResourceVersion",
+                "modified",
                 &self.resource_version,
                 tree::text(object, "metadata.resourceVersion"),
             ),
         ];
-        for (what, want, have) in pairs {
+        for (what, fate, want, have) in pairs {
             if let Some(want) = want
                 && want != have
             {
                 let message = format!(
-                    "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"
+                    "the {what} in the precondition ({want}) does not match the {what} in record ({have}). The object might have been {fate}"
                 );
-                return Err(Status::conflict(gr, name, &message).into());
+                // Upstream puts the kind where a resource belongs.
+                let gr = GroupResource::new(kind.group.clone(), kind.kind.clone());
+                return Err(Status::conflict(&gr, name, &message).into());
             }
         }
         Ok(())

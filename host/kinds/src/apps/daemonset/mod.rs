@@ -2,6 +2,7 @@
 
 mod columns;
 mod defaults;
+mod strategy;
 mod validation;
 
 use crate::generation::Generation;
@@ -11,6 +12,8 @@ pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
     generation: Generation::Spec,
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,

@@ -28,6 +28,7 @@ pub(crate) fn default(job: &mut Value) {
     tree::set_missing(spec, "backoffLimit", limit);
     tree::set_missing(spec, "completionMode", "NonIndexed");
     tree::set_missing(spec, "suspend", false);
+    tree::set_missing(spec, "manualSelector", false);
     let policy = if tree::get(spec, "podFailurePolicy").is_some() {
         "Failed"
     } else {

@@ -10,6 +10,8 @@ use crate::selectable::SelectableField;
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
+    // A kubelet registers with what it knows.
+    status_on_create: true,
     fields: &[SelectableField::flag("spec.unschedulable")],
     validate: validation::validate,
     validate_update: Some(validation::validate_update),

@@ -4,7 +4,6 @@ mod columns;
 mod defaults;
 mod validation;
 
-use crate::generation::Generation;
 use crate::generic::RESET_METADATA;
 use crate::rules::Rules;
 
@@ -12,7 +11,6 @@ pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
     status_keeps: RESET_METADATA,
-    generation: Generation::Spec,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,

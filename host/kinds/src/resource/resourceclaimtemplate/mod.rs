@@ -4,12 +4,14 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::delete::DeletePolicy;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -3,6 +3,7 @@
 mod columns;
 mod validation;
 
+use crate::delete::DeletePolicy;
 use crate::generation::Generation;
 use crate::rules::Rules;
 use crate::selectable::SelectableField;
@@ -15,6 +16,7 @@ pub(crate) const RULES: Rules = Rules {
     ],
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

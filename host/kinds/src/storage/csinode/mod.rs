@@ -3,11 +3,13 @@
 mod columns;
 mod validation;
 
+use crate::delete::DeletePolicy;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

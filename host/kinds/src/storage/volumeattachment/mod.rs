@@ -4,6 +4,7 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::delete::DeletePolicy;
 use crate::generic::RESET_METADATA;
 use crate::rules::Rules;
 
@@ -13,6 +14,7 @@ pub(crate) const RULES: Rules = Rules {
     status_keeps: RESET_METADATA,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

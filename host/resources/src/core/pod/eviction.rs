@@ -65,7 +65,7 @@ async fn mark_disrupted(
     let now = rfc3339(registry.clock().now());
     let mark = |current: Option<&Value>| {
         let mut pod = current.cloned().unwrap_or_default();
-        options.preconditions.check(&pods.gr(), name, &pod)?;
+        options.preconditions.check(&pods.gk(), name, &pod)?;
         set_disrupted(&mut pod, &now);
         Ok(pod)
     };
