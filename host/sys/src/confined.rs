@@ -18,6 +18,9 @@ use crate::volume::{FsUsage, usage};
 /// Directories that removal descends at once, each of which holds a descriptor; deeper ones are
 /// moved up first, so that no tree is too deep.
 const MAX_DEPTH: usize = 64;
+/// ... and where the file system does not move directories, as overlayfs does not move those of
+/// lower layers. Images are not deeper.
+const MAX_DEPTH_UNMOVABLE: usize = 600;
 const MODE_OF_PARENTS: u32 = 0o755;
 
 /// User and group of a new directory.
@@ -170,7 +173,8 @@ fn settle(dir: &OwnedFd, mode: u32, owner: Option<Owner>) -> io::Result<()> {
     )?)
 }
 
-fn remove_entry(parent: BorrowedFd<'_>, name: &std::ffi::OsStr) -> io::Result<bool> {
+/// Removes an entry with all below it; true when there was something.
+pub(crate) fn remove_entry(parent: BorrowedFd<'_>, name: &std::ffi::OsStr) -> io::Result<bool> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) => return Ok(true),
         Err(Errno::NOENT) => return Ok(false),
@@ -207,18 +211,33 @@ fn empty(dir: &OwnedFd, top: BorrowedFd<'_>, depth: usize, moved: &mut u64) -> i
             Err(error) => return Err(error.into()),
         }
         if depth < MAX_DEPTH {
-            let child = descend(dir.as_fd(), name, OFlags::RDONLY, ResolveFlags::NO_XDEV)?;
-            empty(&child, top, depth + 1, moved)?;
-            drop(child);
-            match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
+            remove_child(dir, name, top, depth, moved)?;
+            continue;
+        }
+        match move_up(dir, name, top, moved) {
+            Err(error) if leads_out(&error) && depth < MAX_DEPTH_UNMOVABLE => {
+                remove_child(dir, name, top, depth, moved)?;
             }
-        } else {
-            move_up(dir, name, top, moved)?;
+            other => other?,
         }
     }
     Ok(())
+}
+
+fn remove_child(
+    dir: &OwnedFd,
+    name: &CStr,
+    top: BorrowedFd<'_>,
+    depth: usize,
+    moved: &mut u64,
+) -> io::Result<()> {
+    let child = descend(dir.as_fd(), name, OFlags::RDONLY, ResolveFlags::NO_XDEV)?;
+    empty(&child, top, depth + 1, moved)?;
+    drop(child);
+    match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Moves a deep directory to the top, under a name that is free.

@@ -152,7 +152,7 @@ fn no_tree_is_too_deep() {
         ResolveFlags::empty(),
     )
     .unwrap();
-    for _ in 0..3000 {
+    for _ in 0..30_000 {
         rustix::fs::mkdirat(&here, "d", Mode::from_raw_mode(0o755)).unwrap();
         here = descend(here.as_fd(), "d", OFlags::PATH, ResolveFlags::empty()).unwrap();
     }

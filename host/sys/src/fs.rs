@@ -1,15 +1,20 @@
-//! Files that are either old or new, never half; paths that stay inside a root; locks; and socket
-//! paths longer than `sun_path`.
+//! Files that are either old or new, never half; trees that are made, measured and removed; paths that
+//! stay inside a root; locks; and socket paths longer than `sun_path`.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::walk::{Mounts, walk};
 
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
@@ -186,53 +191,132 @@ impl SocketDir {
     }
 }
 
-/// Removes a file or directory tree; absence is success.
+/// Removes a file or directory tree of any depth; absence is success. Links are removed, not
+/// followed, and what is mounted inside is not touched.
 ///
 /// # Errors
-/// When the file system refuses.
+/// When the file system refuses, and `EXDEV` when something is mounted inside; a part may be gone.
 pub fn remove_all(path: &Path) -> io::Result<()> {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no name"))?;
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(parent, flags, Mode::empty()) {
+        Ok(parent) => remove_at(parent.as_fd(), name),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
-/// Octets used on disk by a tree, and its number of inodes; what vanishes meanwhile is not counted.
+/// As [`remove_all`], for an entry of an opened directory.
 ///
 /// # Errors
-/// When the top cannot be read.
-pub fn disk_usage(top: &Path) -> io::Result<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    let (mut bytes, mut inodes) = (0, 0);
-    let mut seen = std::collections::HashSet::new();
-    let mut pending = vec![top.to_path_buf()];
-    while let Some(path) = pending.pop() {
-        let metadata = match std::fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if path == top => return Err(error),
-            Err(_) => continue,
-        };
-        if metadata.nlink() > 1
-            && !metadata.is_dir()
-            && !seen.insert((metadata.dev(), metadata.ino()))
-        {
-            continue;
-        }
-        bytes += metadata.blocks() * 512;
-        inodes += 1;
-        if metadata.is_dir() {
-            let Ok(entries) = std::fs::read_dir(&path) else {
-                continue;
-            };
-            pending.extend(entries.flatten().map(|entry| entry.path()));
+/// As [`remove_all`].
+pub fn remove_at(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    crate::confined::remove_entry(dir, name).map(drop)
+}
+
+/// Makes `path` and what is missing above it, all with `mode` whatever the umask. Directories that
+/// exist stay as they are.
+///
+/// # Errors
+/// The operating system's.
+pub fn create_dirs(path: &Path, mode: u32) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+    for dir in missing.into_iter().rev() {
+        match std::fs::DirBuilder::new().mode(mode).create(dir) {
+            Ok(()) => std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok((bytes, inodes))
+    Ok(())
+}
+
+/// As [`create_dirs`], and gives an existing `path` this `mode` too: earlier versions, or an
+/// administrator, may have made it more open.
+///
+/// # Errors
+/// The operating system's.
+pub fn create_dirs_exactly(path: &Path, mode: u32) -> io::Result<()> {
+    create_dirs(path, mode)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// What a tree uses on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeUsage {
+    /// Octets in allocated blocks; those of a file with several names count once.
+    pub bytes: u64,
+    /// Files and directories, the top included.
+    pub inodes: u64,
+}
+
+/// Attempts to measure a tree whose directories are moved meanwhile.
+const MEASURE_ATTEMPTS: usize = 3;
+
+/// What a file, or a tree of any depth, uses on disk. What vanishes meanwhile is not counted, nor is
+/// what is mounted inside. A tree that cannot be measured counts as all that its file system holds,
+/// so that nothing is hidden by making it hard to read.
+///
+/// # Errors
+/// When the top does not exist, or its file system cannot be asked either.
+pub fn disk_usage(top: &Path) -> io::Result<TreeUsage> {
+    let mut attempts = 1;
+    loop {
+        match measure(top) {
+            Err(error) if is_stale(&error) && attempts < MEASURE_ATTEMPTS => attempts += 1,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %top.display(), %error, "a tree cannot be measured");
+                return upper_bound(top);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn upper_bound(top: &Path) -> io::Result<TreeUsage> {
+    let usage = crate::volume::usage(top)?;
+    Ok(TreeUsage {
+        bytes: usage.used_bytes,
+        inodes: usage.inodes.saturating_sub(usage.inodes_free),
+    })
+}
+
+fn is_stale(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::STALE.raw_os_error())
+}
+
+fn measure(top: &Path) -> io::Result<TreeUsage> {
+    let mut usage = TreeUsage::default();
+    let mut seen = HashSet::new();
+    let mut count = |stat: &Stat| {
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let has_names = stat.st_nlink > 1 && !is_directory;
+        if has_names && !seen.insert((stat.st_dev, stat.st_ino)) {
+            return;
+        }
+        let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+        usage.bytes = usage.bytes.saturating_add(blocks.saturating_mul(512));
+        usage.inodes += 1;
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(top, flags, Mode::empty()) {
+        Ok(dir) => {
+            count(&rustix::fs::fstat(&dir)?);
+            walk(dir, Mounts::Skip, &mut |entry| {
+                count(&entry.stat);
+                Ok(())
+            })?;
+        }
+        Err(Errno::NOTDIR | Errno::LOOP) => count(&rustix::fs::lstat(top)?),
+        Err(errno) => return Err(errno.into()),
+    }
+    Ok(usage)
 }
 
 #[cfg(test)]
@@ -299,5 +383,79 @@ mod tests {
         );
         drop(held);
         FileLock::acquire(&dir.join("lock")).unwrap();
+    }
+
+    /// A chain of directories, with a file of 10,000 octets in the last one.
+    fn deep(top: &Path, levels: usize) {
+        std::fs::create_dir(top).unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut here = rustix::fs::open(top, flags, Mode::empty()).unwrap();
+        for _ in 0..levels {
+            rustix::fs::mkdirat(&here, "d", Mode::from_raw_mode(0o755)).unwrap();
+            here = rustix::fs::openat(&here, "d", flags, Mode::empty()).unwrap();
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&here, "f", flags, Mode::from_raw_mode(0o644)).unwrap();
+        File::from(file).write_all(&[1; 10_000]).unwrap();
+    }
+
+    #[test]
+    fn a_tree_of_30000_levels_is_measured_owned_and_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let top = scratch.path().join("top");
+        deep(&top, 30_000);
+        let usage = disk_usage(&top).unwrap();
+        assert_eq!(usage.inodes, 30_002);
+        assert!(usage.bytes >= 10_000, "{usage:?}");
+        crate::volume::own_by_group(&top, 1234, false, false).unwrap();
+        remove_all(&top).unwrap();
+        assert!(!top.exists());
+        remove_all(&top).unwrap();
+    }
+
+    #[test]
+    fn levels_without_a_descriptor_lose_no_entry() {
+        let scratch = tempfile::tempdir().unwrap();
+        let top = scratch.path().join("top");
+        deep(&top, 100);
+        // Beside the chain, in levels that the walk leaves and comes back to.
+        for level in [0, 1, 30, 99] {
+            let beside = top.join("d/".repeat(level));
+            for name in ["a", "e", "z"] {
+                std::fs::create_dir_all(beside.join(name).join("below")).unwrap();
+            }
+        }
+        assert_eq!(disk_usage(&top).unwrap().inodes, 102 + 4 * 3 * 2);
+        remove_all(&top).unwrap();
+        assert!(!top.exists());
+    }
+
+    #[test]
+    fn usage_counts_a_file_once_and_follows_no_link() {
+        let scratch = tempfile::tempdir().unwrap();
+        let top = scratch.path().join("top");
+        std::fs::create_dir_all(top.join("a")).unwrap();
+        std::fs::write(top.join("a/file"), vec![1; 100_000]).unwrap();
+        std::fs::hard_link(top.join("a/file"), top.join("again")).unwrap();
+        std::os::unix::fs::symlink("/", top.join("link")).unwrap();
+        let usage = disk_usage(&top).unwrap();
+        assert_eq!(usage.inodes, 4);
+        assert!((100_000..200_000).contains(&usage.bytes), "{usage:?}");
+        assert_eq!(disk_usage(&top.join("a/file")).unwrap().inodes, 1);
+        assert!(disk_usage(&top.join("missing")).is_err());
+    }
+
+    #[test]
+    fn directories_get_the_mode_asked_for_whatever_the_umask() {
+        let scratch = tempfile::tempdir().unwrap();
+        let below = scratch.path().join("a/b");
+        create_dirs(&below, 0o711).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&below), 0o711);
+        assert_eq!(mode(below.parent().unwrap()), 0o711);
+        create_dirs(&below, 0o700).unwrap();
+        assert_eq!(mode(&below), 0o711, "an existing directory stays");
+        create_dirs_exactly(&below, 0o700).unwrap();
+        assert_eq!(mode(&below), 0o700);
     }
 }

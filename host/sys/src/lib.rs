@@ -15,3 +15,4 @@ mod netlink;
 pub mod nft;
 pub mod process;
 pub mod volume;
+mod walk;

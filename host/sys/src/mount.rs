@@ -82,6 +82,26 @@ pub fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets mounts below the mount point `target` propagate to peers.
+///
+/// # Errors
+/// When nothing is mounted there.
+pub fn share(target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_SHARED | MsFlags::MS_REC;
+    nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)?;
+    Ok(())
+}
+
+/// Cuts the calling process's mounts off from those of its peers, after it has left their namespace.
+///
+/// # Errors
+/// When `mount(2)` fails.
+pub fn make_private() -> io::Result<()> {
+    let flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+    nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?;
+    Ok(())
+}
+
 /// Detaches `target` from the mount table now; it ends with its last user. No mount there is
 /// success.
 ///

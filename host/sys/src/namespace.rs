@@ -75,7 +75,7 @@ pub fn enter(file: &File, kind: Kind) -> io::Result<()> {
 /// When the file exists or the mount fails.
 pub fn hold(kind: Kind, target: &Path) -> io::Result<()> {
     if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)?;
+        super::fs::create_dirs(parent, 0o755)?;
     }
     File::create_new(target)?;
     let source = format!("/proc/thread-self/ns/{}", kind.proc_name());
@@ -84,7 +84,28 @@ pub fn hold(kind: Kind, target: &Path) -> io::Result<()> {
     })
 }
 
-/// Undoes [`hold`]; absence is success.
+/// Makes the directory for [`hold`], as a shared mount unless it is on one. `ip netns add` does so too, but
+/// by a second mount on top of a directory that is not shared, below which nothing can be released. The
+/// plugins of the CNI project do the same first.
+///
+/// # Errors
+/// When the directory cannot be made or mounted.
+pub fn prepare_dir(dir: &Path) -> io::Result<()> {
+    super::fs::create_dirs(dir, 0o755)?;
+    let dir = std::fs::canonicalize(dir)?;
+    if super::mount::mount_of(&dir)?.is_some_and(|mount| mount.shared) {
+        return Ok(());
+    }
+    match super::mount::mounts_below(&dir)?.as_slice() {
+        [] => super::mount::bind(&dir, &dir, false)?,
+        [only] if *only == dir => {}
+        // What is held here already would be hidden, or mounted twice.
+        _ => return Ok(()),
+    }
+    super::mount::share(&dir)
+}
+
+/// Undoes [`hold`]; absence is success. A file that another mount of the same place keeps busy stays, empty.
 ///
 /// # Errors
 /// When the mount or the file stays.
@@ -93,7 +114,13 @@ pub fn release(target: &Path) -> io::Result<()> {
         return Ok(());
     }
     super::mount::detach(target)?;
-    super::fs::remove_all(target)
+    match super::fs::remove_all(target) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            tracing::warn!(file = %target.display(), "a released namespace is still mounted elsewhere; its file stays");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Runs `call` on a thread of its own inside the namespace held at `path`; the thread ends after

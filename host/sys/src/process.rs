@@ -140,6 +140,40 @@ pub fn trim_heap() {
     }
 }
 
+/// What a process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Address space.
+    pub memory_bytes: u64,
+    /// Open files.
+    pub descriptors: u64,
+    /// Time on a processor.
+    pub cpu_seconds: u64,
+}
+
+/// Limits the calling process and its children, for good; it leaves no core dump either.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn limit(limits: &Limits) -> io::Result<()> {
+    use nix::sys::resource::{Resource, setrlimit};
+    setrlimit(
+        Resource::RLIMIT_AS,
+        limits.memory_bytes,
+        limits.memory_bytes,
+    )?;
+    setrlimit(
+        Resource::RLIMIT_NOFILE,
+        limits.descriptors,
+        limits.descriptors,
+    )?;
+    // At the second one the process is killed; the first one says why.
+    let killed_after = limits.cpu_seconds.saturating_add(1);
+    setrlimit(Resource::RLIMIT_CPU, limits.cpu_seconds, killed_after)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    Ok(())
+}
+
 /// Orphaned descendants become children of this process.
 ///
 /// # Errors

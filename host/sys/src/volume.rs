@@ -7,12 +7,15 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
 use rustix::mount::MountFlags;
+
+use crate::walk::{Mounts, walk};
 
 /// Size and use of one file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,18 +85,16 @@ pub fn create_beneath(root: &Path, relative: &Path, mode: u32) -> io::Result<Own
                         &parent,
                         name,
                         Mode::from_raw_mode(mode),
-                        rustix::fs::AtFlags::empty(),
+                        AtFlags::empty(),
                     )?,
-                    Err(rustix::io::Errno::EXIST) => {}
+                    Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
                 walked.push(name);
             }
             Component::CurDir => {}
             _ => {
-                return Err(io::Error::from_raw_os_error(
-                    rustix::io::Errno::XDEV.raw_os_error(),
-                ));
+                return Err(io::Error::from_raw_os_error(Errno::XDEV.raw_os_error()));
             }
         }
     }
@@ -103,7 +104,7 @@ pub fn create_beneath(root: &Path, relative: &Path, mode: u32) -> io::Result<Own
 /// Whether an opened path is a directory.
 pub fn is_directory(fd: &OwnedFd) -> io::Result<bool> {
     let stat = rustix::fs::fstat(fd)?;
-    Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory)
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Bind-mounts what `source` refers to on the existing file or directory `target`.
@@ -142,35 +143,44 @@ pub fn own_by_group(
             return Ok(());
         }
     }
-    let mut pending = vec![root.to_owned()];
-    while let Some(path) = pending.pop() {
-        let meta = std::fs::symlink_metadata(&path)?;
-        std::os::unix::fs::lchown(&path, None, Some(group))?;
-        if meta.file_type().is_symlink() {
-            continue;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = rustix::fs::open(root, flags, Mode::empty())?;
+    own_entry(CWD, root, &rustix::fs::fstat(&top)?, group, bits)?;
+    walk(top, Mounts::Enter, &mut |entry| {
+        match own_entry(entry.dir, entry.name, &entry.stat, group, bits) {
+            // It vanished, or was replaced by a link, since it was seen.
+            Err(Errno::NOENT | Errno::OPNOTSUPP) => Ok(()),
+            other => Ok(other?),
         }
-        if meta.is_dir() {
-            set_mode(&path, meta.mode() | bits | 0o2110)?;
-            for entry in std::fs::read_dir(&path)? {
-                pending.push(entry?.path());
-            }
-        } else {
-            set_mode(&path, meta.mode() | bits)?;
-        }
+    })
+}
+
+fn own_entry<P: rustix::path::Arg + Copy>(
+    dir: BorrowedFd<'_>,
+    name: P,
+    stat: &Stat,
+    group: u32,
+    bits: u32,
+) -> rustix::io::Result<()> {
+    let group = Some(Gid::from_raw(group));
+    rustix::fs::chownat(dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => Ok(()),
+        FileType::Directory => set_mode(dir, name, stat.st_mode | bits | 0o2110),
+        _ => set_mode(dir, name, stat.st_mode | bits),
     }
-    Ok(())
 }
 
 /// Sets permission bits regardless of the umask, without following a symlink at the last step.
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    let fd = rustix::fs::openat(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+fn set_mode<P: rustix::path::Arg>(
+    dir: BorrowedFd<'_>,
+    name: P,
+    mode: u32,
+) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::empty())?;
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    std::fs::set_permissions(link, std::fs::Permissions::from_mode(mode & 0o7777))
+    rustix::fs::chmod(link.as_str(), Mode::from_raw_mode(mode & 0o7777))
 }
 
 #[cfg(test)]

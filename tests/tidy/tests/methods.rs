@@ -146,6 +146,11 @@ const DISALLOWED: &[Disallowed] = &[
         ],
     },
     Disallowed {
+        names: &["fs::remove_dir_all"],
+        replacement: "k3s_sys::fs::remove_all, for which no tree is too deep and which crosses no mount",
+        callers: &[("host/xtask/", "a developer's tool, not the product")],
+    },
+    Disallowed {
         names: &["process::exit", "process::abort"],
         replacement: "an error that the command returns",
         callers: &[

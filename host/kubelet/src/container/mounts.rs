@@ -1,5 +1,5 @@
 //! The mounts of a container: its volumes (with `subPath` resolved safely), `/etc/hosts`,
-//! `/etc/resolv.conf` and the termination message file.
+//! `/etc/hostname`, `/etc/resolv.conf` and the termination message file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +14,12 @@ use super::expand::expand_strict;
 use super::request::{ContainerRequest, message_file, message_path};
 use super::{dns, hosts};
 use crate::model;
+
+const HOSTS: &str = "etc-hosts";
+const HOSTNAME: &str = "etc-hostname";
+const RESOLVER: &str = "etc-resolv.conf";
+/// Files in the pod's directory that its containers share and may write.
+pub(crate) const MANAGED_FILES: [&str; 3] = [HOSTS, HOSTNAME, RESOLVER];
 
 /// All mounts of the container.
 pub(crate) fn container_mounts(
@@ -36,8 +42,14 @@ pub(crate) fn container_mounts(
     if !taken("/etc/hosts") {
         mounts.push(plain("/etc/hosts", &hosts_file(ctx, request)?, false));
     }
-    // Runtimes make this file from the sandbox's configuration too, but not all of them do; a mount
+    // Runtimes make these files from the sandbox's configuration too, but not all of them do; a mount
     // of ours takes precedence in those that do.
+    if !taken("/etc/hostname") {
+        let context = request.container.security_context.as_ref();
+        let readonly = context.and_then(|context| context.read_only_root_filesystem);
+        let file = hostname_file(ctx, request)?;
+        mounts.push(plain("/etc/hostname", &file, readonly == Some(true)));
+    }
     if !taken("/etc/resolv.conf") {
         mounts.push(plain(
             "/etc/resolv.conf",
@@ -166,10 +178,7 @@ fn hosts_file(
     request: &ContainerRequest<'_>,
 ) -> Result<PathBuf, ConfigError> {
     let spec = request.pod.spec.as_ref();
-    let path = ctx
-        .config
-        .pod_dir(model::uid(request.pod))
-        .join("etc-hosts");
+    let path = ctx.config.pod_dir(model::uid(request.pod)).join(HOSTS);
     let aliases = spec.and_then(|s| s.host_aliases.as_deref());
     let aliases = aliases.unwrap_or_default();
     let text = if model::host_network(request.pod) {
@@ -184,16 +193,28 @@ fn hosts_file(
     write_in_place(path, text.as_bytes(), 0o644)
 }
 
+/// The name that the kernel knows in the pod: its own, or the node's.
+fn hostname_file(
+    ctx: &ContainerContext,
+    request: &ContainerRequest<'_>,
+) -> Result<PathBuf, ConfigError> {
+    let name = if model::host_network(request.pod) {
+        read_file(Path::new("/proc/sys/kernel/hostname"))?
+    } else {
+        let (name, _) = hosts::hostname(request.pod, &ctx.config.cluster_domain)?;
+        format!("{name}\n")
+    };
+    let dir = ctx.config.pod_dir(model::uid(request.pod));
+    write_in_place(dir.join(HOSTNAME), name.as_bytes(), 0o644)
+}
+
 fn resolver_file(
     ctx: &ContainerContext,
     request: &ContainerRequest<'_>,
 ) -> Result<PathBuf, ConfigError> {
     let host = read_file(&ctx.config.resolv_conf)?;
     let text = dns::file(&dns::pod_dns(&ctx.config, request.pod, dns::parse(&host)));
-    let path = ctx
-        .config
-        .pod_dir(model::uid(request.pod))
-        .join("etc-resolv.conf");
+    let path = ctx.config.pod_dir(model::uid(request.pod)).join(RESOLVER);
     write_in_place(path, text.as_bytes(), 0o644)
 }
 

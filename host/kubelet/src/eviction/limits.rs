@@ -56,8 +56,7 @@ pub(super) async fn over_volume(config: &KubeletConfig, pod: &Pod) -> Option<Str
             .pod_dir(model::uid(pod))
             .join("volumes/kubernetes.io~empty-dir")
             .join(&name);
-        let (used, _) = usage::tree_size(folder).await;
-        if used > bytes(&limit) {
+        if usage::tree_usage(folder).await.bytes > bytes(&limit) {
             return Some(format!(
                 "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
             ));

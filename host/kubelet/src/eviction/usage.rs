@@ -2,21 +2,20 @@
 //! logs as the file system does.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use k3s_cri::v1;
+use k3s_sys::fs::{TreeUsage, disk_usage};
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::cgroup::Cgroups;
 use crate::config::KubeletConfig;
+use crate::container::mounts::MANAGED_FILES;
 use crate::cri::{Cri, CriError};
 use crate::model;
 use crate::pod::table::PodTable;
 use crate::{labels, logs};
-
-/// Files counted in one tree; beyond this a volume's use is an underestimate.
-const MAX_FILES: u64 = 1_000_000;
 
 /// One container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +30,8 @@ pub(super) struct ContainerUse {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PodUse {
     pub(super) containers: Vec<ContainerUse>,
-    /// Logs, and volumes on the node's file system.
+    /// Logs, emptyDir volumes on the node's file system, and the files that the kubelet mounts into
+    /// containers.
     pub(super) files_bytes: u64,
     pub(super) inodes: u64,
     pub(super) processes: u64,
@@ -39,15 +39,13 @@ pub(super) struct PodUse {
 
 impl PodUse {
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.containers.iter().map(|c| c.memory_bytes).sum()
+        let each = self.containers.iter().map(|c| c.memory_bytes);
+        each.fold(0, u64::saturating_add)
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.containers
-            .iter()
-            .map(|c| c.disk_bytes)
-            .sum::<u64>()
-            .saturating_add(self.files_bytes)
+        let each = self.containers.iter().map(|c| c.disk_bytes);
+        each.fold(self.files_bytes, u64::saturating_add)
     }
 }
 
@@ -60,9 +58,9 @@ pub(crate) struct UsageReader {
 }
 
 impl PodUse {
-    fn add_files(&mut self, bytes: u64, inodes: u64) {
-        self.files_bytes = self.files_bytes.saturating_add(bytes);
-        self.inodes = self.inodes.saturating_add(inodes);
+    fn add_files(&mut self, files: TreeUsage) {
+        self.files_bytes = self.files_bytes.saturating_add(files.bytes);
+        self.inodes = self.inodes.saturating_add(files.inodes);
     }
 }
 
@@ -72,18 +70,26 @@ impl UsageReader {
         let mut all = containers(&self.cri).await?;
         for handle in self.pods.list() {
             let pod = handle.pod();
-            let volumes = self.config.pod_dir(&handle.uid).join("volumes");
-            let empty_dirs = volumes.join("kubernetes.io~empty-dir");
-            let logs = logs::pod_log_dir(&self.config.pod_log_dir, &pod);
             let usage = all.entry(handle.uid.clone()).or_default();
-            for tree in [empty_dirs, logs] {
-                let (bytes, inodes) = tree_size(tree).await;
-                usage.add_files(bytes, inodes);
+            for tree in writable_trees(&self.config, &pod) {
+                usage.add_files(tree_usage(tree).await);
             }
             usage.processes = self.cgroups.pod_processes(model::uid(&pod));
         }
         Ok(all)
     }
+}
+
+/// What a pod's containers can write outside of their own layers.
+fn writable_trees(config: &KubeletConfig, pod: &Pod) -> Vec<PathBuf> {
+    let dir = config.pod_dir(model::uid(pod));
+    let mut trees = vec![
+        dir.join("volumes/kubernetes.io~empty-dir"),
+        dir.join("containers"),
+        logs::pod_log_dir(&config.pod_log_dir, pod),
+    ];
+    trees.extend(MANAGED_FILES.iter().map(|name| dir.join(name)));
+    trees
 }
 
 async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
@@ -99,7 +105,7 @@ async fn containers(cri: &Cri) -> Result<HashMap<String, PodUse>, CriError> {
         let memory = stats.memory.unwrap_or_default();
         let (disk_bytes, inodes) = layer_use(&stats);
         let usage = all.entry(uid.clone()).or_default();
-        usage.inodes += inodes;
+        usage.inodes = usage.inodes.saturating_add(inodes);
         usage.containers.push(ContainerUse {
             name: name.cloned().unwrap_or_default(),
             memory_bytes: or_zero(memory.working_set_bytes),
@@ -123,44 +129,15 @@ fn or_zero(figure: Option<v1::UInt64Value>) -> u64 {
     figure.map_or(0, |figure| figure.value)
 }
 
-/// Bytes allocated and inodes below a folder; links are not followed, nor are mounts.
-pub(super) async fn tree_size(root: PathBuf) -> (u64, u64) {
-    // A tree that vanishes meanwhile uses nothing.
-    tokio::task::spawn_blocking(move || walk(&root))
-        .await
-        .unwrap_or_default()
-}
-
-fn walk(root: &Path) -> (u64, u64) {
-    let mut bytes = 0_u64;
-    let mut inodes = 0_u64;
-    let Ok(root_metadata) = root.symlink_metadata() else {
-        return (0, 0);
-    };
-    let device = root_metadata.dev();
-    let mut folders = vec![root.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(folder).into_iter().flatten();
-        for entry in entries.flatten() {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            // Volumes in memory lie on a file system of their own.
-            if metadata.dev() != device {
-                continue;
-            }
-            inodes += 1;
-            // `st_blocks` counts in units of 512 bytes.
-            bytes = bytes.saturating_add(metadata.blocks() * 512);
-            if metadata.is_dir() {
-                folders.push(entry.path());
-            }
-            if inodes >= MAX_FILES {
-                return (bytes, inodes);
-            }
-        }
+/// What a file or folder uses; links are not followed, nor are mounts (volumes in memory lie on file
+/// systems of their own). What is not there uses nothing.
+pub(super) async fn tree_usage(top: PathBuf) -> TreeUsage {
+    let measured = tokio::task::spawn_blocking(move || disk_usage(&top));
+    match measured.await {
+        Ok(usage) => usage.unwrap_or_default(),
+        // The process is about to end.
+        Err(_) => TreeUsage::default(),
     }
-    (bytes, inodes)
 }
 
 #[cfg(test)]
@@ -168,16 +145,45 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_tree_is_counted_without_following_links() {
-        let root = std::env::temp_dir().join(format!("k3s-tree-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&root);
-        std::fs::create_dir_all(root.join("a")).unwrap();
-        std::fs::write(root.join("a/file"), vec![1; 10_000]).unwrap();
-        std::os::unix::fs::symlink("/", root.join("link")).unwrap();
-        let (bytes, inodes) = tree_size(root.clone()).await;
-        assert_eq!(inodes, 3);
-        assert!((10_000..1_000_000).contains(&bytes), "{bytes}");
-        assert_eq!(tree_size(root.join("missing")).await, (0, 0));
-        std::fs::remove_dir_all(root).unwrap();
+    async fn all_that_a_container_can_write_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let config = KubeletConfig {
+            root_dir: root.path().join("kubelet"),
+            pod_log_dir: root.path().join("logs"),
+            ..KubeletConfig::new("n", "v")
+        };
+        let pod: Pod = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "p", "namespace": "ns", "uid": "u"}}))
+        .unwrap();
+        let dir = config.pod_dir("u");
+        let files = [
+            dir.join("etc-hosts"),
+            dir.join("etc-hostname"),
+            dir.join("etc-resolv.conf"),
+            dir.join("containers/c/0"),
+            dir.join("volumes/kubernetes.io~empty-dir/v/below/file"),
+            logs::pod_log_dir(&config.pod_log_dir, &pod).join("c/0.log"),
+        ];
+        for file in &files {
+            let before = total(&config, &pod).await;
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, vec![1; 1 << 20]).unwrap();
+            let grown = total(&config, &pod).await - before;
+            assert!(grown >= 1 << 20, "{} is not counted", file.display());
+        }
+        // What the node wrote there is not the pod's use.
+        let secret = dir.join("volumes/kubernetes.io~secret/s/file");
+        let before = total(&config, &pod).await;
+        std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
+        std::fs::write(secret, vec![1; 1 << 20]).unwrap();
+        assert_eq!(total(&config, &pod).await, before);
+    }
+
+    async fn total(config: &KubeletConfig, pod: &Pod) -> u64 {
+        let mut bytes = 0;
+        for tree in writable_trees(config, pod) {
+            bytes += tree_usage(tree).await.bytes;
+        }
+        bytes
     }
 }

@@ -97,11 +97,8 @@ fn forget(path: &Path) {
 /// The pod's log directory.
 pub(crate) fn remove_pod_dir(config: &KubeletConfig, pod: &Pod) {
     let dir = pod_log_dir(&config.pod_log_dir, pod);
-    match std::fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::debug!(%error, dir = %dir.display(), "pod log directory not removed");
-        }
-        _ => {}
+    if let Err(error) = k3s_sys::fs::remove_all(&dir) {
+        tracing::debug!(%error, dir = %dir.display(), "pod log directory not removed");
     }
 }
 
@@ -120,7 +117,7 @@ pub(crate) fn remove_orphans(config: &KubeletConfig, known: &HashSet<String>) {
                 .next()
                 .is_some_and(|uid| known.contains(uid))
         {
-            let _gone_meanwhile = std::fs::remove_dir_all(entry.path());
+            let _gone_meanwhile = k3s_sys::fs::remove_all(&entry.path());
         }
     }
     for entry in std::fs::read_dir(&config.container_log_dir)

@@ -46,7 +46,7 @@ pub(crate) fn write(target: &Path, payload: &Payload, stamp: &str) -> io::Result
     fs::rename(&link, &data)?;
     link_names(target, payload)?;
     if let Some(old) = current {
-        fs::remove_dir_all(target.join(old))?;
+        k3s_sys::fs::remove_all(&target.join(old))?;
     }
     Ok(true)
 }
@@ -71,8 +71,7 @@ fn replace(path: PathBuf) -> io::Result<PathBuf> {
 }
 
 fn same(dir: &Path, payload: &Payload) -> io::Result<bool> {
-    let mut present = BTreeSet::new();
-    collect(dir, dir, &mut present)?;
+    let present = collect(dir)?;
     if !present.iter().eq(payload.keys()) {
         return Ok(false);
     }
@@ -96,21 +95,26 @@ fn same_file(path: &Path, file: &File) -> io::Result<bool> {
     Ok(content == file.content)
 }
 
-fn collect(root: &Path, dir: &Path, out: &mut BTreeSet<String>) -> io::Result<()> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(root, &path, out)?;
-        } else if let Ok(relative) = path.strip_prefix(root) {
-            out.insert(relative.to_string_lossy().into_owned());
+/// The files below `root`, by relative path.
+fn collect(root: &Path) -> io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(dir) = pending.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if let Ok(relative) = path.strip_prefix(root) {
+                found.insert(relative.to_string_lossy().into_owned());
+            }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn write_files(dir: &Path, payload: &Payload) -> io::Result<()> {

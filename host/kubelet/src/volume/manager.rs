@@ -265,5 +265,5 @@ pub(crate) fn remove_tree(dir: &Path) -> std::io::Result<()> {
         let message = format!("{} is still mounted", left.display());
         return Err(std::io::Error::other(message));
     }
-    std::fs::remove_dir_all(dir)
+    k3s_sys::fs::remove_all(dir)
 }

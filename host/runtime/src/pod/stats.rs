@@ -37,8 +37,8 @@ impl Manager {
             annotations: record.config.annotations.clone(),
         };
         let upper = self.container_dir(&record.id).join("upper");
-        let (used, inodes) =
-            k3s_sys::fs::disk_usage(&upper).context(|| format!("measure {}", upper.display()))?;
+        let measured = k3s_sys::fs::disk_usage(&upper);
+        let usage = measured.context(|| format!("measure {}", upper.display()))?;
         let timestamp = self.now_ns();
         let mut stats = v1::ContainerStats {
             attributes: Some(attributes),
@@ -49,8 +49,8 @@ impl Manager {
             fs_id: Some(v1::FilesystemIdentifier {
                 mountpoint: self.records("containers").to_string_lossy().into_owned(),
             }),
-            used_bytes: number(used),
-            inodes_used: number(inodes),
+            used_bytes: number(usage.bytes),
+            inodes_used: number(usage.inodes),
         });
         if container.phase() == Phase::Running {
             let usage = cgroup_usage(&record.cgroup)?;

@@ -65,15 +65,16 @@ fn credentials(
 
 /// The use of one file system below `path`.
 fn usage(path: &Path, timestamp: i64) -> Result<v1::FilesystemUsage, Error> {
-    let (used, inodes) =
-        k3s_sys::fs::disk_usage(path).context(|| format!("measure {}", path.display()))?;
+    let usage = k3s_sys::fs::disk_usage(path).context(|| format!("measure {}", path.display()))?;
     Ok(v1::FilesystemUsage {
         timestamp,
         fs_id: Some(v1::FilesystemIdentifier {
             mountpoint: path.to_string_lossy().into_owned(),
         }),
-        used_bytes: Some(v1::UInt64Value { value: used }),
-        inodes_used: Some(v1::UInt64Value { value: inodes }),
+        used_bytes: Some(v1::UInt64Value { value: usage.bytes }),
+        inodes_used: Some(v1::UInt64Value {
+            value: usage.inodes,
+        }),
     })
 }
 

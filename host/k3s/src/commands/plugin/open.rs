@@ -90,7 +90,7 @@ impl OwnHost {
 impl Drop for OwnHost {
     fn drop(&mut self) {
         // A leftover in the temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.cache_dir);
+        let _ = k3s_sys::fs::remove_all(&self.cache_dir);
     }
 }
 
