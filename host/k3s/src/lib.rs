@@ -19,12 +19,12 @@ mod version;
 
 use std::process::ExitCode;
 
-/// Runs what this executable was re-executed as, if it was: a pod's shim, or a CNI plugin that a
-/// foreign container runtime calls with a command in the environment. Comes before any thread exists,
-/// which a shim needs.
+/// Runs what this executable was re-executed as, if it was: the parent of shims, the unpacking of an image's
+/// layer, or a CNI plugin that a foreign container runtime calls with a command in the environment. Comes
+/// before any thread exists, which a shim needs.
 pub fn run_helper() -> Option<ExitCode> {
-    if k3s_runtime::is_shim_invocation() {
-        return Some(k3s_runtime::shim_main());
+    if k3s_runtime::is_child_invocation() {
+        return Some(k3s_runtime::child_main());
     }
     if k3s_cni::is_plugin_invocation() {
         return Some(k3s_cni::plugin_main());

@@ -32,8 +32,8 @@ pub struct RuntimeConfig {
     pub shim_cgroup: String,
     /// The parent of containers whose pod names none: `/k8s.io`.
     pub default_cgroup_parent: String,
-    /// The executable that is run as a shim: `/proc/self/exe`. Its `main` must call
-    /// [`crate::shim_main`] when [`crate::is_shim_invocation`].
+    /// The executable that is run as a shim and to unpack layers: `/proc/self/exe`. Its `main` must
+    /// call [`crate::child_main`] when [`crate::is_child_invocation`].
     pub shim_executable: PathBuf,
     /// What connects pods.
     pub network: Arc<dyn PodNetwork>,

@@ -4,7 +4,7 @@
 //! ```text
 //! CRI client --gRPC--> service --> pod (sandboxes, containers) --socket--> shim --> libcontainer
 //!                         |                                                  |
-//!                         +--> image (pull, import, unpack)                  +--> logs, exit codes
+//!                         +--> image (pull, import) --> unpack (a process)   +--> logs, exit codes
 //!                         +--> streaming (exec, attach over WebSocket)
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! is refused (`spec`'s `refuse`).
 //!
 //! Tasks: the CRI server, the streaming server, one reader per living shim, one watcher of the
-//! images folder, and one per streaming session.
+//! images folder, one per layer that is unpacked, and one per streaming session.
 //!
 //! Limits: no user namespaces, SELinux or AppArmor; no port forwarding, checkpoints or CDI devices;
 //! mounts with private propagation still receive mounts made later on the host below their source;
@@ -30,6 +30,7 @@
     )
 )]
 
+mod child;
 mod cleanup;
 mod config;
 mod error;
@@ -42,6 +43,7 @@ mod shim;
 mod spec;
 mod streaming;
 
+pub use child::{child_main, is_child_invocation};
 pub use cleanup::kill_everything;
 pub use config::RuntimeConfig;
 pub use image::artifact::{ArtifactError, ArtifactSource, fetch_artifact};
@@ -49,4 +51,3 @@ pub use network::{
     Bandwidth, NetworkError, NoNetwork, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork,
 };
 pub use runtime::{Runtime, StartError};
-pub use shim::{is_shim_invocation, shim_main};

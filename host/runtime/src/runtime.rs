@@ -15,6 +15,7 @@ use crate::config::RuntimeConfig;
 use crate::image::pull::Puller;
 use crate::image::registries::Registries;
 use crate::image::store::ImageStore;
+use crate::image::unpack::Unpacker;
 use crate::image::watch::ImageFolder;
 use crate::pod::manager::Manager;
 use crate::service::Service;
@@ -63,9 +64,11 @@ impl Runtime {
             .map_err(|error| StartError::Registries(error.into()))?;
         let registries = registries.with_default_endpoint(config.default_registry_endpoint);
         let images = ImageStore::open(&config.root).map_err(io_error("open the image store"))?;
+        let unpacker = Unpacker::new(config.shim_executable.clone(), config.tasks.clone());
         let puller = Arc::new(Puller::new(
             images.clone(),
             registries,
+            unpacker.clone(),
             config.random.clone(),
         ));
         let manager = Manager::new(config.clone(), images.clone())
@@ -91,6 +94,7 @@ impl Runtime {
             root: config.root.clone(),
             store: images,
             puller: puller.clone(),
+            unpacker,
         };
         tasks.spawn("image-folder", folder.run(tasks.clone()));
         serve(
@@ -130,9 +134,14 @@ fn io_error(what: &str) -> impl FnOnce(io::Error) -> StartError {
 }
 
 fn prepare(config: &RuntimeConfig) -> Result<FileLock, StartError> {
-    for dir in [&config.root, &config.state, &config.netns_dir] {
-        std::fs::create_dir_all(dir).map_err(io_error(&format!("make {}", dir.display())))?;
+    // Other users reach the socket in the state folder, if its own mode lets them, and nothing else.
+    for (dir, mode) in [(&config.root, 0o700), (&config.state, 0o711)] {
+        k3s_sys::fs::create_dirs_exactly(dir, mode)
+            .map_err(io_error(&format!("make {}", dir.display())))?;
     }
+    let netns_dir = &config.netns_dir;
+    k3s_sys::namespace::prepare_dir(netns_dir)
+        .map_err(io_error(&format!("prepare {}", netns_dir.display())))?;
     FileLock::acquire(&config.root.join("lock")).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => StartError::InUse(config.root.clone()),
         _ => StartError::Io {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use k3s_base::{Clock, Random};
 use k3s_lifecycle::Tasks;
-use k3s_runtime::{NoNetwork, Runtime, RuntimeConfig, is_shim_invocation, shim_main};
+use k3s_runtime::{NoNetwork, Runtime, RuntimeConfig, child_main, is_child_invocation};
 
 fn main() -> ExitCode {
-    if is_shim_invocation() {
-        return shim_main();
+    if is_child_invocation() {
+        return child_main();
     }
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let (Some(dir), Some(cgroup)) = (args.next(), args.next()) else {

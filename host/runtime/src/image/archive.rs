@@ -1,5 +1,5 @@
-//! Images from files: `docker save` archives and OCI layouts, plain, gzip or zstd, with any number
-//! of images in one.
+//! Images from files: `docker save` archives and OCI layouts, plain or compressed with gzip, zstd,
+//! bzip2 or lz4, with any number of images in one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -12,11 +12,14 @@ use serde::Deserialize;
 
 use super::content::{HashingReader, digest_of};
 use super::error::ImageError;
-use super::layer::decompress;
+use super::layer::{copy, decompress};
 use super::model::{ConfigDocument, Descriptor, Image, Manifest, select};
 use super::reference::Reference;
+use super::room::Room;
 use super::snapshots::chain;
-use super::store::{DOCUMENT_LIMIT_BYTES, ImageStore, LayerFile};
+use super::store::{DOCUMENT_LIMIT_BYTES, IMPORT_PREFIX, ImageStore, LayerFile};
+use super::tarball::{CancelOnDrop, Cancelled, for_each_entry};
+use super::unpack::Unpacker;
 
 /// Annotations that name an image in an OCI layout, the full one first.
 const NAME_ANNOTATIONS: [&str; 2] = [
@@ -25,6 +28,8 @@ const NAME_ANNOTATIONS: [&str; 2] = [
 ];
 /// An index may contain indexes; real ones are two deep.
 const INDEX_DEPTH_LIMIT: u32 = 4;
+/// Length of the names of an archive's files together; real ones have some KiB.
+const NAMES_LIMIT_BYTES: usize = 16 << 20;
 
 /// One entry of a `docker save` archive's `manifest.json`.
 #[derive(Debug, Default, Deserialize)]
@@ -36,42 +41,107 @@ struct DockerEntry {
 }
 
 /// Imports every image of the archive for this machine. `pinned` images are never collected. An image that
-/// cannot be imported is left out with a warning, unless it is the only one. Blocks.
-pub(crate) fn import(
+/// cannot be imported is left out with a warning, unless it is the only one.
+pub(crate) async fn import(
     store: &ImageStore,
+    unpacker: &Unpacker,
     scratch: &Path,
     path: &Path,
     pinned: bool,
 ) -> Result<Vec<Arc<Image>>, ImageError> {
-    let extracted = Extracted::of(path, scratch)?;
-    let (descriptors, docker_entries) = contents(&extracted, path)?;
-    let mut images = BTreeMap::new();
-    let mut refused = None;
-    let mut note = |result: Result<Option<Image>, ImageError>| match result {
-        Ok(Some(image)) => drop(images.insert(image.id.clone(), image)),
-        Ok(None) => {}
-        Err(error) => drop(refused.get_or_insert(error)),
+    let guard = CancelOnDrop::default();
+    let (cancelled, scratch, archive) = (guard.flag(), scratch.to_owned(), path.to_owned());
+    let read = move || {
+        let extracted = Extracted::of(&archive, &scratch, &cancelled)?;
+        let found = found(&extracted, &archive)?;
+        Ok::<_, ImageError>((extracted, found))
     };
-    // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
-    for descriptor in &descriptors {
-        note(import_descriptor(store, &extracted, descriptor, 0));
+    let read = tokio::task::spawn_blocking(read).await;
+    let (extracted, found) = read.map_err(io::Error::other)??;
+    let mut recorded = BTreeMap::new();
+    let mut refused = None;
+    for found in found {
+        let made = match found {
+            Ok(found) => found.make(store, unpacker, pinned).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(image) => drop(recorded.insert(image.id.clone(), image)),
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
     }
-    for entry in &docker_entries {
-        note(import_docker(store, &extracted, entry).map(Some));
-    }
-    let mut recorded = Vec::new();
-    for mut image in images.into_values() {
-        image.pinned = pinned;
-        recorded.push(store.record(image)?);
-    }
+    let _ = tokio::task::spawn_blocking(move || drop(extracted)).await;
     match refused {
-        Some(error) if recorded.is_empty() => Err(error),
+        Some(error) if recorded.is_empty() => return Err(error),
         Some(error) => {
             tracing::warn!(archive = %path.display(), error = k3s_base::error::chain(&error), "an image of the archive was left out");
-            Ok(recorded)
         }
-        None => Ok(recorded),
+        None => {}
     }
+    Ok(recorded.into_values().collect())
+}
+
+/// An image of an archive, not unpacked yet.
+struct Found {
+    /// Its names and size.
+    image: Image,
+    config: Vec<u8>,
+    layers: Vec<LayerFile>,
+}
+
+impl Found {
+    fn new(config: Vec<u8>, files: Vec<PathBuf>) -> Result<Self, ImageError> {
+        let diff_ids = ConfigDocument::parse(&config)?.rootfs.diff_ids;
+        if diff_ids.len() != files.len() {
+            return Err(ImageError::Layers);
+        }
+        let mut size_bytes = u64::try_from(config.len()).unwrap_or(0);
+        for file in &files {
+            size_bytes += std::fs::metadata(file)?.len();
+        }
+        let layers = files.into_iter().zip(diff_ids);
+        Ok(Self {
+            image: Image {
+                size_bytes,
+                ..Image::default()
+            },
+            config,
+            layers: layers
+                .map(|(path, diff_id)| LayerFile { path, diff_id })
+                .collect(),
+        })
+    }
+
+    async fn make(
+        self,
+        store: &ImageStore,
+        unpacker: &Unpacker,
+        pinned: bool,
+    ) -> Result<Arc<Image>, ImageError> {
+        let diff_ids: Vec<_> = self.layers.iter().map(|it| it.diff_id.clone()).collect();
+        let _lease = store.snapshots.lease(&chain(&diff_ids));
+        let unpacked = store.unpack(unpacker, &self.config, &self.layers).await?;
+        Ok(store.record(Image {
+            tags: self.image.tags,
+            digests: self.image.digests,
+            size_bytes: self.image.size_bytes,
+            pinned,
+            ..unpacked
+        })?)
+    }
+}
+
+/// The images of the archive for this machine, or why one is none.
+fn found(extracted: &Extracted, path: &Path) -> Result<Vec<Result<Found, ImageError>>, ImageError> {
+    let (descriptors, docker_entries) = contents(extracted, path)?;
+    // A recent `docker save` writes both; the layout carries digests, the manifest carries tags.
+    let of_layout = descriptors
+        .iter()
+        .filter_map(|descriptor| find_descriptor(extracted, descriptor, 0).transpose());
+    let of_docker = docker_entries
+        .iter()
+        .map(|entry| find_docker(extracted, entry));
+    Ok(of_layout.chain(of_docker).collect())
 }
 
 /// The images of an OCI layout, and those of a `docker save` archive.
@@ -101,11 +171,7 @@ fn contents(
     Ok((descriptors, docker_entries))
 }
 
-fn import_docker(
-    store: &ImageStore,
-    extracted: &Extracted,
-    entry: &DockerEntry,
-) -> Result<Image, ImageError> {
+fn find_docker(extracted: &Extracted, entry: &DockerEntry) -> Result<Found, ImageError> {
     let config = extracted
         .document(&entry.config)?
         .ok_or_else(|| ImageError::Missing(entry.config.clone()))?;
@@ -114,22 +180,21 @@ fn import_docker(
         let file = extracted.file(layer);
         files.push(file.ok_or_else(|| ImageError::Missing(layer.clone()))?);
     }
-    let mut image = unpack(store, &config, &files)?;
-    image.tags = entry
+    let mut found = Found::new(config, files)?;
+    found.image.tags = entry
         .repo_tags
         .iter()
         .flatten()
         .filter_map(|tag| Reference::parse(tag).ok()?.tagged())
         .collect();
-    Ok(image)
+    Ok(found)
 }
 
-fn import_descriptor(
-    store: &ImageStore,
+fn find_descriptor(
     extracted: &Extracted,
     descriptor: &Descriptor,
     depth: u32,
-) -> Result<Option<Image>, ImageError> {
+) -> Result<Option<Found>, ImageError> {
     if depth > INDEX_DEPTH_LIMIT {
         return Err(ImageError::NestedIndexes);
     }
@@ -137,15 +202,15 @@ fn import_descriptor(
     let document: Manifest = serde_json::from_slice(&manifest).map_err(ImageError::malformed(
         format!("manifest {}", descriptor.digest),
     ))?;
-    let imported = if document.manifests.is_empty() {
-        import_manifest(store, extracted, &document)?
+    let found = if document.manifests.is_empty() {
+        find_manifest(extracted, &document)?
     } else {
         let Some(chosen) = select(&document.manifests) else {
             return Err(ImageError::NoPlatform);
         };
-        import_descriptor(store, extracted, chosen, depth + 1)?
+        find_descriptor(extracted, chosen, depth + 1)?
     };
-    let Some(mut image) = imported else {
+    let Some(mut found) = found else {
         return Ok(None);
     };
     let name = NAME_ANNOTATIONS
@@ -153,20 +218,17 @@ fn import_descriptor(
         .find_map(|key| descriptor.annotations.get(*key))
         .filter(|name| name.contains(['/', ':']));
     if let Some(reference) = name.and_then(|name| Reference::parse(name).ok()) {
+        let image = &mut found.image;
         image.tags.extend(reference.tagged());
         image
             .digests
             .insert(reference.with_digest(&descriptor.digest));
     }
-    Ok(Some(image))
+    Ok(Some(found))
 }
 
 /// None for a manifest that is not of an image, such as an attestation.
-fn import_manifest(
-    store: &ImageStore,
-    extracted: &Extracted,
-    manifest: &Manifest,
-) -> Result<Option<Image>, ImageError> {
+fn find_manifest(extracted: &Extracted, manifest: &Manifest) -> Result<Option<Found>, ImageError> {
     let Some(config) = manifest
         .config
         .as_ref()
@@ -179,31 +241,10 @@ fn import_manifest(
     for layer in &manifest.layers {
         files.push(extracted.blob_file(&layer.digest)?);
     }
-    let mut image = unpack(store, &bytes, &files)?;
-    image.size_bytes = config.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
-    Ok(Some(image))
-}
-
-fn unpack(store: &ImageStore, config: &[u8], files: &[PathBuf]) -> Result<Image, ImageError> {
-    let diff_ids = ConfigDocument::parse(config)?.rootfs.diff_ids;
-    if diff_ids.len() != files.len() {
-        return Err(ImageError::Layers);
-    }
-    let _lease = store.snapshots.lease(&chain(&diff_ids));
-    let layers: Vec<_> = files
-        .iter()
-        .zip(diff_ids)
-        .map(|(path, diff_id)| LayerFile {
-            path: path.clone(),
-            diff_id,
-        })
-        .collect();
-    let mut image = store.unpack(config, &layers)?;
-    let sizes = files
-        .iter()
-        .map(|path| std::fs::metadata(path).map(|metadata| metadata.len()));
-    image.size_bytes = sizes.sum::<io::Result<u64>>()? + u64::try_from(config.len()).unwrap_or(0);
-    Ok(image)
+    let mut found = Found::new(bytes, files)?;
+    let layers = manifest.layers.iter().map(|layer| layer.size);
+    found.image.size_bytes = layers.fold(config.size, u64::saturating_add);
+    Ok(Some(found))
 }
 
 /// An archive's files on disk, removed when dropped.
@@ -213,33 +254,45 @@ struct Extracted {
     files: HashMap<String, PathBuf>,
     /// Name in the archive → another name in it; old `docker save` shares layers so.
     links: HashMap<String, String>,
+    /// Length of the names.
+    names_bytes: usize,
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Extracted {
-    fn of(path: &Path, scratch: &Path) -> io::Result<Self> {
-        let dir = scratch.join(format!("import-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    fn of(path: &Path, scratch: &Path, cancelled: &Cancelled) -> Result<Self, ImageError> {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = scratch.join(format!("{IMPORT_PREFIX}{number}"));
         k3s_sys::fs::remove_all(&dir)?;
-        std::fs::create_dir_all(&dir)?;
+        k3s_sys::fs::create_dirs(&dir, 0o700)?;
+        let mut room = Room::of(&dir)?;
         let mut extracted = Self {
             dir,
             files: HashMap::new(),
             links: HashMap::new(),
+            names_bytes: 0,
         };
-        let mut archive = tar::Archive::new(decompress(File::open(path)?)?);
-        for (number, entry) in archive.entries()?.enumerate() {
-            extracted.add(number, &mut entry?)?;
-        }
+        let source = decompress(File::open(path)?)?;
+        for_each_entry(source, cancelled, |number, entry| {
+            extracted.add(number, entry, &mut room)
+        })?;
         Ok(extracted)
     }
 
-    fn add(&mut self, number: usize, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
+    fn add(
+        &mut self,
+        number: u64,
+        entry: &mut tar::Entry<'_, impl Read>,
+        room: &mut Room,
+    ) -> io::Result<()> {
         let name = normal(&entry.path()?);
         let kind = entry.header().entry_type();
         if kind.is_file() {
+            self.note_name(name.len())?;
             let target = self.dir.join(number.to_string());
-            io::copy(entry, &mut File::create(&target)?)?;
+            copy(entry, &mut File::create(&target)?, room)?;
+            room.made_inode()?;
             self.files.insert(name, target);
         } else if (kind.is_symlink() || kind.is_hard_link())
             && let Some(link) = entry.link_name()?
@@ -247,7 +300,17 @@ impl Extracted {
             // A symbolic link is relative to its folder, a hard link to the archive.
             let folder = Path::new(&name).parent().filter(|_| kind.is_symlink());
             let target = normal(&folder.unwrap_or(Path::new("")).join(link));
+            self.note_name(name.len() + target.len())?;
             self.links.insert(name, target);
+        }
+        Ok(())
+    }
+
+    fn note_name(&mut self, bytes: usize) -> io::Result<()> {
+        self.names_bytes += bytes;
+        if self.names_bytes > NAMES_LIMIT_BYTES {
+            let message = "the names in the archive are too long";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::shim::protocol::RemoteError;
+
 /// A blob that cannot be kept under its digest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContentError {
@@ -45,11 +47,22 @@ pub(crate) enum ImageError {
         super::model::architecture()
     )]
     Platform { os: String, architecture: String },
+    #[error("the image has more than {} layers", super::model::LAYERS_LIMIT)]
+    TooManyLayers,
     #[error("the image configuration names other layers than its manifest")]
     Layers,
     /// A layer does not have the content that the image's configuration names.
     #[error("layer content is {found}, the image requires {wanted}")]
     LayerContent { found: String, wanted: String },
+    /// The process that unpacked a layer refused it.
+    #[error(transparent)]
+    Layer(RemoteError),
+    /// The process that unpacked a layer ended without an answer.
+    #[error("unpack a layer: {0}")]
+    Unpacker(String),
+    /// Nobody waits for it any more.
+    #[error("it is not wanted any more")]
+    Cancelled,
     /// An entry of a layer's archive.
     #[error("unpack {}", .path.display())]
     Entry {

@@ -7,16 +7,21 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use k3s_sys::fs::remove_at;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
-use tar::{Archive, Entry, EntryType};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+use tar::{Entry, EntryType};
 
 use super::content::HashingReader;
 use super::error::ImageError;
+use super::room::Room;
+use super::tarball::{Cancelled, for_each_entry};
 
 const WHITEOUT: &[u8] = b".wh.";
 const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
@@ -24,27 +29,23 @@ const WHITEOUT_META: &[u8] = b".wh..wh.";
 /// Attributes an image may carry.
 const XATTRS: [&str; 3] = ["user.", "security.capability", "system.posix_acl_"];
 const COPY_BUFFER_BYTES: usize = 128 << 10;
+/// Levels of directories in an image. Tools that use whole paths can hardly make more.
+const DEPTH_LIMIT: usize = 512;
+/// Length of the names of a layer's directories together; those of large images have a few MiB.
+const DIRECTORIES_LIMIT_BYTES: usize = 64 << 20;
 
-/// Unpacks the layer `file` (plain, gzip or zstd) into `root`; returns the digest of the
+/// Unpacks the layer `file` (plain or compressed) into `root`; returns the digest of the
 /// uncompressed archive.
-pub(crate) fn apply(file: File, root: &Path) -> Result<String, ImageError> {
+pub(crate) fn apply(file: File, root: &Path, cancelled: &Cancelled) -> Result<String, ImageError> {
     let reader = HashingReader::new(decompress(file)?);
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, flags, Mode::empty()).map_err(io::Error::from)?;
-    let mut unpack = Unpack {
-        root,
-        seen: HashSet::new(),
-        directories: Vec::new(),
-    };
-    let mut archive = Archive::new(reader);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
+    let mut unpack = Unpack::new(root)?;
+    let reader = for_each_entry(reader, cancelled, |_, entry| {
         let path = entry.path()?.into_owned();
-        let unpacked = unpack.entry(&mut entry, &path);
-        unpacked.map_err(|source| ImageError::Entry { path, source })?;
-    }
+        let unpacked = unpack.entry(entry, &path);
+        unpacked.map_err(|source| ImageError::Entry { path, source })
+    })?;
     unpack.finish()?;
-    Ok(archive.into_inner().finish()?)
+    Ok(reader.finish()?)
 }
 
 /// Recognises the compression by the first octets, not by the name.
@@ -56,19 +57,41 @@ pub(crate) fn decompress(file: File) -> io::Result<Box<dyn Read + Send>> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
             Box::new(zstd::stream::read::Decoder::with_buffer(reader)?)
         }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..] => {
+            Box::new(bzip2::bufread::MultiBzDecoder::new(reader))
+        }
+        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(lz4_flex::frame::FrameDecoder::new(reader)),
         _ => Box::new(reader),
     })
 }
 
 struct Unpack {
     root: OwnedFd,
-    /// Made by this layer: an opaque mark hides only what was below it.
-    seen: HashSet<PathBuf>,
+    /// Of the root, on this machine.
+    root_path: PathBuf,
+    room: Room,
+    /// Digests of the paths that this layer made: an opaque mark hides only what was below it.
+    seen: HashSet<[u8; 16]>,
     /// Times of directories are set last: making things in them changes them.
     directories: Vec<(PathBuf, Timestamps)>,
+    /// Length of the paths in `directories`.
+    directories_bytes: usize,
 }
 
 impl Unpack {
+    fn new(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Self {
+            root_path: path_of(&fd)?,
+            root: fd,
+            room: Room::of(root)?,
+            seen: HashSet::new(),
+            directories: Vec::new(),
+            directories_bytes: 0,
+        })
+    }
+
     fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>, raw: &Path) -> io::Result<()> {
         let kind = entry.header().entry_type();
         if kind == EntryType::XGlobalHeader {
@@ -89,7 +112,8 @@ impl Unpack {
             );
         }
         self.make(entry, &parent, &name, kind, &path)?;
-        self.seen.insert(path);
+        self.room.made_inode()?;
+        self.seen.insert(key(&path));
         Ok(())
     }
 
@@ -110,20 +134,50 @@ impl Unpack {
 
     /// The directory at `path`, made with its parents when missing.
     fn directory(&self, path: &Path) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        match self.open(path, flags) {
-            Ok(fd) => return Ok(fd),
-            Err(rustix::io::Errno::NOENT) => {}
+        let mut missing = Vec::new();
+        for ancestor in path.ancestors() {
+            match self.open(ancestor, OFlags::PATH | OFlags::DIRECTORY) {
+                Ok(mut here) => {
+                    for name in missing.into_iter().rev() {
+                        here = self.make_directory(&here, name, Mode::from_raw_mode(0o755))?;
+                    }
+                    return Ok(here);
+                }
+                Err(Errno::NOENT) => missing.extend(ancestor.file_name()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// Makes a directory unless it would lie too deep. Links make the way to it shorter than it is, so
+    /// the depth is taken from where the kernel sees the parent.
+    fn make_directory(&self, parent: &OwnedFd, name: &OsStr, mode: Mode) -> io::Result<OwnedFd> {
+        let too_deep = || invalid("directories are nested too deeply");
+        let at = match path_of(parent) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(too_deep()),
+            other => other?,
+        };
+        let below_root = at.strip_prefix(&self.root_path).map_err(io::Error::other)?;
+        if below_root.components().count() >= DEPTH_LIMIT {
+            return Err(too_deep());
+        }
+        match rustix::fs::mkdirat(parent, name, mode) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(invalid("a link in the way leads nowhere")),
             Err(errno) => return Err(errno.into()),
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let parent = self.directory(parent)?;
-        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(self.open(path, flags)?),
-            Err(errno) => Err(errno.into()),
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
+    }
+
+    fn note_directory(&mut self, path: &Path, times: Timestamps) -> io::Result<()> {
+        self.directories_bytes += path.as_os_str().len();
+        if self.directories_bytes > DIRECTORIES_LIMIT_BYTES {
+            return Err(invalid("the names of the layer's directories are too long"));
         }
+        self.directories.push((path.to_path_buf(), times));
+        Ok(())
     }
 
     fn whiteout(
@@ -135,8 +189,8 @@ impl Unpack {
     ) -> io::Result<()> {
         if name == WHITEOUT_OPAQUE {
             for child in children(parent)? {
-                if !self.seen.contains(&parent_path.join(&child)) {
-                    remove(parent, &child)?;
+                if !self.seen.contains(&key(&parent_path.join(&child))) {
+                    remove_at(parent.as_fd(), &child)?;
                 }
             }
             return Ok(());
@@ -148,7 +202,7 @@ impl Unpack {
         if hidden.is_empty() || hidden == "." || hidden == ".." {
             return Err(invalid("whiteout of nothing"));
         }
-        remove(parent, hidden)
+        remove_at(parent.as_fd(), hidden)
     }
 
     fn make<R: Read>(
@@ -166,22 +220,22 @@ impl Unpack {
                 if !existing
                     .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
                 {
-                    remove(parent, name)?;
-                    rustix::fs::mkdirat(parent, name, mode)?;
+                    remove_at(parent.as_fd(), name)?;
+                    self.make_directory(parent, name, mode)?;
                 }
-                self.directories.push((path.to_path_buf(), times(entry)));
+                self.note_directory(path, times(entry))?;
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                remove(parent, name)?;
-                write_file(entry, parent, name)?;
+                remove_at(parent.as_fd(), name)?;
+                write_file(entry, parent, name, &mut self.room)?;
             }
             EntryType::Symlink => {
-                remove(parent, name)?;
+                remove_at(parent.as_fd(), name)?;
                 rustix::fs::symlinkat(target(entry)?, parent, name)?;
             }
             EntryType::Link => return self.hard_link(entry, parent, name),
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                remove(parent, name)?;
+                remove_at(parent.as_fd(), name)?;
                 make_node(entry, parent, name, kind)?;
             }
             other => {
@@ -205,7 +259,7 @@ impl Unpack {
             return Err(invalid("hard link to the root"));
         };
         let folder = self.open(folder, OFlags::PATH | OFlags::DIRECTORY)?;
-        remove(parent, name)?;
+        remove_at(parent.as_fd(), name)?;
         rustix::fs::linkat(&folder, file, parent, name, AtFlags::empty())?;
         Ok(())
     }
@@ -226,7 +280,7 @@ impl Unpack {
             match self.open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
                 Ok(fd) => rustix::fs::futimens(&fd, times)?,
                 // A later entry of the same layer replaced it.
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -237,7 +291,10 @@ impl Unpack {
 /// A path relative to the root; one with `..` is an attack, not a mistake.
 fn clean(path: &Path) -> io::Result<PathBuf> {
     let mut out = PathBuf::new();
-    for component in path.components() {
+    for (depth, component) in path.components().enumerate() {
+        if depth > DEPTH_LIMIT {
+            return Err(invalid("directories are nested too deeply"));
+        }
         match component {
             Component::Normal(part) => out.push(part),
             Component::RootDir | Component::CurDir => {}
@@ -247,6 +304,19 @@ fn clean(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(out)
+}
+
+/// Stands for a path, which may be much longer.
+fn key(path: &Path) -> [u8; 16] {
+    let digest = Sha256::digest(path.as_os_str().as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(digest.get(..16).unwrap_or_default());
+    key
+}
+
+/// Where the kernel sees an opened directory.
+fn path_of(dir: &OwnedFd) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
 }
 
 fn target<R: Read>(entry: &Entry<'_, R>) -> io::Result<PathBuf> {
@@ -261,11 +331,30 @@ fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-fn write_file<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn write_file<R: Read>(
+    entry: &mut Entry<'_, R>,
+    parent: &OwnedFd,
+    name: &OsStr,
+    room: &mut Room,
+) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?;
-    io::copy(entry, &mut File::from(fd))?;
-    Ok(())
+    copy(entry, &mut File::from(fd), room)
+}
+
+/// Copies an entry's content to a file, as far as there is room.
+pub(crate) fn copy(entry: &mut impl Read, file: &mut File, room: &mut Room) -> io::Result<()> {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        let count = match entry.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        file.write_all(buffer.get(..count).unwrap_or_default())?;
+        room.wrote(count)?;
+    }
 }
 
 fn make_node<R: Read>(
@@ -398,26 +487,6 @@ fn children(dir: &OwnedFd) -> io::Result<Vec<OsString>> {
         }
     }
     Ok(out)
-}
-
-/// Removes `name` and all below it, following nothing; absence is success.
-fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let dir = rustix::fs::openat(
-        parent,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    for child in children(&dir)? {
-        remove(&dir, &child)?;
-    }
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-    Ok(())
 }
 
 /// Writes everything below `dir` to disk.

@@ -56,6 +56,9 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// Layers of one image: as many as overlayfs takes.
+pub(crate) const LAYERS_LIMIT: usize = 500;
+
 /// An image configuration document.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -69,7 +72,12 @@ pub(crate) struct ConfigDocument {
 
 impl ConfigDocument {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
-        serde_json::from_slice(bytes).map_err(ImageError::malformed("image configuration"))
+        let document: Self =
+            serde_json::from_slice(bytes).map_err(ImageError::malformed("image configuration"))?;
+        if document.rootfs.diff_ids.len() > LAYERS_LIMIT {
+            return Err(ImageError::TooManyLayers);
+        }
+        Ok(document)
     }
 }
 

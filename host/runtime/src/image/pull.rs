@@ -13,12 +13,15 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::content::digest_of;
 use super::error::{ContentError, ImageError};
-use super::model::{ConfigDocument, Descriptor, Image, Manifest, architecture, select};
+use super::model::{
+    ConfigDocument, Descriptor, Image, LAYERS_LIMIT, Manifest, architecture, select,
+};
 use super::reference::Reference;
 use super::registries::{Credentials, Endpoint, Registries};
 use super::registry::{Registry, RegistryError};
 use super::snapshots::chain;
 use super::store::{ImageStore, LayerFile};
+use super::unpack::Unpacker;
 
 /// Layers of one image fetched at the same time; containerd's default.
 const PARALLEL_DOWNLOADS: usize = 3;
@@ -70,6 +73,7 @@ pub(crate) enum PullError {
 pub(crate) struct Puller {
     store: ImageStore,
     registries: Registries,
+    unpacker: Unpacker,
     random: Random,
     permits: Semaphore,
     /// One download per blob, however many images want it.
@@ -77,10 +81,16 @@ pub(crate) struct Puller {
 }
 
 impl Puller {
-    pub(crate) fn new(store: ImageStore, registries: Registries, random: Random) -> Self {
+    pub(crate) fn new(
+        store: ImageStore,
+        registries: Registries,
+        unpacker: Unpacker,
+        random: Random,
+    ) -> Self {
         Self {
             store,
             registries,
+            unpacker,
             random,
             permits: Semaphore::new(PARALLEL_PULLS),
             downloads: Mutex::default(),
@@ -132,7 +142,7 @@ impl Puller {
             .zip(diff_ids)
             .map(|(path, diff_id)| LayerFile { path, diff_id })
             .collect();
-        let mut image = self.unpack(reference, config.to_vec(), layers).await?;
+        let mut image = self.unpack(reference, &config, &layers).await?;
         for layer in &manifest.layers {
             let _ = self.store.ingest.remove(&layer.digest);
         }
@@ -246,16 +256,11 @@ impl Puller {
     async fn unpack(
         &self,
         reference: &Reference,
-        config: Vec<u8>,
-        layers: Vec<LayerFile>,
+        config: &[u8],
+        layers: &[LayerFile],
     ) -> Result<Image, PullError> {
-        let store = self.store.clone();
-        let unpacked = tokio::task::spawn_blocking(move || store.unpack(&config, &layers)).await;
-        unpacked
-            .map_err(io::Error::other)
-            .map_err(ImageError::from)
-            .and_then(|result| result)
-            .map_err(|error| unpack_error(reference, error))
+        let unpacked = self.store.unpack(&self.unpacker, config, layers).await;
+        unpacked.map_err(|error| unpack_error(reference, error))
     }
 
     async fn retry<T, F: Future<Output = Result<T, RegistryError>>>(
@@ -295,6 +300,10 @@ fn diff_ids(
     let document: ConfigDocument = serde_json::from_slice(config)
         .map_err(|source| malformed(reference, "configuration", source))?;
     let diff_ids = document.rootfs.diff_ids;
+    if diff_ids.len() > LAYERS_LIMIT {
+        let detail = format!("more than {LAYERS_LIMIT} layers");
+        return Err(content(reference, detail));
+    }
     if diff_ids.len() == manifest.layers.len() {
         return Ok(diff_ids);
     }

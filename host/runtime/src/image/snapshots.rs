@@ -4,17 +4,18 @@
 //! the options of an overlay mount of many layers fit in one page.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use k3s_sys::fs::SocketDir;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::content::digest_of;
 use super::error::ImageError;
-use super::layer;
+use super::store::LayerFile;
+use super::unpack::{UnpackRequest, Unpacker};
 
 /// Hexadecimal digits of a chain ID that name its folder: 96 bits.
 const NAME_DIGITS: usize = 24;
@@ -47,6 +48,23 @@ pub(crate) struct Snapshots {
     dir: PathBuf,
     /// Layers that are being made or about to be used, by name: not garbage yet.
     leases: Arc<Mutex<HashMap<String, usize>>>,
+    /// Numbers folders in the making.
+    number: Arc<AtomicU64>,
+}
+
+/// Removes what has this prefix in a folder, and goes on where it cannot.
+pub(super) fn remove_leftovers(dir: &Path, prefix: &str) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let path = entry.path();
+        if let Err(error) = k3s_sys::fs::remove_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "a leftover is not removed");
+        }
+    }
+    Ok(())
 }
 
 /// Keeps layers from being collected while it lives.
@@ -69,24 +87,19 @@ impl Drop for Lease {
 }
 
 impl Snapshots {
-    /// Opens the store and removes what an earlier process left half-done.
+    /// Opens the store and removes what an earlier process left half-done. What cannot be removed
+    /// only takes space, so it does not keep the node from starting.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let dir = root.join("snapshots");
-        std::fs::create_dir_all(&dir)?;
-        k3s_sys::mount::detach_below(&dir)?;
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .starts_with(TEMPORARY_PREFIX)
-            {
-                k3s_sys::fs::remove_all(&entry.path())?;
-            }
+        k3s_sys::fs::create_dirs_exactly(&dir, 0o700)?;
+        if let Err(error) = k3s_sys::mount::detach_below(&dir) {
+            tracing::warn!(dir = %dir.display(), %error, "a mount of unfinished layers stays");
         }
+        remove_leftovers(&dir, TEMPORARY_PREFIX)?;
         Ok(Self {
             dir,
             leases: Arc::default(),
+            number: Arc::default(),
         })
     }
 
@@ -111,59 +124,35 @@ impl Snapshots {
     }
 
     /// Unpacks `layer` as `name` over `parents` (lowest first) and verifies its content. Does
-    /// nothing when it is there.
-    pub(crate) fn unpack(
+    /// nothing when it is there. What was begun is undone when the caller stops waiting.
+    pub(crate) async fn unpack(
         &self,
+        unpacker: &Unpacker,
         name: &str,
         parents: &[String],
-        layer: File,
-        diff_id: &str,
+        layer: &LayerFile,
     ) -> Result<(), ImageError> {
         if self.has(name) {
             return Ok(());
         }
-        let temporary = self.dir.join(format!("{TEMPORARY_PREFIX}{name}"));
-        k3s_sys::fs::remove_all(&temporary)?;
-        let fs = temporary.join("fs");
-        std::fs::create_dir_all(&fs)?;
-        let applied = if parents.is_empty() {
-            layer::apply(layer, &fs)
-        } else {
-            self.apply_over(parents, layer, &temporary)
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let job = Job {
+            request: UnpackRequest {
+                layer: layer.path.clone(),
+                layers_dir: self.dir.clone(),
+                parents: parents.to_vec(),
+                dir: self.dir.join(format!("{TEMPORARY_PREFIX}{number}-{name}")),
+            },
+            diff_id: layer.diff_id.clone(),
+            place: self.dir.join(name),
         };
-        let finished = applied.and_then(|found| {
-            if found != diff_id {
-                return Err(ImageError::LayerContent {
-                    found,
-                    wanted: diff_id.to_owned(),
-                });
-            }
-            layer::sync(&fs)?;
-            Ok(std::fs::rename(&fs, self.dir.join(name))?)
-        });
-        k3s_sys::fs::remove_all(&temporary)?;
-        finished
-    }
-
-    fn apply_over(
-        &self,
-        parents: &[String],
-        layer: File,
-        temporary: &Path,
-    ) -> Result<String, ImageError> {
-        let (fs, work, target) = (
-            temporary.join("fs"),
-            temporary.join("work"),
-            temporary.join("root"),
-        );
-        std::fs::create_dir_all(&work)?;
-        std::fs::create_dir_all(&target)?;
-        let short = SocketDir::open(&self.dir)?;
-        let lowers: Vec<_> = parents.iter().rev().map(|name| short.path(name)).collect();
-        k3s_sys::mount::overlay(&lowers, &fs, &work, &target)?;
-        let applied = layer::apply(layer, &target);
-        k3s_sys::mount::detach(&target)?;
-        applied
+        let (sender, done) = oneshot::channel();
+        let of_task = unpacker.clone();
+        // A task of its own, so that it is there to undo the work.
+        unpacker
+            .tasks
+            .spawn("unpack", async move { job.run(&of_task, sender).await });
+        done.await.map_err(|_stopping| ImageError::Cancelled)?
     }
 
     /// Removes every layer that is neither in `used` nor leased.
@@ -180,6 +169,46 @@ impl Snapshots {
             }
         }
         Ok(())
+    }
+}
+
+/// The making of one layer.
+struct Job {
+    request: UnpackRequest,
+    diff_id: String,
+    /// Where the finished layer goes.
+    place: PathBuf,
+}
+
+impl Job {
+    async fn run(self, unpacker: &Unpacker, mut sender: oneshot::Sender<Result<(), ImageError>>) {
+        let made = k3s_sys::fs::create_dirs(&self.request.dir, 0o700);
+        let unpacked = match made {
+            Ok(()) => unpacker.unpack(&self.request, &mut sender).await,
+            Err(error) => Err(error.into()),
+        };
+        let kept = unpacked.and_then(|found| self.keep(found));
+        let dir = self.request.dir;
+        let removed = tokio::task::spawn_blocking(move || k3s_sys::fs::remove_all(&dir)).await;
+        if let Err(error) = removed.map_err(io::Error::other).flatten() {
+            tracing::warn!(layer = %self.place.display(), %error, "what was made on the way stays");
+        }
+        // Nobody may wait any more.
+        let _ = sender.send(kept);
+    }
+
+    /// Gives the finished folder its name, unless another unpacking of the layer was faster.
+    fn keep(&self, found: String) -> Result<(), ImageError> {
+        if found != self.diff_id {
+            return Err(ImageError::LayerContent {
+                found,
+                wanted: self.diff_id.clone(),
+            });
+        }
+        match std::fs::rename(self.request.target(), &self.place) {
+            Err(_) if self.place.is_dir() => Ok(()),
+            other => Ok(other?),
+        }
     }
 }
 
@@ -214,5 +243,22 @@ mod tests {
         drop(lease);
         snapshots.collect(&HashSet::new()).unwrap();
         assert!(!snapshots.has("leased"));
+    }
+
+    #[test]
+    fn a_leftover_of_any_depth_does_not_keep_the_store_from_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::open(dir.path()).unwrap();
+        let leftover = snapshots.dir().join(".new-0-old");
+        std::fs::create_dir(&leftover).unwrap();
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY;
+        let mut here = rustix::fs::open(&leftover, flags, rustix::fs::Mode::empty()).unwrap();
+        for _ in 0..30_000 {
+            rustix::fs::mkdirat(&here, "d", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+            here = rustix::fs::openat(&here, "d", flags, rustix::fs::Mode::empty()).unwrap();
+        }
+        drop(here);
+        Snapshots::open(dir.path()).unwrap();
+        assert!(!leftover.exists());
     }
 }

@@ -11,8 +11,11 @@ use super::content::{Content, digest_of};
 use super::error::ImageError;
 use super::model::{ConfigDocument, Image, architecture};
 use super::reference::Reference;
-use super::snapshots::{Snapshots, chain};
+use super::snapshots::{Snapshots, chain, remove_leftovers};
+use super::unpack::Unpacker;
 
+/// Folders of archives while they are imported.
+pub(crate) const IMPORT_PREFIX: &str = "import-";
 /// A manifest is small; a larger one is an attack.
 pub(crate) const DOCUMENT_LIMIT_BYTES: u64 = 8 << 20;
 
@@ -37,7 +40,7 @@ impl ImageStore {
     /// warning: their images are pulled again.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let dir = root.join("images");
-        std::fs::create_dir_all(&dir)?;
+        k3s_sys::fs::create_dirs_exactly(&dir, 0o700)?;
         let snapshots = Snapshots::open(root)?;
         let mut images = HashMap::new();
         for entry in std::fs::read_dir(&dir)? {
@@ -51,13 +54,18 @@ impl ImageStore {
                 }
                 _ => {
                     tracing::warn!(path = %path.display(), "dropping an image record that is damaged or lacks layers");
-                    k3s_sys::fs::remove_all(&path)?;
+                    if let Err(error) = k3s_sys::fs::remove_all(&path) {
+                        tracing::warn!(path = %path.display(), %error, "it is not removed");
+                    }
                 }
             }
         }
+        let ingest = root.join("ingest");
+        k3s_sys::fs::create_dirs_exactly(&ingest, 0o700)?;
+        remove_leftovers(&ingest, IMPORT_PREFIX)?;
         Ok(Self {
             dir,
-            ingest: Content::open(&root.join("ingest"))?,
+            ingest: Content::open(&ingest)?,
             snapshots,
             images: Arc::new(Mutex::new(images)),
         })
@@ -123,7 +131,7 @@ impl ImageStore {
 
     fn save(&self, image: &Image) -> io::Result<()> {
         let bytes = serde_json::to_vec(image).map_err(io::Error::other)?;
-        k3s_sys::fs::write_atomic(&self.record_path(&image.id), &bytes, 0o644)
+        k3s_sys::fs::write_atomic(&self.record_path(&image.id), &bytes, 0o600)
     }
 
     fn record_path(&self, id: &str) -> PathBuf {
@@ -151,8 +159,13 @@ impl ImageStore {
     }
 
     /// Unpacks the missing layers of the image with this configuration document, and makes its
-    /// record (not yet recorded). Blocks; the lease must be held by the caller.
-    pub(crate) fn unpack(&self, config: &[u8], layers: &[LayerFile]) -> Result<Image, ImageError> {
+    /// record (not yet recorded). The lease must be held by the caller.
+    pub(crate) async fn unpack(
+        &self,
+        unpacker: &Unpacker,
+        config: &[u8],
+        layers: &[LayerFile],
+    ) -> Result<Image, ImageError> {
         let document = ConfigDocument::parse(config)?;
         if document.os != "linux" || document.architecture != architecture() {
             return Err(ImageError::Platform {
@@ -171,12 +184,8 @@ impl ImageStore {
         for (at, (name, layer)) in chain.iter().zip(layers).enumerate() {
             if !self.snapshots.has(name) {
                 let parents = chain.get(..at).unwrap_or_default();
-                self.snapshots.unpack(
-                    name,
-                    parents,
-                    std::fs::File::open(&layer.path)?,
-                    &layer.diff_id,
-                )?;
+                let unpacked = self.snapshots.unpack(unpacker, name, parents, layer);
+                unpacked.await?;
             }
         }
         let id = digest_of(config);

@@ -3,25 +3,38 @@
 //! What was imported is remembered by size and time in `imported.json` beside the images'
 //! records, so that a start does not read gigabytes again while nothing changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use inotify::{Inotify, WatchMask};
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 
 use super::archive;
-use super::error::ImageError;
 use super::pull::{PullError, Puller};
 use super::reference::{InvalidReference, Reference};
 use super::store::ImageStore;
+use super::unpack::Unpacker;
 
-/// Endings of the files that are imported.
-const ARCHIVES: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.zstd"];
+/// Endings of the files that are imported; K3s' list.
+const ARCHIVES: [&str; 8] = [
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.zst",
+    ".tar.zstd",
+    ".tar.bz2",
+    ".tbz",
+    ".tar.lz4",
+];
+/// Lists that are worked on at the same time, so that one whose registry does not answer holds up
+/// neither the others nor, since more images may be pulled at once, the pods.
+const PARALLEL_LISTS: usize = 3;
 const LIST: &str = ".txt";
 const MEMORY_FILE: &str = "imported.json";
 /// Names of changed files waiting; more are found by the next start.
@@ -33,6 +46,7 @@ pub(crate) struct ImageFolder {
     pub(crate) root: PathBuf,
     pub(crate) store: ImageStore,
     pub(crate) puller: Arc<Puller>,
+    pub(crate) unpacker: Unpacker,
 }
 
 /// Why an image of a list was not pulled.
@@ -42,6 +56,70 @@ enum ListedError {
     Name(#[from] InvalidReference),
     #[error(transparent)]
     Pull(#[from] PullError),
+}
+
+/// A file of the folder, by its name there.
+#[derive(Debug, PartialEq, Eq)]
+enum Job {
+    Archive(String),
+    List(String),
+}
+
+/// Files to be worked on, in order, each once.
+#[derive(Debug, Default)]
+struct Waiting {
+    archives: VecDeque<String>,
+    lists: VecDeque<String>,
+}
+
+/// What is being worked on.
+#[derive(Debug, Default)]
+struct Busy {
+    archives: usize,
+    lists: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, name: String) {
+        if name.starts_with('.') {
+            return;
+        }
+        let queue = if name.ends_with(LIST) {
+            &mut self.lists
+        } else if ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
+            &mut self.archives
+        } else {
+            return tracing::warn!(file = name, "neither an image archive nor a list of images");
+        };
+        if !queue.contains(&name) {
+            queue.push_back(name);
+        }
+    }
+
+    /// The next file whose turn it is: archives one after the other, since each wants the whole disk.
+    fn next(&mut self, busy: &mut Busy) -> Option<Job> {
+        if busy.archives == 0
+            && let Some(name) = self.archives.pop_front()
+        {
+            busy.archives += 1;
+            return Some(Job::Archive(name));
+        }
+        if busy.lists >= PARALLEL_LISTS {
+            return None;
+        }
+        let name = self.lists.pop_front()?;
+        busy.lists += 1;
+        Some(Job::List(name))
+    }
+}
+
+impl Busy {
+    fn end(&mut self, job: &Job) {
+        match job {
+            Job::Archive(_) => self.archives -= 1,
+            Job::List(_) => self.lists -= 1,
+        }
+    }
 }
 
 /// Size and modification time in nanoseconds.
@@ -63,11 +141,23 @@ impl ImageFolder {
             .watches()
             .add(&self.dir, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
         let mut events = inotify.into_event_stream(vec![0; EVENT_BUFFER_BYTES])?;
-        self.import_all().await?;
+        let mut waiting = Waiting::default();
+        for name in self.names()? {
+            waiting.add(name);
+        }
+        let mut running = FuturesUnordered::new();
+        let mut busy = Busy::default();
         let stopping = tasks.stopping();
         loop {
+            while let Some(job) = waiting.next(&mut busy) {
+                running.push(self.work(job));
+            }
             let event = tokio::select! {
                 event = events.next() => event,
+                Some(job) = running.next() => {
+                    busy.end(&job);
+                    continue;
+                }
                 () = stopping.cancelled() => return Ok(()),
             };
             match event {
@@ -75,38 +165,28 @@ impl ImageFolder {
                 Some(Err(error)) => return Err(error),
                 Some(Ok(event)) => {
                     if let Some(name) = event.name {
-                        self.import_one(&self.dir.join(name)).await;
+                        waiting.add(name.to_string_lossy().into_owned());
                     }
                 }
             }
         }
     }
 
-    async fn import_all(&self) -> io::Result<()> {
-        let mut paths: Vec<_> = std::fs::read_dir(&self.dir)?
-            .flatten()
-            .map(|entry| entry.path())
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.dir)?.flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
-        paths.sort();
-        for path in paths {
-            self.import_one(&path).await;
-        }
-        Ok(())
+        names.sort();
+        Ok(names)
     }
 
-    async fn import_one(&self, path: &Path) {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        if name.starts_with('.') {
-            return;
+    async fn work(&self, job: Job) -> Job {
+        match &job {
+            Job::Archive(name) => self.import_archive(&self.dir.join(name), name).await,
+            Job::List(name) => self.pull_list(&self.dir.join(name)).await,
         }
-        if name.ends_with(LIST) {
-            self.pull_list(path).await;
-        } else if ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
-            self.import_archive(path, &name).await;
-        }
+        job
     }
 
     async fn import_archive(&self, path: &Path, name: &str) {
@@ -114,20 +194,9 @@ impl ImageFolder {
         if self.unchanged(name, stamp) {
             return;
         }
-        let (store, scratch, archive_path) = (
-            self.store.clone(),
-            self.root.join("ingest"),
-            path.to_path_buf(),
-        );
-        let imported = tokio::task::spawn_blocking(move || {
-            archive::import(&store, &scratch, &archive_path, true)
-        })
-        .await;
-        let imported = imported
-            .map_err(io::Error::other)
-            .map_err(ImageError::from)
-            .and_then(|result| result);
-        match imported {
+        let scratch = self.root.join("ingest");
+        let imported = archive::import(&self.store, &self.unpacker, &scratch, path, true);
+        match imported.await {
             Ok(images) => {
                 for image in &images {
                     tracing::info!(archive = %path.display(), image = image.tags.first().unwrap_or(&image.id), "imported image");
@@ -196,7 +265,7 @@ impl ImageFolder {
         memory.insert(name.to_owned(), (stamp, ids));
         memory.retain(|name, _| self.dir.join(name).exists());
         let bytes = serde_json::to_vec(&memory).map_err(io::Error::other)?;
-        k3s_sys::fs::write_atomic(&self.root.join(MEMORY_FILE), &bytes, 0o644)
+        k3s_sys::fs::write_atomic(&self.root.join(MEMORY_FILE), &bytes, 0o600)
     }
 }
 
@@ -211,4 +280,45 @@ fn stamp(path: &Path) -> Option<Stamp> {
             .saturating_mul(1_000_000_000)
             .saturating_add(metadata.mtime_nsec()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_up_neither_archives_nor_other_lists() {
+        let mut waiting = Waiting::default();
+        let mut busy = Busy::default();
+        for name in [
+            "a.txt",
+            "b.tar.bz2",
+            "b.tar.bz2",
+            "c.tar.lz4",
+            "d.txt",
+            "e.txt",
+            "f.txt",
+            "notes.md",
+            ".hidden.tar",
+        ] {
+            waiting.add(name.to_owned());
+        }
+        let mut started = Vec::new();
+        while let Some(job) = waiting.next(&mut busy) {
+            started.push(job);
+        }
+        let list = |name: &str| Job::List(name.to_owned());
+        let first = Job::Archive("b.tar.bz2".to_owned());
+        assert_eq!(
+            started,
+            [first, list("a.txt"), list("d.txt"), list("e.txt")]
+        );
+        busy.end(&started[0]);
+        let second = Job::Archive("c.tar.lz4".to_owned());
+        assert_eq!(waiting.next(&mut busy), Some(second));
+        assert_eq!(waiting.next(&mut busy), None);
+        busy.end(&started[1]);
+        assert_eq!(waiting.next(&mut busy), Some(list("f.txt")));
+        assert_eq!(waiting.next(&mut busy), None);
+    }
 }

@@ -37,7 +37,7 @@ impl Manager {
                 );
             }
         }
-        self.remove_strays().await?;
+        self.remove_strays().await;
         let valid: Vec<String> = self
             .sandboxes()
             .iter()
@@ -88,8 +88,9 @@ impl Manager {
                 Ok(record) => out.push(record),
                 Err(error) => {
                     tracing::warn!(path = %entry.path().display(), error = chain(&error), "dropping a damaged sandbox record");
-                    k3s_sys::fs::remove_all(&entry.path())
-                        .context(|| "remove a damaged record".into())?;
+                    if let Err(error) = k3s_sys::fs::remove_all(&entry.path()) {
+                        tracing::warn!(path = %entry.path().display(), %error, "it is not removed");
+                    }
                 }
             }
         }
@@ -109,8 +110,8 @@ impl Manager {
                 .and_then(|record| self.sandbox(&record.sandbox).ok());
             let (Ok(record), Some(owner)) = (loaded, owner) else {
                 tracing::warn!(path = %entry.path().display(), "removing a container without record or sandbox");
-                self.remove_leftover(&entry.file_name().to_string_lossy())
-                    .await?;
+                let id = entry.file_name().to_string_lossy().into_owned();
+                note(&id, self.remove_leftover(&id).await);
                 continue;
             };
             if let (Some(metadata), Some(pod)) =
@@ -124,7 +125,7 @@ impl Manager {
     }
 
     /// State folders without a record.
-    async fn remove_strays(&self) -> Result<()> {
+    async fn remove_strays(&self) {
         let known: HashSet<String> = self
             .containers()
             .iter()
@@ -132,7 +133,7 @@ impl Manager {
             .collect();
         for id in names(&self.config.state.join("containers")) {
             if !known.contains(&id) {
-                self.remove_leftover(&id).await?;
+                note(&id, self.remove_leftover(&id).await);
             }
         }
         let known: HashSet<String> = self
@@ -146,11 +147,13 @@ impl Manager {
                     id,
                     ..SandboxRecord::default()
                 };
-                self.end_shim(&record).await?;
-                remove_tree(&self.sandbox_dir(&record.id)).await?;
+                let ended = match self.end_shim(&record).await {
+                    Ok(()) => remove_tree(&self.sandbox_dir(&record.id)).await,
+                    other => other,
+                };
+                note(&record.id, ended);
             }
         }
-        Ok(())
     }
 
     /// Unmounts and removes what one container has on disk.
@@ -159,6 +162,13 @@ impl Manager {
         k3s_sys::mount::detach(&rootfs).context(|| format!("unmount {}", rootfs.display()))?;
         remove_tree(&self.config.state.join("containers").join(id)).await?;
         remove_tree(&self.container_dir(id)).await
+    }
+}
+
+/// What cannot be removed is tried again by the next start; it does not keep this one from serving.
+fn note(id: &str, removed: Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!(id, error = chain(&error), "a leftover is not removed");
     }
 }
 

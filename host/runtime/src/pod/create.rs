@@ -244,8 +244,15 @@ impl Manager {
 }
 
 fn make_dirs(bundle: &Path, rootfs: &Path) -> Result<()> {
-    for dir in [&bundle.join("upper"), &bundle.join("work"), rootfs] {
-        std::fs::create_dir_all(dir).context(|| format!("make {}", dir.display()))?;
+    // The upper directory becomes the container's root, which its users enter.
+    let dirs = [
+        (bundle.to_path_buf(), 0o700),
+        (bundle.join("upper"), 0o755),
+        (bundle.join("work"), 0o700),
+        (rootfs.to_path_buf(), 0o700),
+    ];
+    for (dir, mode) in dirs {
+        k3s_sys::fs::create_dirs(&dir, mode).context(|| format!("make {}", dir.display()))?;
     }
     Ok(())
 }

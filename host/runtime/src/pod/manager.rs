@@ -54,7 +54,10 @@ impl Manager {
             manager.config.state.join("sandboxes"),
             manager.config.state.join("containers"),
         ] {
-            std::fs::create_dir_all(&dir).context(|| format!("make {}", dir.display()))?;
+            // Below are the files of containers, also those that run as root for whoever can reach
+            // them.
+            k3s_sys::fs::create_dirs_exactly(&dir, 0o700)
+                .context(|| format!("make {}", dir.display()))?;
         }
         Ok(Arc::new(manager))
     }

@@ -1,6 +1,6 @@
 //! One sandbox: starting its shim and connecting it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -216,9 +216,9 @@ impl Manager {
     async fn start_sandbox(self: &Arc<Self>, mut record: SandboxRecord) -> Result<()> {
         self.save_sandbox(&record)?;
         let dir = self.sandbox_dir(&record.id);
-        std::fs::create_dir_all(&dir).context(|| format!("make {}", dir.display()))?;
+        k3s_sys::fs::create_dirs(&dir, 0o700).context(|| format!("make {}", dir.display()))?;
         if !record.config.log_directory.is_empty() {
-            std::fs::create_dir_all(&record.config.log_directory)
+            k3s_sys::fs::create_dirs(Path::new(&record.config.log_directory), 0o755)
                 .context(|| format!("make {}", record.config.log_directory))?;
         }
         record.pids = self.zygote.start(&start_request(&record, dir)?).await?;

@@ -12,7 +12,7 @@ use super::error::{ShimError, Step};
 use super::log::{Log, Stream};
 use super::protocol::{ContainerState, Create, Phase, UserRequest};
 use super::stdio::Stdio;
-use super::{oci, user};
+use super::{oci, umask, user};
 
 /// The exit code of a container whose program could not be run: containerd's code for `StartError`.
 const START_FAILED: i32 = 128;
@@ -64,7 +64,7 @@ impl Container {
     /// Starts the first process. A failure is a state too: exited, with the reason.
     pub(super) fn start(&mut self, oci_root: &Path, clock: &Clock) -> Result<(), ShimError> {
         self.require(Phase::Created)?;
-        match self.try_start(oci_root) {
+        match umask::as_container(|| self.try_start(oci_root)) {
             Ok(started) => {
                 self.stdio = started.stdio;
                 self.state.pid = started.pid;
@@ -174,7 +174,8 @@ impl Container {
 
 /// Mounts the root file system and writes into the bundle who the process runs as.
 fn prepare(create: &Create) -> Result<user::User, ShimError> {
-    mount(create).step("mount the root file system")?;
+    umask::as_container(|| mount(create)).step("mount the root file system")?;
+    oci::check_targets(&create.bundle, &create.rootfs.target)?;
     let resolved = user::resolve(&create.rootfs.target, &create.user)?;
     oci::complete_spec(&create.bundle, &resolved)?;
     Ok(resolved)
@@ -184,7 +185,7 @@ fn prepare(create: &Create) -> Result<user::User, ShimError> {
 /// many layers fit in one page.
 fn mount(create: &Create) -> io::Result<()> {
     let rootfs = &create.rootfs;
-    std::fs::create_dir_all(&rootfs.target)?;
+    k3s_sys::fs::create_dirs(&rootfs.target, 0o700)?;
     std::env::set_current_dir(&rootfs.layers_dir)?;
     let mounted =
         k3s_sys::mount::overlay(&rootfs.lowers, &rootfs.upper, &rootfs.work, &rootfs.target);

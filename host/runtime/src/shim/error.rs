@@ -2,6 +2,7 @@
 //! socket; inside the shim the causes are kept.
 
 use std::io;
+use std::path::PathBuf;
 
 use k3s_base::error::chain;
 use libcontainer::error::LibcontainerError;
@@ -41,6 +42,9 @@ pub(super) enum ShimError {
         #[source]
         source: io::Error,
     },
+    /// A volume may not be mounted there.
+    #[error("{target:?} cannot be mounted because it {why}")]
+    Target { target: PathBuf, why: &'static str },
     /// libcontainer refused.
     #[error("{}", without_nul(.0))]
     Container(LibcontainerError),

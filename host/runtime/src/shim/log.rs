@@ -1,9 +1,9 @@
 //! Container output as CRI log files: `<RFC 3339 time> stdout|stderr F|P <text>`
 //! (kubernetes `pkg/kubelet/kuberuntime/logs`).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use k3s_base::Clock;
@@ -82,15 +82,21 @@ impl Log {
     }
 }
 
+/// containerd's.
+const LOG_MODE: u32 = 0o640;
+
 fn append_to(path: &PathBuf) -> io::Result<File> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
+        k3s_sys::fs::create_dirs(parent, 0o755)?;
     }
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .append(true)
         .create(true)
-        .mode(0o640)
-        .open(path)
+        .mode(LOG_MODE)
+        .open(path)?;
+    // Collectors of logs read it, whatever the shim's umask.
+    file.set_permissions(Permissions::from_mode(LOG_MODE))?;
+    Ok(file)
 }
 
 /// Nine digits of fraction, as Go's `RFC3339Nano` parses.

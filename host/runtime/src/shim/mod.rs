@@ -24,6 +24,8 @@ pub(crate) mod protocol;
 mod server;
 mod setup;
 mod stdio;
+mod targets;
+mod umask;
 mod user;
 mod zygote;
 
@@ -31,19 +33,9 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-/// True when this process was started to be a zygote: `main` must then call [`shim_main`] before it
-/// does anything else.
-#[must_use]
-pub fn is_shim_invocation() -> bool {
-    std::env::args_os()
-        .next()
-        .is_some_and(|name| name == protocol::ARGV0)
-}
-
 /// Runs the zygote, and in its children shims, until the server is gone. Must be called before any
 /// thread exists.
-#[must_use]
-pub fn shim_main() -> ExitCode {
+pub(crate) fn zygote_main() -> ExitCode {
     let socket = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()

@@ -19,6 +19,7 @@ use super::executor::{Payload, Restrictions};
 use super::protocol::{Create, Exec};
 use super::stdio::Stdio;
 use super::user::User;
+use super::{targets, umask};
 
 /// A process that was started.
 pub(super) struct Started {
@@ -43,6 +44,11 @@ pub(super) fn complete_spec(bundle: &Path, user: &User) -> Result<(), ShimError>
     process.set_oom_score_adj(score);
     let bytes = serde_json::to_vec(&spec).map_err(ShimError::Spec)?;
     k3s_sys::fs::write_replace(&path, &bytes, 0o600).step("write the OCI spec")
+}
+
+/// Refuses volumes where a container may have none.
+pub(super) fn check_targets(bundle: &Path, rootfs: &Path) -> Result<(), ShimError> {
+    targets::check(rootfs, &load_spec(bundle)?)
 }
 
 /// Without CAP_SYS_RESOURCE a score below one's own cannot be given; the nearest is, as with
@@ -108,7 +114,7 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started, S
     let process_file = root.join(&exec.id).join("exec-process.json");
     let joining = joining_process(process, exec, &restrictions);
     let document = serde_json::to_vec(&joining).map_err(ShimError::Spec)?;
-    std::fs::write(&process_file, document).step("write the process to run")?;
+    k3s_sys::fs::write_replace(&process_file, &document, 0o600).step("write the process to run")?;
 
     let builder = ContainerBuilder::new(exec.id.clone(), SyscallType::default())
         .with_executor(Payload::joining(restrictions))
@@ -123,11 +129,13 @@ pub(super) fn exec(exec: &Exec, bundle: &Path, root: &Path) -> Result<Started, S
         exec.stderr && !exec.tty,
     )?;
     let score = k3s_sys::process::oom_score_adj().step("read the own OOM score")?;
-    let built = builder
-        .as_tenant()
-        .with_process(Some(&process_file))
-        .with_detach(true)
-        .build();
+    let built = umask::as_container(|| {
+        builder
+            .as_tenant()
+            .with_process(Some(&process_file))
+            .with_detach(true)
+            .build()
+    });
     restore(score);
     sweep(&root.join(&exec.id));
     let pid = built.map_err(ShimError::Container)?.as_raw();

@@ -49,7 +49,7 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
     let child_exits =
         SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let oci_root = prepared.dir.join("oci");
-    std::fs::create_dir_all(&oci_root)?;
+    k3s_sys::fs::create_dirs_exactly(&oci_root, 0o700)?;
     let mut shim = Shim {
         listener: prepared.listener,
         child_exits,

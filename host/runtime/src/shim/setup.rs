@@ -9,8 +9,8 @@ use k3s_sys::fs::SocketDir;
 use k3s_sys::namespace::{self, Kind};
 use k3s_sys::process;
 
-use super::pause;
 use super::protocol::{IDENTITY, SOCKET, ShimPids, StartShim, identity};
+use super::{pause, umask};
 
 /// The kernel kills other processes first: without its shim a pod's exit codes and logs are lost.
 /// The value containerd uses for its shims.
@@ -41,8 +41,7 @@ pub(super) struct Prepared {
 
 pub(super) fn prepare(request: &StartShim) -> Result<Prepared, SetupError> {
     rustix::process::setsid().map_err(io::Error::from)?;
-    // Containers inherit it; the server may have a stricter one.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    umask::make_private();
     match process::set_oom_score_adj(OOM_SCORE_ADJ) {
         // Without CAP_SYS_RESOURCE, as inside another container, scores can only be raised.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}

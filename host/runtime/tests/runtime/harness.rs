@@ -237,7 +237,7 @@ impl Node {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mut out: Vec<String> = mounts
             .lines()
-            .filter(|line| line.contains(&dir))
+            .filter(|line| line.contains(&dir) && !line.contains(&format!("{dir}/netns ")))
             .map(str::to_owned)
             .collect();
         for below in [
@@ -330,6 +330,8 @@ impl Drop for Node {
             let _ = server.wait();
         }
         let cleaned = k3s_runtime::kill_everything(&self.path("state"), &self.path("root"));
+        // On a node this mount stays, for `ip netns` and for other runtimes.
+        let _ = k3s_sys::mount::detach(&self.path("netns"));
         if let Ok(cgroups) = k3s_sys::cgroup::Cgroups::detect() {
             let group = cgroups.group(&self.cgroup);
             let _ = group.kill();
@@ -539,6 +541,8 @@ pub(crate) fn entry(
     header.set_size(data.len() as u64);
     match link {
         Some(target) => tar.append_link(&mut header, path, target).unwrap(),
+        None if path.len() > 100 => tar.append_data(&mut header, path, data).unwrap(),
+        // As it is written: the library refuses paths that lead out.
         None => {
             header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
             header.set_cksum();

@@ -98,19 +98,16 @@ async fn archives_dropped_in_are_imported_pinned_and_others_leave_no_trace() {
         ["test.example/busybox:1", "test.example/late:2"]
     );
     std::fs::write(node.path("images/broken.tar"), b"this is no archive").unwrap();
-    std::fs::write(node.path("images/evil.tar"), evil_archive()).unwrap();
     busybox_archive(&node.path("images/zz-last.tar"), "test.example/last:1");
     eventually("the last archive is imported", || {
         let mut images = images.clone();
         async move { image_id(&mut images, "test.example/last:1").await }
     })
     .await;
-    assert!(image_id(&mut images, "test.example/evil:1").await.is_none());
-    assert!(!std::path::Path::new("/tmp/k3s-runtime-test-escape").exists());
 }
 
 /// An image whose layer writes through a link out of its root.
-fn evil_archive() -> Vec<u8> {
+fn evil_layer() -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
     entry(
         &mut layer,
@@ -128,35 +125,130 @@ fn evil_archive() -> Vec<u8> {
         b"out",
         None,
     );
-    let layers = [layer.into_inner().unwrap()];
+    layer.into_inner().unwrap()
+}
+
+/// Directories 30,000 levels deep, reached through links that are short each.
+fn deep_layer() -> Vec<u8> {
+    let mut layer = tar::Builder::new(Vec::new());
+    let steps = "/x".repeat(900);
+    let mut end = format!("deep{steps}");
+    let directory = tar::EntryType::Directory;
+    entry(&mut layer, &end, directory, 0o755, &[], None);
+    for link in 0..33 {
+        let name = format!("l{link}");
+        let target = format!("/{end}");
+        let symlink = tar::EntryType::Symlink;
+        entry(&mut layer, &name, symlink, 0o777, &[], Some(&target));
+        end = format!("{name}{steps}");
+        entry(&mut layer, &end, directory, 0o755, &[], None);
+    }
+    entry(
+        &mut layer,
+        "deep",
+        tar::EntryType::Regular,
+        0o644,
+        &[],
+        None,
+    );
+    layer.into_inner().unwrap()
+}
+
+/// A name of 64 MiB.
+fn long_named_layer() -> Vec<u8> {
+    let mut layer = tar::Builder::new(Vec::new());
+    let name = vec![b'a'; 64 << 20];
+    let kind = tar::EntryType::GNULongName;
+    entry(&mut layer, "././@LongLink", kind, 0o644, &name, None);
+    entry(&mut layer, "a", tar::EntryType::Regular, 0o644, &[], None);
+    layer.into_inner().unwrap()
+}
+
+/// A `docker save` archive of an image with one layer.
+fn archive_of(tag: &str, layer: Vec<u8>) -> Vec<u8> {
+    let layers = [layer];
     let config = image_config(&layers);
+    let manifest =
+        serde_json::json!([{"Config": "config.json", "RepoTags": [tag], "Layers": ["layer.tar"]}])
+            .to_string();
     let mut tar = tar::Builder::new(Vec::new());
-    entry(
-        &mut tar,
-        "config.json",
-        tar::EntryType::Regular,
-        0o644,
-        &config,
-        None,
-    );
-    entry(
-        &mut tar,
-        "layer.tar",
-        tar::EntryType::Regular,
-        0o644,
-        &layers[0],
-        None,
-    );
-    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": ["test.example/evil:1"], "Layers": ["layer.tar"]}]);
-    entry(
-        &mut tar,
-        "manifest.json",
-        tar::EntryType::Regular,
-        0o644,
-        manifest.to_string().as_bytes(),
-        None,
-    );
+    for (name, content) in [
+        ("config.json", &config[..]),
+        ("layer.tar", &layers[0][..]),
+        ("manifest.json", manifest.as_bytes()),
+    ] {
+        entry(
+            &mut tar,
+            name,
+            tar::EntryType::Regular,
+            0o644,
+            content,
+            None,
+        );
+    }
     tar.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_layers_cost_their_own_image_only() {
+    let node = Node::start().await;
+    let mut images = node.images.clone();
+    let hostile = [
+        ("evil", evil_layer()),
+        ("deep", deep_layer()),
+        ("long", long_named_layer()),
+    ];
+    for (name, layer) in hostile {
+        let archive = archive_of(&format!("test.example/{name}:1"), layer);
+        std::fs::write(node.path(&format!("images/{name}.tar")), archive).unwrap();
+    }
+    busybox_archive(&node.path("images/zz-last.tar"), "test.example/last:1");
+    eventually("the last archive is imported", || {
+        let mut images = images.clone();
+        async move { image_id(&mut images, "test.example/last:1").await }
+    })
+    .await;
+    for name in ["evil", "deep", "long"] {
+        let image = format!("test.example/{name}:1");
+        assert!(image_id(&mut images, &image).await.is_none(), "{image}");
+    }
+    assert!(!std::path::Path::new("/tmp/k3s-runtime-test-escape").exists());
+    let left: Vec<_> = std::fs::read_dir(node.path("root/snapshots"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_are_read_in_each_compression() {
+    let node = Node::start().await;
+    let images = node.images.clone();
+    let compressed = |name: &str, tag: &str, compress: &dyn Fn(&[u8]) -> Vec<u8>| {
+        busybox_archive(&node.path("plain.tar"), tag);
+        let bytes = compress(&std::fs::read(node.path("plain.tar")).unwrap());
+        std::fs::write(node.path("hidden"), bytes).unwrap();
+        std::fs::rename(node.path("hidden"), node.path(&format!("images/{name}"))).unwrap();
+    };
+    compressed("a.tar.bz2", "test.example/bzip2:1", &|bytes| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    });
+    compressed("b.tar.lz4", "test.example/lz4:1", &|bytes| {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    });
+    compressed("c.tgz", "test.example/gzip:1", &gzip);
+    for tag in ["bzip2", "lz4", "gzip"] {
+        eventually(tag, || {
+            let mut images = images.clone();
+            async move { image_id(&mut images, &format!("test.example/{tag}:1")).await }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -362,3 +362,96 @@ async fn what_is_not_honoured_is_refused() {
     })
     .await;
 }
+
+/// Whether a command succeeds for a user of the node who is not root.
+fn as_nobody(program: &str, args: &[&str]) -> (bool, String) {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new(program);
+    let output = command.args(args).uid(65534).gid(65534).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_users_of_the_node_reach_nothing_of_a_container() {
+    let node = Node::start().await;
+    // Only the test's own folder is closed to others.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(node.dir.path(), open).unwrap();
+    let sandbox = node.sandbox("closed").await;
+    let id = node.run(&sandbox, shell("c", SLEEP)).await;
+    let make = "mkdir -p /tmp && cp /bin/busybox /tmp/suid && chmod 4755 /tmp/suid && echo done";
+    assert_eq!(node.output(&id, make).await, "done");
+    let files = [
+        format!("state/containers/{id}/rootfs/tmp/suid"),
+        format!("root/containers/{id}/upper/tmp/suid"),
+        format!("root/containers/{id}/config.json"),
+        format!("state/sandboxes/{sandbox}/oci/{id}/exec-process.json"),
+    ];
+    for file in files {
+        let path = node.path(&file);
+        assert!(path.exists(), "{file}");
+        let (reached, _) = as_nobody("stat", &[path.to_str().unwrap()]);
+        assert!(!reached, "{file}");
+    }
+    let (root, state) = (node.path("root"), node.path("state"));
+    let trees = [root.to_str().unwrap(), state.to_str().unwrap()];
+    let (_, seen) = as_nobody("find", &[trees[0], trees[1], "-mindepth", "1"]);
+    assert_eq!(seen, "");
+    node.remove_sandbox(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_container_sees_is_open_to_its_users() {
+    let node = Node::start().await;
+    let sandbox = node.sandbox("open").await;
+    std::fs::create_dir_all(node.path("volume")).unwrap();
+    std::fs::write(node.path("volume/file"), "content").unwrap();
+    let mut config = secured(shell("c", SLEEP), |security| {
+        security.run_as_user = Some(Int64Value { value: 1000 });
+    });
+    config.working_dir = "/made/for/it".into();
+    config.mounts = vec![Mount {
+        container_path: "/deep/below/nothing".into(),
+        host_path: node.path("volume").to_string_lossy().into_owned(),
+        ..Default::default()
+    }];
+    let id = node.run(&sandbox, config).await;
+    assert_eq!(node.output(&id, "umask").await, "0022");
+    assert_eq!(
+        node.output(&id, "grep Umask /proc/1/status").await,
+        "Umask:\t0022"
+    );
+    assert_eq!(
+        node.output(&id, "cat /deep/below/nothing/file").await,
+        "content"
+    );
+    node.output(&id, "ls / /made/for/it /sys/fs/cgroup/").await;
+    let mode = std::fs::metadata(node.path("logs/open/c.log")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&mode.permissions());
+    assert_eq!(mode & 0o777, 0o640);
+    node.remove_sandbox(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_over_the_root_or_proc_are_refused_with_a_reason() {
+    let node = Node::start().await;
+    let sandbox = node.sandbox("targets").await;
+    std::fs::create_dir_all(node.path("volume")).unwrap();
+    for (number, target) in ["/", "/proc", "/proc/1/attr", "/proc/sys/kernel"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut config = shell(&format!("c{number}"), SLEEP);
+        config.mounts = vec![Mount {
+            container_path: target.into(),
+            host_path: node.path("volume").to_string_lossy().into_owned(),
+            ..Default::default()
+        }];
+        let error = node.create(&sandbox, config).await.unwrap_err();
+        let reason = format!("{target:?} cannot be mounted because it ");
+        assert!(error.message().contains(&reason), "{}", error.message());
+    }
+    node.remove_sandbox(&sandbox).await;
+    assert_eq!(node.leftovers(), Vec::<String>::new());
+}

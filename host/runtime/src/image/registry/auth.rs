@@ -9,7 +9,7 @@ use k3s_base::Secret;
 use serde::Deserialize;
 
 use super::error::RegistryError;
-use super::{Registry, collect, excerpt, insert};
+use super::{Origin, Registry, collect, excerpt, insert};
 use crate::image::registries::Credentials;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -37,6 +37,11 @@ impl Registry {
 
     /// A bearer token from the realm that the challenge names.
     async fn fetch_token(&self, url: &str, challenge: &Challenge) -> Result<Secret, RegistryError> {
+        if self.credentials.is_some() && !self.may_see_credentials(&challenge.realm) {
+            let realm = &challenge.realm;
+            let detail = format!("the token endpoint {realm} would get credentials without TLS");
+            return Err(unauthorized(url, detail));
+        }
         let response = match &self.credentials {
             Some(Credentials::Identity(token)) => self.exchange_identity(challenge, token).await?,
             _ => self.request_token(challenge).await?,
@@ -57,6 +62,12 @@ impl Registry {
                 source,
             })?;
         Ok(Secret::new(format!("Bearer {}", answer.into_token())))
+    }
+
+    /// An endpoint with TLS names realms with TLS.
+    fn may_see_credentials(&self, realm: &str) -> bool {
+        let is_encrypted = |url| Origin::of(url).is_some_and(|origin| origin.is_encrypted());
+        is_encrypted(realm) || !is_encrypted(&self.endpoint.base)
     }
 
     /// The OAuth2 form (POST), for identity tokens.

@@ -1,7 +1,9 @@
 //! A client of one registry endpoint, by the OCI distribution specification.
 //!
-//! Redirects are followed without credentials (blobs are often on another host), a challenge is
-//! answered once with a token or basic credentials, and a broken download resumes where it broke.
+//! Credentials are for the origin (scheme, host and port) of the configured endpoint. Redirects to
+//! another one are followed without them (blobs are often on another host), and a challenge from there is
+//! an error. The endpoint's own challenge is answered once with a token or basic credentials. A broken
+//! download resumes where it broke.
 
 mod auth;
 mod error;
@@ -27,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
 use super::registries::{Credentials, Endpoint};
+use super::room::Room;
 use super::store::DOCUMENT_LIMIT_BYTES;
 use error::IDLE_TIMEOUT;
 pub(crate) use error::RegistryError;
@@ -115,6 +118,8 @@ impl Registry {
         if have >= limit_bytes && have > 0 {
             return Ok(());
         }
+        let mut room = Room::of(path.parent().unwrap_or(Path::new(".")))?;
+        room.require(limit_bytes.saturating_sub(have))?;
         let response = self.get(&url, "*/*", (have > 0).then_some(have)).await?;
         let resumed = response.status() == StatusCode::PARTIAL_CONTENT;
         let mut file = tokio::fs::OpenOptions::new()
@@ -135,6 +140,7 @@ impl Registry {
                 });
             }
             file.write_all(&frame).await?;
+            room.wrote(frame.len())?;
         }
         file.flush().await?;
         Ok(())
@@ -159,9 +165,16 @@ impl Registry {
         accept: &str,
         from: Option<u64>,
     ) -> Result<Response<Incoming>, RegistryError> {
-        let mut response = self.follow(url, accept, from).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let challenges: Vec<String> = response
+        let mut answer = self.follow(url, accept, from).await?;
+        if answer.response.status() == StatusCode::UNAUTHORIZED {
+            if !answer.is_of_endpoint {
+                return Err(RegistryError::Unauthorized {
+                    url: url.to_owned(),
+                    detail: format!("{}, a redirect's target, wants credentials", answer.at),
+                });
+            }
+            let challenges: Vec<String> = answer
+                .response
                 .headers()
                 .get_all(WWW_AUTHENTICATE)
                 .iter()
@@ -169,8 +182,9 @@ impl Registry {
                 .collect();
             let authorization = self.answer_challenge(url, &challenges).await?;
             *self.authorization.lock() = Some(authorization);
-            response = self.follow(url, accept, from).await?;
+            answer = self.follow(url, accept, from).await?;
         }
+        let response = answer.response;
         match response.status() {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(RegistryError::NotFound {
@@ -195,7 +209,7 @@ impl Registry {
         url: &str,
         accept: &str,
         from: Option<u64>,
-    ) -> Result<Response<Incoming>, RegistryError> {
+    ) -> Result<Answer, RegistryError> {
         let mut at = url.to_owned();
         for _ in 0..=REDIRECT_LIMIT {
             let mut headers = HeaderMap::new();
@@ -203,13 +217,9 @@ impl Registry {
             if let Some(from) = from {
                 insert(&mut headers, RANGE, &format!("bytes={from}-"));
             }
-            // Credentials are for the endpoint itself, not for the target of a redirect.
-            let authorization = self
-                .authorization
-                .lock()
-                .clone()
-                .filter(|_| authority(&at) == authority(url));
-            if let Some(authorization) = authorization {
+            let is_of_endpoint = Origin::of(&at).is_some_and(|it| Some(it) == Origin::of(url));
+            let authorization = self.authorization.lock().clone();
+            if let Some(authorization) = authorization.filter(|_| is_of_endpoint) {
                 insert(&mut headers, AUTHORIZATION, authorization.reveal());
             }
             let response = self.send(&at, Method::GET, headers, Bytes::new()).await?;
@@ -219,7 +229,13 @@ impl Registry {
                 .and_then(|value| value.to_str().ok());
             match location {
                 Some(location) if response.status().is_redirection() => at = join(&at, location),
-                _ => return Ok(response),
+                _ => {
+                    return Ok(Answer {
+                        response,
+                        at,
+                        is_of_endpoint,
+                    });
+                }
             }
         }
         Err(RegistryError::Content {
@@ -267,25 +283,50 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     }
 }
 
-fn authority(url: &str) -> Option<String> {
-    url.parse::<Uri>()
-        .ok()?
-        .authority()
-        .map(|authority| authority.as_str().to_owned())
+/// What a request led to, redirects followed.
+struct Answer {
+    response: Response<Incoming>,
+    /// Who answered.
+    at: String,
+    /// Whether that is the endpoint itself.
+    is_of_endpoint: bool,
+}
+
+/// Scheme, host and port of a URL: who gets what is sent there.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let default_port = if scheme == "https" { 443 } else { 80 };
+        Some(Self {
+            host: uri.host()?.to_ascii_lowercase(),
+            port: uri.port_u16().unwrap_or(default_port),
+            scheme,
+        })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.scheme == "https"
+    }
 }
 
 fn join(base: &str, location: &str) -> String {
     if location.contains("://") {
         return location.to_owned();
     }
-    let root = base
-        .split_once("://")
-        .map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or_default()));
-    format!(
-        "{}/{}",
-        root.unwrap_or_default(),
-        location.trim_start_matches('/')
-    )
+    let (scheme, rest) = base.split_once("://").unwrap_or_default();
+    if let Some(elsewhere) = location.strip_prefix("//") {
+        return format!("{scheme}://{elsewhere}");
+    }
+    let root = format!("{scheme}://{}", rest.split('/').next().unwrap_or_default());
+    format!("{}/{}", root, location.trim_start_matches('/'))
 }
 
 async fn next_frame(url: &str, body: &mut Incoming) -> Result<Option<Bytes>, RegistryError> {
@@ -349,12 +390,5 @@ async fn excerpt(response: Response<Incoming>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::join;
-
-    #[test]
-    fn locations_are_absolute_or_of_the_same_host() {
-        assert_eq!(join("https://a:5000/v2/x", "/y"), "https://a:5000/y");
-        assert_eq!(join("https://a/v2/x", "https://b/z"), "https://b/z");
-    }
-}
+#[path = "tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use k3s_serve::trust::{self, AnyServerCertificate};
+use k3s_serve::trust::{self, AnyServerCertificate, IssuedOrListed};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -20,15 +20,17 @@ pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServerCertificate))
+    } else if let Some(path) = &tls.ca_file {
+        let verifier = IssuedOrListed::new(trust::system_roots(), certificates(path)?);
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier.map_err(io::Error::other)?))
     } else {
-        builder.with_root_certificates(roots(tls.ca_file.as_deref())?)
+        builder.with_root_certificates(trust::system_roots())
     };
     match (&tls.cert_file, &tls.key_file) {
         (Some(certificate), Some(key)) => {
-            let chain = CertificateDer::pem_file_iter(certificate)
-                .map_err(io::Error::other)?
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(io::Error::other)?;
+            let chain = certificates(certificate)?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
             builder
                 .with_client_auth_cert(chain, key)
@@ -42,15 +44,9 @@ pub(super) fn tls_config(tls: &Tls) -> io::Result<rustls::ClientConfig> {
     }
 }
 
-/// The system's authorities, and the configured one.
-fn roots(ca_file: Option<&Path>) -> io::Result<rustls::RootCertStore> {
-    let mut store = trust::system_roots();
-    if let Some(path) = ca_file {
-        for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-            store
-                .add(certificate.map_err(io::Error::other)?)
-                .map_err(io::Error::other)?;
-        }
-    }
-    Ok(store)
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(path)
+        .map_err(io::Error::other)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(io::Error::other)
 }
