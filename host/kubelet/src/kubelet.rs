@@ -22,6 +22,7 @@ use crate::eviction::manager::EvictionManager;
 use crate::eviction::usage::UsageReader;
 use crate::image::gc;
 use crate::image::manager::ImageManager;
+use crate::image::records::PullRecords;
 use crate::logs::rotate::LogRotator;
 use crate::node::info::{self, Machine};
 use crate::node::lease::LeaseRenewer;
@@ -127,12 +128,18 @@ impl Parts {
         let api = Arc::new(ApiReader::new(client.clone(), informers));
         let name = &config.node_name;
         let events = Events::new(client.clone(), name, clock.clone(), &tasks);
+        let records = PullRecords::open(&config.root_dir, clock.clone());
+        let records = records.map_err(|source| KubeletError::Directory {
+            path: config.root_dir.clone(),
+            source,
+        })?;
         let images = ImageManager::new(
             cri.clone(),
             api.clone(),
             events.clone(),
             clock,
             config.parallel_pulls,
+            records,
         );
         let machine = Machine::read();
         let node = NodeState::new(machine, ips, config.root_dir.clone());

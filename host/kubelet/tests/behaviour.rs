@@ -632,3 +632,38 @@ async fn a_mirror_that_was_deleted_or_blanked_shows_the_status_again() {
             .await
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_pulled_with_a_secret_is_not_for_pods_without_it() {
+    const IMAGE: &str = "private.example/app:1";
+    let bench = Bench::start().await;
+    bench.cri.offer(IMAGE, Some("tenant"));
+    // {"auths":{"private.example":{"username":"tenant","password":"p"}}}
+    let auths =
+        "eyJhdXRocyI6eyJwcml2YXRlLmV4YW1wbGUiOnsidXNlcm5hbWUiOiJ0ZW5hbnQiLCJwYXNzd29yZCI6InAifX19";
+    bench.api.seed(
+        &resources::SECRETS,
+        json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+            "metadata": {"name": "pull", "namespace": "default"}, "data": {".dockerconfigjson": auths}}),
+    );
+    let pod = |name: &str, secrets: Value| {
+        let container = json!({"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent"});
+        bench.pod(
+            name,
+            json!({"imagePullSecrets": secrets, "containers": [container]}),
+        );
+    };
+    pod("owner", json!([{"name": "pull"}]));
+    bench.pod_until("owner", "Ready", ready).await;
+    pod("stranger", json!([]));
+    bench
+        .pod_until("stranger", "a failed pull", |pod| {
+            let state = &pod["status"]["containerStatuses"][0]["state"];
+            state["waiting"]["reason"] == "ErrImagePull"
+        })
+        .await;
+    // Whoever shows the same needs no registry.
+    bench.cri.offer(IMAGE, None);
+    pod("second", json!([{"name": "pull"}]));
+    bench.pod_until("second", "Ready", ready).await;
+}

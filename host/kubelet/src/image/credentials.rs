@@ -10,12 +10,21 @@ use k3s_cri::v1::AuthConfig;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::records::PullSecret;
 use crate::api::ApiReader;
 use crate::model;
 
+/// Credentials, and the secret that they are from.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked {
+    pub(crate) auth: AuthConfig,
+    pub(crate) secret: PullSecret,
+}
+
 /// Credentials that fit the image, the most specific first.
-pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<AuthConfig> {
+pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<Tracked> {
     let namespace = model::namespace(pod);
     let spec = pod.spec.as_ref();
     let references = spec.and_then(|spec| spec.image_pull_secrets.as_deref());
@@ -23,9 +32,18 @@ pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<Au
     for reference in references.unwrap_or_default() {
         match api.secret(namespace, &reference.name).await {
             Ok(secret) => {
+                let uid = secret.metadata.uid.unwrap_or_default();
                 let auths = auths(&secret.data.unwrap_or_default());
                 let entries = auths.iter().flat_map(|auths| matching(auths, image));
-                found.extend(entries);
+                found.extend(entries.map(|(key, auth)| {
+                    let secret = PullSecret {
+                        uid: uid.clone(),
+                        namespace: namespace.to_owned(),
+                        name: reference.name.clone(),
+                        credential_hash: hash(&auth),
+                    };
+                    (key, Tracked { auth, secret })
+                }));
             }
             // The image may need no credentials: upstream pulls without a missing secret and warns.
             Err(error) => {
@@ -35,7 +53,25 @@ pub(crate) async fn for_image(api: &ApiReader, pod: &Pod, image: &str) -> Vec<Au
         }
     }
     found.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
-    found.into_iter().map(|(_, auth)| auth).collect()
+    found.into_iter().map(|(_, tracked)| tracked).collect()
+}
+
+/// Stands for the credentials where they are remembered.
+fn hash(auth: &AuthConfig) -> String {
+    let parts = [
+        &auth.username,
+        &auth.password,
+        &auth.identity_token,
+        &auth.registry_token,
+    ];
+    let mut digest = Sha256::new();
+    for part in parts {
+        // With its length, so that what belongs to one part does not count for the next.
+        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    let digest = digest.finalize();
+    digest.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The entries of a pull secret, by registry, in either of the two formats.

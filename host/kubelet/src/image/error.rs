@@ -44,6 +44,8 @@ pub(crate) enum PullError {
     Runtime(#[from] CriError),
     #[error("image \"{0}\" is not there after the pull")]
     Missing(String),
+    #[error("failed to record image pull intent")]
+    Intent(#[source] std::io::Error),
     #[error("the kubelet is stopping")]
     Stopping,
 }

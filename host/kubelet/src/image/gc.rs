@@ -18,9 +18,15 @@ const PERIOD: Duration = Duration::from_secs(300);
 /// An image used this recently stays.
 const MIN_AGE: Duration = Duration::from_secs(120);
 
-/// Checks the file system every five minutes until the kubelet stops.
+/// Checks the file system and the records of pulls every five minutes until the kubelet stops.
 pub(crate) async fn run(config: Arc<KubeletConfig>, images: Arc<ImageManager>, tasks: Tasks) {
-    while tasks.sleep(PERIOD).await {
+    loop {
+        if let Err(error) = images.tidy_records().await {
+            tracing::warn!(%error, "records of pulls are not up to date");
+        }
+        if !tasks.sleep(PERIOD).await {
+            return;
+        }
         if let Err(error) = collect(&config, &images).await {
             tracing::warn!(%error, "image collection failed");
         }

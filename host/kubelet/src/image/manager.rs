@@ -13,10 +13,11 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::credentials;
+use super::credentials::{self, Tracked};
 use super::error::{ImageError, PullError};
+use super::records::{Access, PullRecords};
 use crate::api::ApiReader;
-use crate::cri::Cri;
+use crate::cri::{Cri, CriError};
 use crate::events::Events;
 use crate::model::{self, Slot};
 
@@ -48,6 +49,7 @@ pub(crate) struct ImageManager {
     failures: Mutex<HashMap<String, String>>,
     /// When an image was last needed; age protects it from collection.
     last_used: Mutex<HashMap<String, Duration>>,
+    records: PullRecords,
 }
 
 impl ImageManager {
@@ -57,6 +59,7 @@ impl ImageManager {
         events: Events,
         clock: Clock,
         parallel: usize,
+        records: PullRecords,
     ) -> Self {
         Self {
             cri,
@@ -67,6 +70,7 @@ impl ImageManager {
             backoff: Mutex::new(Backoffs::new(BASE, CAP)),
             failures: Mutex::default(),
             last_used: Mutex::default(),
+            records,
         }
     }
 
@@ -94,14 +98,17 @@ impl ImageManager {
             .await
             .map_err(ImageError::Inspect)?;
         match (present, pull_policy(request.container, &image)) {
-            (Some(found), "Never" | "IfNotPresent") => {
+            (Some(found), "Never" | "IfNotPresent")
+                if self.may_use(request, &image, &found.id).await =>
+            {
                 let message = format!(
                     "Container image \"{asked}\" already present on machine and can be accessed by the pod"
                 );
                 self.note(request, "Pulled", message);
                 Ok(found)
             }
-            (None, "Never") => {
+            // Upstream says the same of an image that is there but not for this pod.
+            (_, "Never") => {
                 let error = ImageError::NeverPull {
                     image: asked.to_owned(),
                 };
@@ -109,6 +116,19 @@ impl ImageManager {
                 Err(error)
             }
             _ => self.pull(request, &image, asked).await,
+        }
+    }
+
+    /// Whether the pod may use the image that is there without pulling it.
+    async fn may_use(&self, request: &ImageRequest<'_>, image: &str, id: &str) -> bool {
+        match self.records.access(image, id) {
+            Access::Granted => true,
+            Access::MustPull => false,
+            Access::WithSecret(known) => {
+                let fitting = credentials::for_image(&self.api, request.pod, image).await;
+                let shown: Vec<_> = fitting.into_iter().map(|it| it.secret).collect();
+                self.records.admit(image, id, &known, &shown)
+            }
         }
     }
 
@@ -198,22 +218,49 @@ impl ImageManager {
         if candidates.is_empty() {
             candidates.push(None);
         }
+        let pull = self.records.begin(image).map_err(PullError::Intent)?;
         let mut last = PullError::Missing(image.to_owned());
-        for auth in candidates {
-            let sandbox = request.sandbox.clone();
-            let pulled = self
-                .cri
-                .pull_image(image, request.handler, auth, sandbox)
-                .await;
-            match pulled {
-                Ok(_) => {
-                    let found = self.cri.image_status(image, request.handler).await?;
-                    return found.ok_or_else(|| PullError::Missing(image.to_owned()));
+        for candidate in candidates {
+            match self.pull_once(request, image, candidate.as_ref()).await {
+                Ok(found) => {
+                    let secret = candidate.map(|it| it.secret);
+                    pull.succeed(&found.id, secret.as_ref());
+                    return Ok(found);
                 }
-                Err(error) => last = error.into(),
+                Err(error) => last = error,
             }
         }
+        pull.fail();
         Err(last)
+    }
+
+    async fn pull_once(
+        &self,
+        request: &ImageRequest<'_>,
+        image: &str,
+        with: Option<&Tracked>,
+    ) -> Result<v1::Image, PullError> {
+        let auth = with.map(|it| it.auth.clone());
+        let sandbox = request.sandbox.clone();
+        self.cri
+            .pull_image(image, request.handler, auth, sandbox)
+            .await?;
+        let found = self.cri.image_status(image, request.handler).await?;
+        found.ok_or_else(|| PullError::Missing(image.to_owned()))
+    }
+
+    /// Brings the records of pulls up to date with what images there are.
+    pub(super) async fn tidy_records(&self) -> Result<(), CriError> {
+        let since = self.records.now();
+        let mut images = Vec::new();
+        for image in self.cri.images().await? {
+            let names = [image.repo_tags, image.repo_digests].concat();
+            images.push((image.id, names));
+        }
+        self.records.adopt(&images);
+        let ids: Vec<_> = images.into_iter().map(|(id, _)| id).collect();
+        self.records.prune(&ids, since);
+        Ok(())
     }
 
     /// Forgets the pull state of a pod that has ended.

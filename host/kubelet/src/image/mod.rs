@@ -4,3 +4,4 @@ mod credentials;
 pub(crate) mod error;
 pub(crate) mod gc;
 pub(crate) mod manager;
+pub(crate) mod records;

@@ -25,6 +25,8 @@ struct State {
     calls: Vec<String>,
     exec_exit: HashMap<String, i32>,
     images: Vec<String>,
+    /// Images of the registry, and the user who may pull each.
+    registry: HashMap<String, String>,
     next: u32,
 }
 
@@ -69,6 +71,15 @@ impl FakeCri {
                 .await
         });
         fake
+    }
+
+    /// Lets `user` pull an image from now on; `None` lets nobody.
+    pub fn offer(&self, image: &str, user: Option<&str>) {
+        let registry = &mut self.state.lock().registry;
+        match user {
+            Some(user) => drop(registry.insert(image.to_owned(), user.to_owned())),
+            None => drop(registry.remove(image)),
+        }
     }
 
     /// Mutating calls so far, as `verb name`.
@@ -517,9 +528,16 @@ impl ImageService for FakeCri {
     }
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Answer<PullImageResponse> {
-        let name = request.into_inner().image.unwrap().image;
-        self.state.lock().calls.push(format!("pull {name}"));
-        Err(Status::not_found(format!("{name}: not found")))
+        let request = request.into_inner();
+        let name = request.image.unwrap().image;
+        let user = request.auth.unwrap_or_default().username;
+        let mut state = self.state.lock();
+        state.calls.push(format!("pull {name}"));
+        if state.registry.get(&name) != Some(&user) {
+            return Err(Status::not_found(format!("{name}: not found")));
+        }
+        state.images.push(name.clone());
+        Ok(Response::new(PullImageResponse { image_ref: name }))
     }
 
     async fn remove_image(&self, _: Request<RemoveImageRequest>) -> Answer<RemoveImageResponse> {
