@@ -195,7 +195,7 @@ impl SocketDir {
 /// followed, and what is mounted inside is not touched.
 ///
 /// # Errors
-/// When the file system refuses, and `EXDEV` when something is mounted inside; a part may be gone.
+/// When the file system refuses, and `EXDEV` when something is mounted inside; a part may be removed then.
 pub fn remove_all(path: &Path) -> io::Result<()> {
     let name = path
         .file_name()

@@ -151,7 +151,7 @@ pub struct Limits {
     pub cpu_seconds: u64,
 }
 
-/// Limits the calling process and its children, for good; it leaves no core dump either.
+/// Limits the calling process and its children; limits cannot be raised again. It leaves no core dump either.
 ///
 /// # Errors
 /// When the kernel refuses.

@@ -62,7 +62,7 @@ struct Pulled {
     credential_mapping: BTreeMap<String, Credentials>,
 }
 
-/// A pull that has begun: until its record is written, the image counts as pulled by nobody known.
+/// A pull that has begun: until its record is written, the image counts as pulled with unknown credentials.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Intent {

@@ -73,7 +73,7 @@ impl FakeCri {
         fake
     }
 
-    /// Lets `user` pull an image from now on; `None` lets nobody.
+    /// Lets `user` pull an image from now on; with `None` none can.
     pub fn offer(&self, image: &str, user: Option<&str>) {
         let registry = &mut self.state.lock().registry;
         match user {

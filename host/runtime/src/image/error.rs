@@ -60,7 +60,7 @@ pub(crate) enum ImageError {
     /// The process that unpacked a layer ended without an answer.
     #[error("unpack a layer: {0}")]
     Unpacker(String),
-    /// Nobody waits for it any more.
+    /// Its caller does not wait for it any more.
     #[error("it is not wanted any more")]
     Cancelled,
     /// An entry of a layer's archive.

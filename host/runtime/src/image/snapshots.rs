@@ -193,7 +193,7 @@ impl Job {
         if let Err(error) = removed.map_err(io::Error::other).flatten() {
             tracing::warn!(layer = %self.place.display(), %error, "what was made on the way stays");
         }
-        // Nobody may wait any more.
+        // The caller may not wait any more.
         let _ = sender.send(kept);
     }
 

@@ -1,5 +1,5 @@
 //! Reading archives from outside: what one entry may make us hold in memory is bounded, and reading
-//! ends when nobody waits for it any more.
+//! ends when its caller does not wait any more.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_ends() {
+    fn reading_ends_with_its_caller() {
         let guard = CancelOnDrop::default();
         let flag = guard.flag();
         let header = header(tar::EntryType::Regular, 1 << 40);

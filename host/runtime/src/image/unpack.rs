@@ -69,8 +69,8 @@ impl Unpacker {
         Self { executable, tasks }
     }
 
-    /// Unpacks a layer and returns the digest of its content; ends at once when nobody waits for
-    /// `wanted` any more, or the group stops.
+    /// Unpacks a layer and returns the digest of its content; ends at once when the other side of
+    /// `wanted` is dropped, or the group stops.
     pub(super) async fn unpack<T>(
         &self,
         request: &UnpackRequest,

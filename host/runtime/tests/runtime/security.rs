@@ -364,7 +364,7 @@ async fn what_is_not_honoured_is_refused() {
 }
 
 /// Whether a command succeeds for a user of the node who is not root.
-fn as_nobody(program: &str, args: &[&str]) -> (bool, String) {
+fn as_other_user(program: &str, args: &[&str]) -> (bool, String) {
     use std::os::unix::process::CommandExt;
     let mut command = std::process::Command::new(program);
     let output = command.args(args).uid(65534).gid(65534).output().unwrap();
@@ -391,12 +391,12 @@ async fn other_users_of_the_node_reach_nothing_of_a_container() {
     for file in files {
         let path = node.path(&file);
         assert!(path.exists(), "{file}");
-        let (reached, _) = as_nobody("stat", &[path.to_str().unwrap()]);
+        let (reached, _) = as_other_user("stat", &[path.to_str().unwrap()]);
         assert!(!reached, "{file}");
     }
     let (root, state) = (node.path("root"), node.path("state"));
     let trees = [root.to_str().unwrap(), state.to_str().unwrap()];
-    let (_, seen) = as_nobody("find", &[trees[0], trees[1], "-mindepth", "1"]);
+    let (_, seen) = as_other_user("find", &[trees[0], trees[1], "-mindepth", "1"]);
     assert_eq!(seen, "");
     node.remove_sandbox(&sandbox).await;
 }
