@@ -65,10 +65,7 @@ async fn answer(
     query: Query,
 ) -> Result<Response<Body>> {
     if *request.method() == Method::OPTIONS && info.is_resource {
-        return Ok(respond::text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "405: Method Not Allowed\n",
-        ));
+        return Err(Status::no_method().into());
     }
     let user = core.authenticator.authenticate(&request, &info).await?;
     let in_process = request.extensions().get::<AssertedUser>().is_some();

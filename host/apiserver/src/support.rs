@@ -113,6 +113,29 @@ const IDLE: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Kinds that upstream gives up: group, plural, and what clients are told on every request.
+const DEPRECATED: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "componentstatuses",
+        "v1 ComponentStatus is deprecated in v1.19+",
+    ),
+    (
+        "",
+        "endpoints",
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
+];
+
+/// Warns about the use of a kind that will not stay.
+pub(crate) fn warn_if_deprecated(resource: &Resource, warnings: &Warnings) {
+    for (group, plural, text) in DEPRECATED {
+        if resource.is(group, plural) {
+            warnings.add(*text);
+        }
+    }
+}
+
 /// Why a kind is idle; `None` for kinds that something acts on.
 pub(crate) fn idle(group: &str, plural: &str) -> Option<&'static str> {
     IDLE.iter()

@@ -19,7 +19,7 @@ pub(super) async fn handle(
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     if !context.info.name.is_empty() {
-        return Err(Status::method_not_allowed(&resource.gr(), "create").into());
+        return Err(respond::route::without(resource, "create"));
     }
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;

@@ -11,7 +11,7 @@ mod watch;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use k3s_meta::{GroupResource, Status};
+use k3s_meta::Status;
 use k3s_registry::{Resource, Result};
 use k3s_resources::apiextensions::CustomResource;
 use k3s_serve::Body;
@@ -34,10 +34,11 @@ pub(crate) async fn dispatch(
             .resources()
             .find(&info.group, &info.version, &info.resource)
     else {
-        return Ok(respond::page_not_found());
+        return respond::route::unknown(&info.group);
     };
+    support::warn_if_deprecated(&resource, &context.warnings);
     if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
-        return Ok(respond::page_not_found());
+        return respond::route::unknown(&info.group);
     }
     if let Some(custom) = CustomResource::of(&resource) {
         check_definition(&context, &resource, custom)?;
@@ -49,7 +50,7 @@ pub(crate) async fn dispatch(
         return subresources::dispatch(context, resource, request).await;
     }
     if !resource.kind.has_verb(info.verb) {
-        return Err(Status::method_not_allowed(&resource.gr(), info.verb).into());
+        return Err(respond::route::without(&resource, info.verb));
     }
     check_scope(&context, &resource)?;
     if info.is_mutating() {
@@ -64,7 +65,7 @@ pub(crate) async fn dispatch(
         "patch" => patch::handle(&context, &resource, request).await,
         "delete" => delete::one(&context, &resource, request).await,
         "deletecollection" => delete::collection(context, resource, request).await,
-        verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
+        verb => Err(respond::route::without(&resource, verb)),
     }
 }
 
@@ -87,14 +88,14 @@ fn check_definition(context: &Context, resource: &Resource, custom: &CustomResou
 fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
     let info = &context.info;
     let across = matches!(info.verb, "list" | "watch");
-    if resource.kind.namespaced && info.namespace.is_empty() && !across {
-        return Err(Status::method_not_allowed(
-            &GroupResource::new(resource.kind.group, resource.kind.plural),
-            info.verb,
-        )
-        .into());
+    if !resource.kind.namespaced || !info.namespace.is_empty() || across {
+        return Ok(());
     }
-    Ok(())
+    if info.name.is_empty() || CustomResource::of(resource).is_some() {
+        Err(respond::route::without(resource, info.verb))
+    } else {
+        Err(Status::no_route().into())
+    }
 }
 
 /// The namespace under which the registry keeps the object.

@@ -112,9 +112,7 @@ fn patch_type(context: &Context) -> Result<PatchType> {
             "server-side apply is not supported by this server yet; use client-side apply (kubectl apply --server-side=false) or another patch type",
         )
         .into()),
-        _ => Err(unknown_format(
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
-        )),
+        _ => Err(Status::no_consumer().into()),
     }
 }
 

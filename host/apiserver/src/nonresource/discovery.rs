@@ -3,6 +3,7 @@
 use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{Response, StatusCode};
 use k3s_api::discovery::{self, AggregatedVersion, built_in};
+use k3s_meta::Status;
 use k3s_registry::Result;
 use k3s_resources::apiextensions::CustomSet;
 use k3s_serve::Body;
@@ -28,7 +29,35 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
     };
     match document {
         Some(document) => respond::tree(context, StatusCode::OK, &document),
-        None => Ok(respond::page_not_found()),
+        None => respond::route::unknown(group_of(parts)),
+    }
+}
+
+/// The group that a path below `/api` or `/apis` is about.
+fn group_of<'a>(parts: &[&'a str]) -> &'a str {
+    match parts {
+        ["apis", group, ..] => *group,
+        _ => "",
+    }
+}
+
+/// Documents are only read: what is one has no other method, and what is none has none.
+pub(super) fn wrong_method(parts: &[&str]) -> Result<Response<Body>> {
+    let group = group_of(parts);
+    let is_version = |version: &str| {
+        let mut kinds = k3s_api::kinds().iter();
+        kinds.any(|kind| kind.group == group && kind.version == version)
+    };
+    let is_document = match parts {
+        ["api" | "apis"] => true,
+        ["apis", _] => respond::route::is_routed(group),
+        ["api", version] | ["apis", _, version] => is_version(version),
+        _ => false,
+    };
+    if is_document {
+        Err(Status::no_method().into())
+    } else {
+        respond::route::unknown(group)
     }
 }
 

@@ -9,6 +9,7 @@ mod version;
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
+use k3s_meta::Status;
 use k3s_registry::Result;
 use k3s_serve::Body;
 
@@ -46,13 +47,10 @@ pub(crate) async fn dispatch(
     context: Arc<Context>,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(respond::text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "405: Method Not Allowed\n",
-        ));
-    }
     let parts: Vec<&str> = context.info.path.trim_matches('/').split('/').collect();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return wrong_method(&parts);
+    }
     match parts.as_slice() {
         [""] => respond::tree(
             &context,
@@ -66,6 +64,22 @@ pub(crate) async fn dispatch(
         ["openapi", rest @ ..] => openapi::get(&context, rest).await,
         [".well-known", "openid-configuration"] => openid::configuration(&context),
         ["openid", "v1", "jwks"] => openid::keys(&context),
+        _ => Ok(respond::page_not_found()),
+    }
+}
+
+/// A path that is only read, or none at all.
+fn wrong_method(parts: &[&str]) -> Result<Response<Body>> {
+    match parts {
+        ["version"] => Err(Status::no_method().into()),
+        ["api" | "apis", ..] => discovery::wrong_method(parts),
+        [
+            "" | "healthz" | "livez" | "readyz" | "metrics" | "openapi" | "openid" | ".well-known",
+            ..,
+        ] => {
+            let text = "405: Method Not Allowed\n";
+            Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, text))
+        }
         _ => Ok(respond::page_not_found()),
     }
 }

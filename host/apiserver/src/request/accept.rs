@@ -57,7 +57,7 @@ impl Accept {
     }
 
     fn first(headers: &HeaderMap, fits: impl Fn(&Self) -> bool) -> Result<Self> {
-        let mut any = false;
+        let (mut any, mut is_served) = (false, false);
         for value in headers
             .get_all(ACCEPT)
             .iter()
@@ -69,28 +69,41 @@ impl Accept {
                 .filter(|clause| !clause.is_empty())
             {
                 any = true;
+                is_served |= has_served_type(clause);
                 if let Some(accept) = read(clause).filter(&fits) {
                     return Ok(accept);
                 }
             }
         }
-        if any {
-            Err(Status::not_acceptable(REFUSAL).into())
-        } else {
-            Ok(PLAIN)
+        match (any, is_served) {
+            (false, _) => Ok(PLAIN),
+            (true, true) => Err(Status::not_acceptable(REFUSAL).into()),
+            (true, false) => Err(Status::no_producer(AVAILABLE).into()),
         }
     }
 }
 
+const AVAILABLE: &str = "application/json, application/yaml";
 const REFUSAL: &str =
     "only the following media types are accepted: application/json, application/yaml";
+
+/// Whether the router lets a type through; which form of it is meant is decided after that.
+fn has_served_type(clause: &str) -> bool {
+    let name = clause.split(';').next().unwrap_or_default().trim();
+    let served = [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/*",
+        "*/*",
+    ];
+    served.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
 
 fn read(clause: &str) -> Option<Accept> {
     let mut parts = clause.split(';').map(str::trim);
     let form = match parts.next()?.to_ascii_lowercase().as_str() {
-        "application/json" | "*/*" | "application/*" | "text/*" | "text/plain" | "text/html" => {
-            Form::Json
-        }
+        "application/json" | "*/*" | "application/*" => Form::Json,
         "application/yaml" | "application/x-yaml" => Form::Yaml,
         _ => return None,
     };
@@ -157,6 +170,9 @@ mod tests {
             Some(PLAIN)
         );
         assert_eq!(negotiate("application/json;stream=watch"), Some(PLAIN));
+        for browser in ["text/html", "text/*", "text/plain"] {
+            assert_eq!(negotiate(browser), None, "{browser}");
+        }
         assert_eq!(
             negotiate("application/yaml").map(|a| a.form),
             Some(Form::Yaml)

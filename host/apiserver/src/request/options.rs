@@ -340,7 +340,7 @@ fn propagation(
         (Some(policy), _) => {
             let known = Propagation::parse(policy);
             if known.is_none() {
-                let supported = ["Background", "Foreground", "Orphan"];
+                let supported = ["Foreground", "Background", "Orphan", "nil"];
                 errors.push(field::not_supported(&path, policy, &supported));
             }
             known

@@ -4,6 +4,7 @@ pub(crate) mod compress;
 pub(crate) mod list;
 pub(crate) mod object;
 pub(crate) mod partial;
+pub(crate) mod route;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod watch;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_base::clock::rfc3339;
-use k3s_meta::{Status, UserInfo, tree};
+use k3s_meta::{UserInfo, tree};
 use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 use serde_json::{Map, Value, json};
@@ -41,7 +41,7 @@ pub(crate) async fn dispatch(
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     if context.info.verb != "create" || !context.info.subresource.is_empty() {
-        return Err(Status::method_not_allowed(&resource.gr(), context.info.verb).into());
+        return Err(respond::route::without(&resource, context.info.verb));
     }
     if resource.kind.kind == "Binding" {
         let pods = context.registry().resource("", "v1", "pods")?.clone();

@@ -30,18 +30,18 @@ pub(crate) async fn dispatch(
 ) -> Result<Response<Body>> {
     let info = &context.info;
     let Some(known) = resource.kind.subresource(&info.subresource) else {
-        return Ok(respond::page_not_found());
+        return respond::route::unknown(&info.group);
     };
     if resource.kind.namespaced && info.namespace.is_empty() {
-        return Ok(respond::page_not_found());
+        return respond::route::unknown(&info.group);
     }
     // A proxied OPTIONS has no verb of its own (`requestinfo.go`): only who may use every verb may send it.
     let options = known.name == "proxy" && request.method() == Method::OPTIONS;
     if !known.verbs.contains(&info.verb) && !options {
-        return Err(Status::method_not_allowed(&resource.gr(), info.verb).into());
+        return Err(respond::route::without(&resource, info.verb));
     }
     if !info.rest.is_empty() && known.name != "proxy" {
-        return Ok(respond::page_not_found());
+        return respond::route::unknown(&info.group);
     }
     if let Some(own) = resource.strategy.rules().subresource(known.name) {
         return part::handle(&context, &resource, request, Scope::Subresource(own)).await;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_meta::Status;
 use k3s_registry::{Resource, Result, Scope};
 use k3s_serve::Body;
 
@@ -28,6 +27,6 @@ pub(super) async fn handle(
         }
         "update" => put(context, resource, request, scope).await,
         "patch" => patch_with(context, resource, request, scope).await,
-        verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
+        verb => Err(respond::route::without(resource, verb)),
     }
 }

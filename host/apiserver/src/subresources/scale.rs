@@ -55,7 +55,7 @@ pub(super) async fn handle(
             })
             .await
         }
-        verb => Err(Status::method_not_allowed(&resource.gr(), verb).into()),
+        verb => Err(respond::route::without(resource, verb)),
     }
 }
 

@@ -68,7 +68,7 @@ async fn what_cannot_be_patched_is_told() {
             .contains("server-side apply is not supported")
     );
     let plain = patch(&api, &path, "application/json", &json!({})).await;
-    plain.refused(415, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+    plain.refused(415, "415: Unsupported Media Type");
     let failing = json!([{"op": "test", "path": "/data/k", "value": "9"}]);
     assert_eq!(patch(&api, &path, JSON, &failing).await.code, 422);
     assert_eq!(patch(&api, &path, JSON, &json!({})).await.code, 400);

@@ -189,19 +189,44 @@ async fn sizes_methods_and_paths() {
         "{}",
         big.message()
     );
-    for path in [
-        "/nothing",
-        "/api/v1/nothing",
-        "/api/v9",
-        "/apis/none.example/v1/x",
-        "/api/v1/namespaces/default/nodes",
-    ] {
+    for path in ["/nothing", "/apis/none.example", "/apis/none.example/v1/x"] {
         let answer = api.get(path).await;
         assert_eq!(
             (answer.code.as_u16(), answer.text.as_str()),
             (404, "404 page not found\n"),
             "{path}"
         );
+    }
+    for path in [
+        "/api/v1/nothing",
+        "/api/v9",
+        "/apis/apps/v9",
+        "/api/v1/pods/x",
+        "/api/v1/namespaces/default/nodes",
+        "/api/v1/namespaces/default/configmaps/a/status",
+    ] {
+        let message = "the server could not find the requested resource";
+        api.get(path).await.refused(404, message);
+    }
+    let no_method = "the server does not allow this method on the requested resource";
+    for (method, path, code, message) in [
+        ("POST", "/api/v1", 405, no_method),
+        ("POST", "/version", 405, no_method),
+        (
+            "PUT",
+            "/api/v1/namespaces/default/configmaps",
+            405,
+            no_method,
+        ),
+        (
+            "PUT",
+            "/api/v9",
+            404,
+            "the server could not find the requested resource",
+        ),
+    ] {
+        let answer = api.call(method, path, Value::Null).await;
+        answer.refused(code, message);
     }
     assert_eq!(
         api.call("POST", "/api/v1/namespaces/default/pods/x/log", Value::Null)

@@ -18,6 +18,13 @@ fn failure(code: u16, reason: Reason, message: impl Into<String>) -> Status {
     }
 }
 
+fn routed(code: u16, reason: Reason, message: impl Into<String>) -> Status {
+    Status {
+        details: Some(Details::default()),
+        ..failure(code, reason, message)
+    }
+}
+
 fn about(gr: &GroupResource, name: &str) -> Details {
     Details {
         name: name.to_owned(),
@@ -35,6 +42,33 @@ fn retry(seconds: u32) -> Details {
 }
 
 impl Status {
+    /// What a router says to a path that it does not know (`NewGenericServerResponse`).
+    pub fn no_route() -> Self {
+        let message = "the server could not find the requested resource";
+        routed(404, Reason::NotFound, message)
+    }
+
+    /// What a router says to a verb that a path does not have.
+    pub fn no_method() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        routed(405, Reason::MethodNotAllowed, message)
+    }
+
+    /// What a router says to a body whose media type a path does not take.
+    pub fn no_consumer() -> Self {
+        routed(
+            415,
+            Reason::UnsupportedMediaType,
+            "415: Unsupported Media Type",
+        )
+    }
+
+    /// What a router says to a client that takes none of the media types (`available`) of a path.
+    pub fn no_producer(available: &str) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
+        routed(406, Reason::NotAcceptable, message)
+    }
+
     /// `pods "a" not found`
     pub fn not_found(gr: &GroupResource, name: &str) -> Self {
         let status = failure(
