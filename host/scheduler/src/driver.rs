@@ -194,7 +194,7 @@ impl Driver {
         let Some(pod) = read(object, PodInfo::read).map(Arc::new) else {
             return;
         };
-        let event = self.cache.set_pod(&pod);
+        let placed = self.cache.set_pod(&pod);
         let to_place = pod.node_name.is_empty()
             && pod.scheduler_name == NAME
             && !pod.finished
@@ -204,7 +204,7 @@ impl Driver {
         } else {
             self.queue.remove(&pod.key);
         }
-        self.wake(event.as_ref());
+        self.wake(placed.as_ref());
     }
 
     fn on_bound(&mut self, pod: &Arc<PodInfo>, bound: Bound) {

@@ -266,7 +266,7 @@ fn plugins() -> Result<()> {
 #[test]
 fn not_root() -> Result<()> {
     let cluster = plain()?;
-    let k3s = k3s_harness::k3s_binary()?;
+    let k3s = k3s_binary()?;
     let output = cluster.corner().sh(&format!("cp {} /var/tmp/k3s-nobody-{1} && chmod 755 /var/tmp/k3s-nobody-{1} && setpriv --reuid 65534 --clear-groups /var/tmp/k3s-nobody-{1} server; code=$?; rm /var/tmp/k3s-nobody-{1}; exit $code", k3s.display(), cluster.corner().name()))?;
     let error = output.failed()?;
     ensure!(error.contains("must run as root"), "{error}");
@@ -279,7 +279,7 @@ fn a_node_without_cgroups_is_refused() -> Result<()> {
     cluster.stop_server(std::time::Duration::from_secs(10))?;
     let output = cluster.corner().sh(&format!(
         "unshare --mount sh -c 'umount -R /sys/fs/cgroup; {} server'",
-        k3s_harness::k3s_binary()?.display()
+        k3s_binary()?.display()
     ))?;
     let error = output.failed()?;
     ensure!(error.contains("cgroup"), "{error}");

@@ -122,10 +122,7 @@ impl TokensController {
             token = Some(signed.map_err(Error::other)?);
         }
         let body = filled(secret, account, &self.root_ca_pem, token.as_deref());
-        let written = self
-            .client
-            .update(&SECRETS, secret.ns(), secret.name(), &body)
-            .await;
+        let written = self.client.update(&SECRETS, secret.ns(), &body).await;
         match written {
             Ok(_) => Ok(()),
             // Its next state comes as an event.
