@@ -78,7 +78,7 @@ impl<'a> Service<'a> {
     }
 
     /// The host name under which the Pod appears, if it asks for one below this Service.
-    pub(crate) fn hostname<'a>(&self, pod: &'a Pod) -> Option<&'a str> {
+    pub(crate) fn hostname<'p>(&self, pod: &'p Pod) -> Option<&'p str> {
         let hostname = pod.spec.hostname.as_str();
         let is_below_this = pod.spec.subdomain == self.object.name();
         if hostname.is_empty() || !is_below_this {
