@@ -277,3 +277,57 @@ fn deletions_of_some_kinds_are_answered_with_the_object() {
         assert_eq!(policy.returns_object, returns, "{kind}");
     }
 }
+
+#[test]
+fn what_will_not_last_is_warned_about() {
+    for (group, kind, object, warning) in [
+        (
+            "storage.k8s.io",
+            "CSIDriver",
+            json!({"spec": {"tokenRequests": [{"audience": "a"}]}}),
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes",
+        ),
+        (
+            "discovery.k8s.io",
+            "EndpointSlice",
+            json!({"addressType": "FQDN"}),
+            "spec.addressType: FQDN endpoints are deprecated",
+        ),
+        (
+            "",
+            "PersistentVolumeClaim",
+            json!({"spec": {"resources": {"requests": {"storage": "1500m"}}}}),
+            "spec.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
+        ),
+        (
+            "resource.k8s.io",
+            "ResourceSlice",
+            json!({"spec": {"driver": "A.example.com"}}),
+            "spec.driver: driver names should be lowercase; \"A.example.com\" contains uppercase characters",
+        ),
+        (
+            "",
+            "Node",
+            json!({"spec": {"externalID": "x"}}),
+            "spec.externalID: this field is deprecated, and is unused by Kubernetes",
+        ),
+        (
+            "",
+            "PersistentVolume",
+            json!({"spec": {"storageos": {}}}),
+            "spec.storageOS: deprecated in v1.22, non-functional in v1.25+",
+        ),
+        (
+            "",
+            "PodTemplate",
+            json!({"template": {"spec": {"terminationGracePeriodSeconds": -1}}}),
+            "template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+        ),
+    ] {
+        assert_eq!(
+            Strategy::built_in(group, kind).warnings(&object),
+            [warning],
+            "{kind}"
+        );
+    }
+}

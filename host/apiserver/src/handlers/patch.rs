@@ -141,11 +141,24 @@ async fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
         }
         (PatchType::Json, Value::Array(_))
         | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
-        (PatchType::Json, _) => Err(Status::bad_request(
-            "error decoding patch: a JSON patch is an array of operations",
-        )
+        (PatchType::Json, other) => Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
+            go_kind(other)
+        ))
         .into()),
         _ => Err(Status::bad_request("error decoding patch: a merge patch is an object").into()),
+    }
+}
+
+/// The type of a value as Go's decoder names it.
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 

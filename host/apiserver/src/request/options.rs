@@ -87,8 +87,7 @@ pub(crate) fn selectors(info: &RequestInfo, query: &Query) -> Result<Selectors> 
     let labels = query
         .get("labelSelector")
         .map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
-    let labels =
-        labels.map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+    let labels = labels.map_err(Status::bad_request)?;
     let mut fields = query
         .get("fieldSelector")
         .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)

@@ -17,6 +17,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     storage_path: Some("minions"),
+    warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -12,28 +12,28 @@ use crate::quantity;
 
 /// Fields of the spec that say where the data is; exactly one is given.
 const SOURCES: [&str; 23] = [
+    "hostPath",
+    "gcePersistentDisk",
     "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
     "cephfs",
+    "iscsi",
     "cinder",
-    "csi",
     "fc",
     "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "local",
-    "nfs",
+    "azureFile",
+    "vsphereVolume",
     "photonPersistentDisk",
     "portworxVolume",
-    "quobyte",
-    "rbd",
+    "azureDisk",
     "scaleIO",
+    "local",
     "storageos",
-    "vsphereVolume",
+    "csi",
     "image",
 ];
 
@@ -166,4 +166,68 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(field::immutable(&mode, after));
     }
     errors
+}
+
+/// Volume plugins that nothing serves any more, with the name that the warning gives them.
+const RETIRED: [(&str, &str, &str); 6] = [
+    (
+        "cephfs",
+        "cephfs",
+        "deprecated in v1.28, non-functional in v1.31+",
+    ),
+    (
+        "photonPersistentDisk",
+        "photonPersistentDisk",
+        "deprecated in v1.11, non-functional in v1.16+",
+    ),
+    (
+        "scaleIO",
+        "scaleIO",
+        "deprecated in v1.16, non-functional in v1.22+",
+    ),
+    (
+        "storageos",
+        "storageOS",
+        "deprecated in v1.22, non-functional in v1.25+",
+    ),
+    (
+        "glusterfs",
+        "glusterfs",
+        "deprecated in v1.25, non-functional in v1.26+",
+    ),
+    (
+        "rbd",
+        "rbd",
+        "deprecated in v1.28, non-functional in v1.31+",
+    ),
+];
+
+pub(super) fn warnings(volume: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (key, text) in [
+        (
+            "volume.beta.kubernetes.io/storage-class",
+            "deprecated since v1.8; use \"storageClassName\" attribute instead",
+        ),
+        (
+            "volume.beta.kubernetes.io/mount-options",
+            "deprecated since v1.31; use \"mountOptions\" attribute instead",
+        ),
+    ] {
+        if tree::map(volume, "metadata.annotations").contains_key(key) {
+            warnings.push(format!("metadata.annotations[{key}]: {text}"));
+        }
+    }
+    if tree::text(volume, "spec.persistentVolumeReclaimPolicy") == "Recycle" {
+        warnings.push(
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+                .to_owned(),
+        );
+    }
+    for (kind, shown, text) in RETIRED {
+        if tree::get(volume, &format!("spec.{kind}")).is_some() {
+            warnings.push(format!("spec.{shown}: {text}"));
+        }
+    }
+    warnings
 }

@@ -133,3 +133,26 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     errors
 }
+
+pub(super) fn warnings(claim: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let key = "volume.beta.kubernetes.io/storage-class";
+    if tree::map(claim, "metadata.annotations").contains_key(key) {
+        warnings.push(format!(
+            "metadata.annotations[{key}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
+        ));
+    }
+    for list in ["requests", "limits"] {
+        let amount = tree::get(claim, &format!("spec.resources.{list}.storage"));
+        let Some(amount) = amount.and_then(Value::as_str) else {
+            continue;
+        };
+        let quantity = quantity::read(&Value::from(amount));
+        if quantity.is_some_and(|quantity| quantity.milli() % 1000 != 0) {
+            warnings.push(format!(
+                "spec.resources.{list}[storage]: fractional byte value {amount:?} is invalid, must be an integer"
+            ));
+        }
+    }
+    warnings
+}

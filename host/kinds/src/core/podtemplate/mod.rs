@@ -4,6 +4,7 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::core::podspec::warnings;
 use crate::delete::DeletePolicy;
 use crate::generation::Generation;
 use crate::rules::Rules;
@@ -13,6 +14,7 @@ pub(crate) const RULES: Rules = Rules {
     generation: Generation::Content(&["template"]),
     validate: validation::validate,
     delete: DeletePolicy::RETURNS_OBJECT,
+    warnings: |object| warnings::template(object, "template"),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

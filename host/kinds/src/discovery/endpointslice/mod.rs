@@ -12,6 +12,7 @@ pub(crate) const RULES: Rules = Rules {
     generation: Generation::Content(&["addressType", "endpoints", "ports", "metadata.labels"]),
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

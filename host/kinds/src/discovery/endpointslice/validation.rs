@@ -123,3 +123,10 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     checks::immutable(&mut errors, new, old, "addressType");
     errors
 }
+
+pub(super) fn warnings(slice: &Value) -> Vec<String> {
+    match tree::text(slice, "addressType") {
+        "FQDN" => vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()],
+        _ => Vec::new(),
+    }
+}

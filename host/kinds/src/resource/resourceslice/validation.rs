@@ -65,3 +65,13 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     errors
 }
+
+pub(super) fn warnings(slice: &Value) -> Vec<String> {
+    let driver = tree::text(slice, "spec.driver");
+    if !driver.chars().any(char::is_uppercase) {
+        return Vec::new();
+    }
+    vec![format!(
+        "spec.driver: driver names should be lowercase; {driver:?} contains uppercase characters"
+    )]
+}

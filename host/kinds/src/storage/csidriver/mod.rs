@@ -12,6 +12,7 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,
+    warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

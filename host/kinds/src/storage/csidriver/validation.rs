@@ -67,3 +67,14 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     }
     errors
 }
+
+pub(super) fn warnings(driver: &Value) -> Vec<String> {
+    let asks = tree::has(driver, "spec.tokenRequests");
+    if !asks || tree::get(driver, "spec.serviceAccountTokenInSecrets").is_some() {
+        return Vec::new();
+    }
+    vec![
+        "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"
+            .to_owned(),
+    ]
+}
