@@ -418,11 +418,11 @@ mod tests {
         let mut change = state.change();
         change.set(&loser.0, "", planned(&loser.1));
         assert!(change.set(&winner.0, "", planned(&winner.1)).is_empty());
-        assert_eq!(change.unblocked(), [loser.0.clone()]);
+        assert_eq!(change.unblocked(), std::slice::from_ref(&loser.0));
         let lost = change.set(&loser.0, "", planned(&loser.1));
         assert_eq!(lost[0].1, winner.0);
         change.set(&winner.0, "", Vec::new());
-        assert_eq!(change.unblocked(), [loser.0.clone()]);
+        assert_eq!(change.unblocked(), std::slice::from_ref(&loser.0));
         assert!(change.set(&loser.0, "", planned(&loser.1)).is_empty());
     }
 }
