@@ -278,28 +278,29 @@ mod tests {
         assert_eq!(read(full("1234"), 4).await.unwrap(), "1234");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_body_has_to_keep_its_pace() {
+    #[test]
+    fn bytes_earn_a_body_time() {
         let pace = Pace {
             grace: Duration::from_secs(5),
             bytes_per_second: 10,
         };
-        let (sender, body) = channel(4);
         let start = Instant::now();
-        let slow = tokio::spawn(read_at_pace(body, 1_000, pace, |_| true));
-        assert!(sender.send("x".repeat(100)).await);
-        let read = slow.await.unwrap();
-        assert!(matches!(read, Err(ServeError::Timeout(_))));
-        // A hundred bytes have earned ten seconds.
-        assert_eq!(start.elapsed().as_secs(), 15);
+        let seconds = |bytes| (pace.deadline(start, bytes) - start).as_secs();
+        assert_eq!((seconds(0), seconds(100), seconds(1_000)), (5, 15, 105));
+    }
+
+    #[tokio::test]
+    async fn a_body_has_to_keep_its_pace() {
+        let pace = Pace {
+            grace: Duration::from_millis(20),
+            bytes_per_second: 1_000,
+        };
         let (sender, body) = channel(4);
-        let steady = tokio::spawn(read_at_pace(body, 1_000, pace, |_| true));
-        for _ in 0..20 {
-            assert!(sender.send("x".repeat(20)).await);
-            tokio::time::advance(Duration::from_secs(2)).await;
-        }
-        drop(sender);
-        assert_eq!(steady.await.unwrap().unwrap().len(), 400);
+        assert!(sender.send("x").await);
+        let read = read_at_pace(body, 1_000, pace, |_| true).await;
+        assert!(matches!(read, Err(ServeError::Timeout(_))));
+        let whole = read_at_pace(full("12345"), 10, pace, |_| true).await;
+        assert_eq!(whole.unwrap(), "12345");
     }
 
     #[tokio::test]

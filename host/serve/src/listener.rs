@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::header::EXPECT;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -119,12 +120,12 @@ where
         let answering = self
             .0
             .call(request.map(|body| body::boxed(rest.lend(body))));
-        Box::pin(async move {
-            let mut answer = answering.await?;
+        Box::pin(answering.then(move |answered| async move {
+            let mut answer = answered?;
             if is_http1 {
                 rest.settle(&mut answer).await;
             }
             Ok(answer)
-        })
+        }))
     }
 }

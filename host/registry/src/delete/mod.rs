@@ -111,7 +111,7 @@ impl Registry {
             system_meta::set(&mut known, "namespace", namespace);
         }
         system_meta::set_revision(&mut known, entry.mod_revision.0);
-        options.preconditions.check(&resource.gr(), name, &known)?;
+        options.preconditions.check(&resource.gk(), name, &known)?;
         let attributes = call.attributes(Operation::Delete, resource, "", namespace, name);
         call.admission.validate(&attributes, None, None).await?;
         if !call.dry_run {
