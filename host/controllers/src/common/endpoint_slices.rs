@@ -130,11 +130,11 @@ impl ManagedSlices {
             }
             Action::Delete(slice) => {
                 let params = DeleteParams::default().preconditions(uid_is(slice.uid()));
-                let name = slice.name();
                 let deleted = self
                     .client
-                    .delete(&ENDPOINT_SLICES, namespace, name, &params);
-                match deleted.await {
+                    .delete(&ENDPOINT_SLICES, namespace, slice.name(), &params)
+                    .await;
+                match deleted {
                     Err(error) if error.is_not_found() => {
                         self.expectations.deletion_observed(key, slice.uid());
                     }

@@ -75,7 +75,9 @@ fn write(endpoints: &Object, group: Group, slice: Option<&Object>) -> Option<Act
         let path = format!("metadata.{key}");
         match tree::get(&metadata, key) {
             Some(value) => tree::set(&mut body, &path, value.clone()),
-            None => tree::remove(&mut body, &path),
+            None => {
+                tree::remove(&mut body, &path);
+            }
         }
     }
     tree::set(&mut body, "endpoints", group.endpoints);

@@ -175,7 +175,7 @@ mod tests {
         let account = account(&job, &[running("a"), running("b")]);
         assert_eq!(free_indexes(&job, &account, 5), [1, 3]);
         assert_eq!(superfluous(&job, &account).len(), 1);
-        let pod = super::pod(&job, &account, Some(3));
+        let pod = pod(&job, &account, Some(3));
         assert_eq!(pod["spec"]["hostname"], "j-3");
         assert_eq!(pod["spec"]["containers"][0]["env"][0]["name"], INDEX_ENV);
     }
@@ -201,7 +201,7 @@ mod tests {
             (1, "2", json!("2")),
             (2, "0", Value::Null),
         ] {
-            let pod = super::pod(&job, &account, Some(index));
+            let pod = pod(&job, &account, Some(index));
             let annotations = &pod["metadata"]["annotations"];
             assert_eq!(annotations[INDEX_FAILURES], failures, "{index}");
             assert_eq!(annotations[INDEX_IGNORED], ignored, "{index}");

@@ -171,7 +171,8 @@ pub(super) fn add_tags(name: &str, t: &mut Value, messages: &Value) {
         .iter_mut()
         .filter(|(_, spec)| spec.get("pb").is_none())
     {
-        if let Some(tag) = messages[message][proto_name(field)][0].as_u64() {
+        let own = messages[message].get(proto_name(field));
+        if let Some(tag) = own.and_then(|spec| spec[0].as_u64()) {
             spec["pb"] = json!(tag);
             continue;
         }
