@@ -58,14 +58,15 @@ fn make(path: &Path) -> Result<()> {
         .tempdir_in("/var/tmp")?;
     let root = dir.path().join("root");
     let log = dir.path().join("log");
+    let output = File::create(&log)?;
     let mut command = Command::new("debootstrap");
     command
         .args(["--variant=minbase", "--include", &PACKAGES.join(",")])
         .arg(SUITE)
         .arg(&root)
         .args(std::env::var_os("K3S_TEST_DEBIAN_MIRROR"))
-        .stdout(File::create(&log)?)
-        .stderr(File::options().append(true).open(&log)?);
+        .stdout(output.try_clone()?)
+        .stderr(output);
     let status = command.status().context(
         "debootstrap is not installed; run `cargo xtask conformance`, which installs it",
     )?;

@@ -115,6 +115,7 @@ impl<'a> Suite<'a> {
         if report.exists() {
             fs::remove_file(&report)?;
         }
+        let output = File::create(&log)?;
         let mut command = cluster.corner().command(&self.ginkgo);
         command
             .env("PATH", self.path()?)
@@ -123,8 +124,8 @@ impl<'a> Suite<'a> {
             .arg(&self.suite)
             .arg("--")
             .args(self.suite_flags())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?);
+            .stdout(output.try_clone()?)
+            .stderr(output);
         let what = format!("run the {} specs (log: {})", part.name, log.display());
         // A failed spec makes ginkgo fail; the report has the outcome.
         step(&what, || Ok(command.status()?))?;

@@ -184,3 +184,57 @@ fn append(out: &mut tar::Builder<File>, name: &str, bytes: &[u8]) -> Result<()> 
     header.set_size(u64::try_from(bytes.len())?);
     Ok(out.append_data(&mut header, name, bytes)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of an archive's entries, in order.
+    fn names(archive: &Path) -> Result<Vec<String>> {
+        let mut archive = tar::Archive::new(File::open(archive)?);
+        let mut names = Vec::new();
+        for entry in archive.entries()? {
+            names.push(entry?.path()?.display().to_string());
+        }
+        Ok(names)
+    }
+
+    fn image(reference: &str, layers: &[&Layer]) -> LayeredImage {
+        LayeredImage {
+            references: vec![reference.to_owned()],
+            layers: layers.iter().map(|layer| (*layer).clone()).collect(),
+            config: json!({"Cmd": ["sh"]}),
+        }
+    }
+
+    #[test]
+    fn a_layer_that_images_share_is_in_the_archive_once() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let mut base = LayerBuilder::create(&dir.path().join("base"))?;
+        base.folder("bin", 0o755)?;
+        base.file("bin/tool", 0o755, b"tool")?;
+        base.link("bin/sh", "tool")?;
+        let base = base.finish()?;
+        let mut top = LayerBuilder::create(&dir.path().join("top"))?;
+        top.copy("copied", 0o644, &dir.path().join("base"))?;
+        let top = top.finish()?;
+        assert_eq!(names(&base.path)?, ["bin", "bin/tool", "bin/sh"]);
+
+        let archive = dir.path().join("archive");
+        let images = [image("a:1", &[&base]), image("b:1", &[&base, &top])];
+        write_archive(&archive, &images)?;
+        let names = names(&archive)?;
+        let layers = names.iter().filter(|name| name.ends_with("/layer.tar"));
+        assert_eq!(layers.count(), 2);
+        assert_eq!(names.last().map(String::as_str), Some("manifest.json"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_without_a_tag_is_refused() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let outcome = write_archive(&dir.path().join("archive"), &[image("a", &[])]);
+        assert!(outcome.is_err_and(|error| error.to_string().contains("a tag is needed")));
+        Ok(())
+    }
+}
