@@ -241,10 +241,8 @@ mod tests {
         let b = now(enter(&pool, "b").unwrap()).unwrap();
         let (mut waits_a, mut waits_c) = (enter(&pool, "a").unwrap(), enter(&pool, "c").unwrap());
         drop(a.pop());
-        assert!(
-            (&mut waits_c.place).now_or_never().is_some(),
-            "c holds none"
-        );
+        let c = (&mut waits_c.place).now_or_never();
+        assert!(c.is_some(), "c held none");
         assert!((&mut waits_a.place).now_or_never().is_none());
         drop(b);
         assert!((&mut waits_a.place).now_or_never().is_some());
