@@ -380,7 +380,8 @@ fn silent_connections_leave_places_to_other_clients() {
         }
         for _ in 0..300 {
             let mut stranger = connect_from([198, 51, 100, 1], lab.dns.address()).await;
-            let closed = tokio::io::AsyncReadExt::read(&mut stranger, &mut [0; 1]);
+            let mut buffer = [0; 1];
+            let closed = tokio::io::AsyncReadExt::read(&mut stranger, &mut buffer);
             let closed = tokio::time::timeout(PATIENCE, closed).await;
             assert!(matches!(closed.expect("still open"), Ok(0) | Err(_)));
         }
