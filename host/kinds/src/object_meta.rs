@@ -206,6 +206,23 @@ pub(crate) fn validate_finalizer_name(finalizer: &str, path: &Path) -> ErrorList
     errors
 }
 
+/// Finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+
+/// Errors of finalizers without a domain that are not the system's own (`validateKubeFinalizerName`).
+pub(crate) fn validate_domains(object: &Value) -> ErrorList {
+    let path = Path::new("metadata").child("finalizers");
+    let mut errors = ErrorList::new();
+    let finalizers = tree::texts(object, "metadata.finalizers");
+    for (index, finalizer) in finalizers.into_iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(field::invalid(&path.index(index), finalizer, detail));
+        }
+    }
+    errors
+}
+
 /// All errors of the metadata of an update. A stored name is not held against today's rule for new
 /// names.
 pub(crate) fn validate_meta_update(new: &Value, old: &Value, namespaced: bool) -> ErrorList {
@@ -326,6 +343,17 @@ mod tests {
     fn generated_names_may_end_in_a_dash() {
         let object = json!({"metadata": {"name": "web-abcde", "generateName": "web-"}});
         assert!(validate_object_meta(&object, false, NameRule::Label).is_empty());
+    }
+
+    #[test]
+    fn finalizers_have_a_domain_or_are_the_systems_own() {
+        let object = json!({"metadata": {"finalizers": ["orphan", "example.com/a", "hold"]}});
+        assert_eq!(
+            texts(validate_domains(&object)),
+            [
+                "metadata.finalizers[2]: Invalid value: \"hold\": name is neither a standard finalizer name nor is it fully qualified"
+            ]
+        );
     }
 
     #[test]

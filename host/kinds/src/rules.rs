@@ -31,6 +31,9 @@ pub struct Rules {
     pub name: NameRule,
     /// Whether `status` belongs to the `/status` subresource alone.
     pub status: bool,
+    /// Whether finalizers may have any qualified name. Of most kinds they have a domain, unless they are
+    /// the system's own.
+    pub any_finalizer: bool,
     /// Whether a new object keeps the status that the client gave it.
     pub status_on_create: bool,
     /// Names below `metadata` that a status update leaves as stored (`labels` for
@@ -87,6 +90,7 @@ impl Rules {
         name: NameRule::Subdomain,
         status: false,
         status_on_create: false,
+        any_finalizer: false,
         status_keeps: &[],
         create_on_update: false,
         unconditional_update: true,

@@ -94,6 +94,7 @@ impl Strategy {
     pub fn validate_create(&self, object: &Value, namespaced: bool) -> ErrorList {
         let name = self.rules().name;
         let mut errors = object_meta::validate_object_meta(object, namespaced, name);
+        errors.append(self.validate_finalizers(object));
         errors.append(match self {
             Self::BuiltIn(rules) => (rules.validate)(object),
             Self::Custom(custom) => custom.validate(object, None),
@@ -101,10 +102,18 @@ impl Strategy {
         errors
     }
 
+    fn validate_finalizers(&self, object: &Value) -> ErrorList {
+        match self {
+            Self::BuiltIn(rules) if !rules.any_finalizer => object_meta::validate_domains(object),
+            _ => ErrorList::new(),
+        }
+    }
+
     /// All errors of an update of the main resource.
     #[must_use]
     pub fn validate_update(&self, new: &Value, old: &Value, namespaced: bool) -> ErrorList {
         let mut errors = object_meta::validate_meta_update(new, old, namespaced);
+        errors.append(self.validate_finalizers(new));
         errors.append(match self {
             Self::BuiltIn(rules) => match rules.validate_update {
                 Some(validate_update) => validate_update(new, old),

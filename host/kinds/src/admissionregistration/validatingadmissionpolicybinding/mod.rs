@@ -13,5 +13,6 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };

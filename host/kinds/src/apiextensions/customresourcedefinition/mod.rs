@@ -27,6 +27,7 @@ pub(crate) const RULES: Rules = Rules {
     delete: delete::POLICY,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };
 

@@ -14,5 +14,6 @@ pub(crate) const RULES: Rules = Rules {
     storage_path: Some("apiregistration.k8s.io/apiservices"),
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };

@@ -18,5 +18,6 @@ pub(crate) const RULES: Rules = Rules {
     delete: DeletePolicy::NO_DEPENDENTS,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };

@@ -7,5 +7,6 @@ use crate::rules::Rules;
 pub(crate) const RULES: Rules = Rules {
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };

@@ -15,5 +15,6 @@ pub(crate) const RULES: Rules = Rules {
     validate_status_update: validation::validate_status_update,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    any_finalizer: true,
     ..Rules::PLAIN
 };
