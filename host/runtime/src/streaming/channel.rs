@@ -70,12 +70,7 @@ impl Protocol {
 
     pub(super) fn message(self, channel: u8, data: &[u8]) -> Message {
         match self.codec {
-            Codec::Raw => {
-                let mut out = Vec::with_capacity(data.len() + 1);
-                out.push(channel);
-                out.extend_from_slice(data);
-                Message::binary(out)
-            }
+            Codec::Raw => Message::binary(message(channel, data)),
             Codec::Base64 => {
                 let mut out = channel.to_string();
                 STANDARD.encode_string(data, &mut out);
@@ -119,6 +114,14 @@ pub(super) const ERROR: u8 = 3;
 pub(super) const RESIZE: u8 = 4;
 /// Followed by the number of the channel that is closed.
 pub(super) const CLOSE: u8 = 255;
+
+/// Data with its channel in front.
+pub(super) fn message(channel: u8, data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len() + 1);
+    out.push(channel);
+    out.extend_from_slice(data);
+    out
+}
 
 /// A message of the client.
 #[derive(Debug, PartialEq, Eq)]
