@@ -103,7 +103,7 @@ impl Known {
     pub(super) fn schema_errors(&self, definition: &Value) -> &[FieldError] {
         self.definitions
             .get(object::name(definition))
-            .map_or(&[], |one| &one.checked.1.0)
+            .map_or(&[], |one| one.checked.1.as_slice())
     }
 
     /// Enters a definition and the status it should have. True when what is served has changed.

@@ -58,6 +58,11 @@ impl ErrorList {
     }
 
     /// The errors that are kept, in order.
+    pub fn as_slice(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// The same, one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
         self.errors.iter()
     }
