@@ -2,6 +2,7 @@
 
 mod columns;
 pub(crate) mod defaults;
+mod failure_policy;
 pub(crate) mod strategy;
 mod success_policy;
 pub(crate) mod validation;

@@ -4,7 +4,7 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use super::success_policy;
+use super::{failure_policy, success_policy};
 use crate::apps::workload;
 use crate::checks;
 use crate::core::podspec::{validation, warnings as spec_warnings};
@@ -83,7 +83,7 @@ pub(crate) fn spec(errors: &mut ErrorList, spec: &Value, path: &Path) {
         path,
         &["Failed", "TerminatingOrFailed"],
     );
-    failure_policy(errors, spec, path);
+    failure_policy::validate(errors, spec, path);
     success_policy::validate(errors, spec, path);
     errors.append(validation::template(
         tree::get(spec, "template"),
@@ -161,57 +161,6 @@ fn max_failed_indexes(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if tree::int(spec, "completions").is_some_and(|completions| max > completions) {
         let detail = "must be less than or equal to completions";
         errors.push(field::invalid(&path.child("maxFailedIndexes"), max, detail));
-    }
-}
-
-fn failure_policy(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    for (index, rule) in tree::list(spec, "podFailurePolicy.rules")
-        .iter()
-        .enumerate()
-    {
-        let at = path.child("podFailurePolicy.rules").index(index);
-        checks::required_one_of(
-            errors,
-            rule,
-            "action",
-            &at,
-            &["Count", "FailIndex", "FailJob", "Ignore"],
-        );
-        let action = tree::text(rule, "action");
-        if action == "FailIndex" && tree::get(spec, "backoffLimitPerIndex").is_none() {
-            let detail = "requires the backoffLimitPerIndex to be set";
-            errors.push(field::invalid(&at.child("action"), action, detail));
-        }
-        let (codes, conditions) = (
-            tree::get(rule, "onExitCodes"),
-            tree::has(rule, "onPodConditions"),
-        );
-        match (codes, conditions) {
-            (Some(_), true) => {
-                errors.push(field::invalid(
-                    &at,
-                    rule,
-                    "specifying both OnExitCodes and OnPodConditions is not supported",
-                ));
-            }
-            (None, false) => {
-                errors.push(field::invalid(
-                    &at,
-                    rule,
-                    "specifying one of OnExitCodes and OnPodConditions is required",
-                ));
-            }
-            (Some(codes), false) => {
-                checks::required_one_of(
-                    errors,
-                    codes,
-                    "operator",
-                    &at.child("onExitCodes"),
-                    &["In", "NotIn"],
-                );
-            }
-            (None, true) => {}
-        }
     }
 }
 
