@@ -230,7 +230,7 @@ fn without_the_batteries_the_ports_are_free_and_nothing_is_left() -> Result<()> 
     })?;
     cluster.wait_for("class and kinds are there, as of an AddOn", SOON, || {
         ensure!(named(&cluster, "ingressclasses", "traefik")?.len() == 1);
-        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 6);
+        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 10);
         ensure!(named(&cluster, "addons.k3s.cattle.io", "traefik")?.len() == 1);
         Ok(())
     })?;
@@ -315,7 +315,7 @@ fn without_the_batteries_the_ports_are_free_and_nothing_is_left() -> Result<()> 
     cluster.wait_for_node()?;
     cluster.wait_for("class and kinds are there again", SOON, || {
         ensure!(named(&cluster, "ingressclasses", "traefik")?.len() == 1);
-        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 6);
+        ensure!(named(&cluster, "customresourcedefinitions", "traefik.io")?.len() == 10);
         Ok(())
     })
 }
