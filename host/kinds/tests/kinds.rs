@@ -198,7 +198,7 @@ fn what_does_not_change() {
             "StorageClass",
             json!({"provisioner": "a/b"}),
             json!({"provisioner": "a/c"}),
-            "provisioner: Forbidden: updates to provisioner are forbidden.",
+            "provisioner: Invalid value: \"a/c\": field is immutable",
         ),
         (
             "node.k8s.io",
@@ -329,5 +329,36 @@ fn what_will_not_last_is_warned_about() {
             [warning],
             "{kind}"
         );
+    }
+}
+
+#[test]
+fn terms_and_targets_are_refused_as_upstream_does() {
+    let scaler = |target: Value| json!({"metadata": {"name": "a", "namespace": "default"}, "spec": {"maxReplicas": 1, "scaleTargetRef": target}});
+    for (group, kind, object, message) in [
+        (
+            "storage.k8s.io",
+            "StorageClass",
+            json!({"metadata": {"name": "a"}, "provisioner": "a/b", "allowedTopologies": [
+                {"matchLabelExpressions": [{"key": "zone", "values": ["a"]}]},
+                {"matchLabelExpressions": [{"key": "zone", "values": ["a", "a"]}]}]}),
+            "[allowedTopologies[1].matchLabelExpressions[0].values[1]: Duplicate value: \"a\", allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"]",
+        ),
+        (
+            "autoscaling",
+            "HorizontalPodAutoscaler",
+            scaler(json!({"apiVersion": "v1", "kind": "Deployment", "name": "d"})),
+            "spec.scaleTargetRef.apiVersion: Invalid value: \"v1\": apiVersion must specify API group",
+        ),
+        (
+            "autoscaling",
+            "HorizontalPodAutoscaler",
+            scaler(json!({"apiVersion": "v1", "kind": "ReplicationController", "name": "d"})),
+            "[]",
+        ),
+    ] {
+        let made = made(group, kind, object);
+        let errors = Strategy::built_in(group, kind).validate_create(&made, group == "autoscaling");
+        assert_eq!(errors.to_string(), message, "{kind}");
     }
 }

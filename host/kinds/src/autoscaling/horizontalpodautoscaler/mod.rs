@@ -11,6 +11,7 @@ pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
     validate: validation::validate,
+    validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     conversions: &[convert::V1],
     columns: columns::COLUMNS,

@@ -1,10 +1,10 @@
 //! Validation of horizontal pod autoscalers.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::tree;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
-use crate::checks;
+use crate::checks::{self, Check};
 
 const SOURCES: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
@@ -15,6 +15,17 @@ const SOURCES: [(&str, &str); 5] = [
 ];
 
 pub(super) fn validate(scaler: &Value) -> ErrorList {
+    spec(scaler, true)
+}
+
+/// A target of an older rule stays as long as nobody changes it.
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let target = |scaler, part: &str| tree::text(scaler, &format!("spec.scaleTargetRef.{part}"));
+    let is_changed = |part: &&str| target(new, part) != target(old, part);
+    spec(new, ["apiVersion", "kind"].iter().any(is_changed))
+}
+
+fn spec(scaler: &Value, checks_version: bool) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(scaler, "spec").unwrap_or(&Value::Null);
@@ -27,11 +38,14 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
             "must be greater than or equal to 1",
         ));
     }
-    if maximum < 1 {
+    if maximum == 0 {
+        let detail = "must be set and greater than 0";
+        errors.push(field::required(&path.child("maxReplicas"), detail));
+    } else if maximum < 0 {
         errors.push(field::invalid(
             &path.child("maxReplicas"),
             maximum,
-            "must be greater than 0",
+            "must be greater than or equal to 1",
         ));
     }
     if maximum < minimum {
@@ -42,8 +56,10 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
         ));
     }
     let target = tree::get(spec, "scaleTargetRef").unwrap_or(&Value::Null);
-    for name in ["kind", "name"] {
-        checks::required(&mut errors, target, name, &path.child("scaleTargetRef"), "");
+    reference(&mut errors, target, &path.child("scaleTargetRef"));
+    if checks_version {
+        let at = path.child("scaleTargetRef.apiVersion");
+        target_version(&mut errors, target, &at);
     }
     for (index, metric) in tree::list(spec, "metrics").iter().enumerate() {
         self::metric(&mut errors, metric, &path.child("metrics").index(index));
@@ -54,6 +70,27 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
         }
     }
     errors
+}
+
+fn reference(errors: &mut ErrorList, target: &Value, path: &Path) {
+    for part in ["kind", "name"] {
+        if checks::required(errors, target, part, path, "") {
+            let text = tree::text(target, part);
+            errors.check(&path.child(part), text, names::is_path_segment(text));
+        }
+    }
+}
+
+/// Only one kind of the core group has a scale.
+fn target_version(errors: &mut ErrorList, target: &Value, path: &Path) {
+    let version = tree::text(target, "apiVersion");
+    let detail = match version.matches('/').count() {
+        0 | 1 if version.contains('/') && !version.starts_with('/') => return,
+        0 | 1 if tree::text(target, "kind") == "ReplicationController" => return,
+        0 | 1 => "apiVersion must specify API group".to_owned(),
+        _ => format!("unexpected GroupVersion string: {version}"),
+    };
+    errors.push(field::invalid(path, version, detail));
 }
 
 fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {

@@ -1,11 +1,12 @@
 //! Validation of storage classes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
-use crate::equality::semantic_eq;
 
 const MAX_PARAMETERS: usize = 512;
 const MAX_PARAMETERS_BYTES: usize = 256 * 1024;
@@ -29,7 +30,52 @@ pub(super) fn validate(class: &Value) -> ErrorList {
         &Path::root(),
         &modes,
     );
+    topologies(&mut errors, class);
     errors
+}
+
+/// Terms of other keys or values, each with at least one value of each key.
+fn topologies(errors: &mut ErrorList, class: &Value) {
+    let terms = tree::list(class, "allowedTopologies");
+    for (index, term) in terms.iter().enumerate() {
+        let at = Path::new("allowedTopologies")
+            .index(index)
+            .child("matchLabelExpressions");
+        let mut keys = checks::Unique::new();
+        let expressions = tree::list(term, "matchLabelExpressions");
+        for (number, expression) in expressions.iter().enumerate() {
+            let at = at.index(number);
+            let mut seen = checks::Unique::new();
+            let values = tree::texts(expression, "values");
+            if values.is_empty() {
+                errors.push(field::required(&at.child("values"), ""));
+            }
+            for (place, value) in values.into_iter().enumerate() {
+                seen.insert(errors, value, &at.child("values").index(place));
+            }
+            let key = tree::text(expression, "key");
+            errors.check(&at.child("key"), key, names::is_qualified_name(key));
+            keys.insert(errors, key, &at.child("key"));
+        }
+        for _ in terms
+            .iter()
+            .take(index)
+            .filter(|other| pairs(other) == pairs(term))
+        {
+            errors.push(field::duplicate(&at, ""));
+        }
+    }
+}
+
+/// The values of each key of a term.
+fn pairs(term: &Value) -> BTreeMap<&str, BTreeSet<&str>> {
+    tree::list(term, "matchLabelExpressions")
+        .iter()
+        .map(|expression| {
+            let values = tree::texts(expression, "values").into_iter().collect();
+            (tree::text(expression, "key"), values)
+        })
+        .collect()
 }
 
 fn provisioner(errors: &mut ErrorList, class: &Value) {
@@ -62,15 +108,14 @@ fn parameters(errors: &mut ErrorList, class: &Value) {
 
 /// What a class stands for does not change under the claims that name it.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate(new);
-    for name in ["parameters", "provisioner", "reclaimPolicy"] {
-        if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
-            errors.push(field::forbidden(
-                &Path::new(name),
-                format!("updates to {name} are forbidden."),
-            ));
-        }
+    let mut errors = ErrorList::new();
+    for name in [
+        "parameters",
+        "provisioner",
+        "reclaimPolicy",
+        "volumeBindingMode",
+    ] {
+        checks::immutable(&mut errors, new, old, name);
     }
-    checks::immutable(&mut errors, new, old, "volumeBindingMode");
     errors
 }
