@@ -75,6 +75,7 @@ impl Flow {
 }
 
 /// All places, and the room for bodies.
+#[derive(Default)]
 pub(crate) struct Inflight {
     nodes: Shared,
     users: Shared,
@@ -102,15 +103,6 @@ impl Default for Shared {
             reading: pool(READING),
             mutating: pool(MUTATING),
             bodies: Arc::default(),
-        }
-    }
-}
-
-impl Default for Inflight {
-    fn default() -> Self {
-        Self {
-            nodes: Shared::default(),
-            users: Shared::default(),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
 /// The group that a path below `/api` or `/apis` is about.
 fn group_of<'a>(parts: &[&'a str]) -> &'a str {
     match parts {
-        ["apis", group, ..] => *group,
+        ["apis", group, ..] => group,
         _ => "",
     }
 }
