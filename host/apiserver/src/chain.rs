@@ -33,6 +33,7 @@ pub(crate) async fn handle(
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let info = RequestInfo::parse(request.method(), request.uri().path(), &query);
     let is_long_running = info.is_long_running();
+    let is_head = *request.method() == Method::HEAD;
     let answering = answer(core.clone(), request, info.clone(), query);
     let work = AssertUnwindSafe(answering).catch_unwind();
     let done = if is_long_running {
@@ -40,7 +41,7 @@ pub(crate) async fn handle(
     } else {
         tokio::time::timeout(REQUEST_TIMEOUT, work).await
     };
-    let response = match done {
+    let mut response = match done {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(error))) => respond::status::response(error.status()),
         Ok(Err(_panic)) => {
@@ -54,6 +55,10 @@ pub(crate) async fn handle(
         }
     };
     record(&core, &info, started, &response);
+    if is_head {
+        // HTTP/2 resets a stream on which a body follows.
+        *response.body_mut() = body::empty();
+    }
     Ok(response)
 }
 

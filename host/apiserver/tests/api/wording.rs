@@ -238,15 +238,15 @@ async fn sizes_methods_and_paths() {
     api.ok("POST", MAPS, map("a", "1")).await;
     assert_eq!(api.get(&format!("{MAPS}/a/")).await.code, 200);
     assert_eq!(api.get(&format!("{MAPS}/")).await.code, 200);
-    assert_eq!(
-        api.send(
-            request("HEAD", &format!("{MAPS}/a"), &Value::Null),
-            Some(admin())
-        )
-        .await
-        .code,
-        200
-    );
+    for (path, code) in [(format!("{MAPS}/a"), 200), (format!("{MAPS}/none"), 404)] {
+        let head = request("HEAD", &path, &Value::Null);
+        let answer = api.send(head, Some(admin())).await;
+        assert_eq!(
+            (answer.code.as_u16(), answer.text.as_str()),
+            (code, ""),
+            "{path}"
+        );
+    }
     assert_eq!(
         api.send(request("OPTIONS", MAPS, &Value::Null), Some(admin()))
             .await
