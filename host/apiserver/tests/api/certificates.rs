@@ -91,7 +91,7 @@ async fn a_decision_goes_through_approval_alone() {
         refused.text
     );
     let issued = json!({"metadata": {"annotations": {"issued": "yes"}},
-        "status": {"certificate": "Zm9yZ2Vk"}});
+        "status": {"certificate": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tClptOXlaMlZrCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K"}});
     let issued = api.ok("PATCH", &format!("{path}/status"), issued).await;
     assert_eq!(&issued["status"]["conditions"][0], condition);
     assert_eq!(issued["metadata"]["annotations"]["issued"], "yes");

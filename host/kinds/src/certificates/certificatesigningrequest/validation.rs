@@ -169,11 +169,25 @@ pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     errors.append(decisions(new, old));
     let after = tree::text(new, "status.certificate");
     let before = tree::text(old, "status.certificate");
+    if !after.is_empty() && after != before && !has_certificate(after) {
+        let detail = "must contain at least one CERTIFICATE PEM block";
+        errors.push(field::invalid(
+            &Path::new("status.certificate"),
+            after,
+            detail,
+        ));
+    }
     if !before.is_empty() && after != before {
         let detail = "updates may not modify existing certificate content";
         errors.push(field::forbidden(&Path::new("status.certificate"), detail));
     }
     errors
+}
+
+/// Whether base64 of PEM holds a certificate; clients parse it themselves.
+fn has_certificate(text: &str) -> bool {
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----")
 }
 
 /// `ValidateCertificateSigningRequestApprovalUpdate`: decisions may be added, nothing is taken back.

@@ -80,7 +80,7 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if capacity.is_empty() {
         errors.push(field::required(path, ""));
     }
-    if !capacity.is_empty() && (!capacity.contains_key("storage") || capacity.len() > 1) {
+    if !capacity.contains_key("storage") || capacity.len() > 1 {
         errors.push(field::not_supported(
             path,
             tree::get(spec, "capacity"),

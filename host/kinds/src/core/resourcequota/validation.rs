@@ -59,8 +59,9 @@ pub(super) fn validate(quota: &Value) -> ErrorList {
         }
     }
     let expressions = tree::list(quota, "spec.scopeSelector.matchExpressions");
-    for (index, expression) in expressions.iter().enumerate() {
-        let at = path.child("scopeSelector.matchExpressions").index(index);
+    // Upstream names the list, not the expression in it.
+    let at = path.child("scopeSelector.matchExpressions");
+    for expression in expressions {
         scope_expression(&mut errors, expression, &at);
     }
     errors
@@ -82,12 +83,27 @@ fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
     }
 }
 
+/// Scopes that an object has or has not.
+const EXISTING: [&str; 5] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "Terminating",
+];
+
 /// `validateScopedResourceSelectorRequirement`
 fn scope_expression(errors: &mut ErrorList, expression: &Value, path: &Path) {
     let scope = tree::text(expression, "scopeName");
     if !SCOPES.contains(&scope) {
         let at = path.child("scopeName");
         errors.push(field::invalid(&at, scope, "unsupported scope"));
+    }
+    let only_exists = EXISTING.contains(&scope);
+    if only_exists && tree::text(expression, "operator") != "Exists" {
+        let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        let operator = tree::text(expression, "operator");
+        errors.push(field::invalid(&path.child("operator"), operator, detail));
     }
     let values = path.child("values");
     let has_values = !tree::list(expression, "values").is_empty();
@@ -100,7 +116,7 @@ fn scope_expression(errors: &mut ErrorList, expression: &Value, path: &Path) {
         "Exists" | "DoesNotExist" if has_values => {
             let found = tree::get(expression, "values");
             let detail =
-                "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector";
+                "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
             errors.push(field::invalid(&values, found, detail));
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
