@@ -70,29 +70,32 @@ impl RoutingKind {
         batch: Batch,
     ) -> Result<Compiled, CallError> {
         let session = component.session();
-        let mut changes = component.call("compile", |bindings, store| {
+        let mut all = component.call("compile", |bindings, store| {
             let documents = session.documents(&batch.upserts);
             upsert(bindings, &mut *store, documents)?;
             remove(bindings, &mut *store, &session.forget(&batch.removals))?;
-            self::changes(bindings, store, CHANGES)
+            changes(bindings, store, CHANGES)
         })?;
         // Each portion has the deadline for itself. An instance that always has more is not waited for.
         let most = 2 * (self.desired.lock().len() + batch.removals.len()) + CHANGES as usize;
-        let mut last = changes.len();
+        let mut last = all.len();
         while last > 0 {
-            let count = changes.len();
+            let count = all.len();
             let more = component.call("compile", |bindings, store| {
                 if count > most {
                     return Err(wasmtime::Error::msg("it decides without end"));
                 }
-                self::changes(bindings, store, CHANGES)
+                changes(bindings, store, CHANGES)
             })?;
             last = more.len();
-            changes.extend(more);
+            all.extend(more);
         }
         let complete = session.is_fresh.swap(false, Ordering::SeqCst);
-        self.drop_unknown(&mut changes);
-        Ok(Compiled { complete, changes })
+        self.drop_unknown(&mut all);
+        Ok(Compiled {
+            complete,
+            changes: all,
+        })
     }
 
     fn drop_unknown(&self, changes: &mut Vec<Change>) {
