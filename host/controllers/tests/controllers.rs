@@ -19,7 +19,7 @@ use k3s_client::fake::FakeApi;
 use k3s_client::resources::*;
 use k3s_client::{DeleteParams, Patch};
 use serde_json::{Value, json};
-use support::{cluster, cluster_at, ready};
+use support::{Cluster, cluster, cluster_at, ready};
 
 fn node() -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": {"kubernetes.io/os": "linux"},

@@ -334,7 +334,7 @@ async fn what_is_proxied_leads_through_the_proxy_again() {
         let answer = api.call(method, &format!("{proxy}?a=b"), Value::Null).await;
         assert_eq!(answer.text, format!("{method} /?a=b\n"));
     }
-    let options = api.call_as(crate::harness::user("jane"), "OPTIONS", proxy, Value::Null);
+    let options = api.call_as(user("jane"), "OPTIONS", proxy, Value::Null);
     assert_eq!(options.await.code, 403);
     assert!(api.tasks.stop(DEADLINE).await);
 }
