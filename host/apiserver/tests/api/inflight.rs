@@ -5,6 +5,7 @@ use k3s_serve::Body;
 use k3s_serve::body::{self, BodySender};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tower::Service;
 
 use crate::harness::{Api, DEADLINE, MAPS, admin, map, request, start};
 
@@ -52,12 +53,12 @@ async fn bodies_that_do_not_come_keep_nobody_waiting() {
     for _ in 0..1_200 {
         let (sender, request) = stalled(&slow).await;
         senders.push(sender);
-        let api = (api.service.clone(), api.store.clone());
-        waiting.spawn(async move { tower::ServiceExt::oneshot(api.0, request).await.unwrap() });
+        waiting.spawn(api.service.clone().call(request));
     }
     // What is above the user's share is refused at once.
     let refused: Response<Body> = tokio::time::timeout(DEADLINE, waiting.join_next())
         .await
+        .unwrap()
         .unwrap()
         .unwrap()
         .unwrap();
@@ -93,11 +94,10 @@ async fn bodies_in_memory_have_a_bound_for_each_user() {
         let (sender, request) = stalled("fixed-token").await;
         assert!(sender.send(large.clone()).await);
         senders.push(sender);
-        let service = api.service.clone();
-        waiting.spawn(async move { tower::ServiceExt::oneshot(service, request).await.unwrap() });
+        waiting.spawn(api.service.clone().call(request));
     }
     for _ in 0..20 {
-        let refused = waiting.join_next().await.unwrap().unwrap();
+        let refused = waiting.join_next().await.unwrap().unwrap().unwrap();
         assert_eq!(refused.status(), 429);
     }
     let other = account(&api, "other").await;

@@ -172,12 +172,9 @@ async fn the_definition_of_objects_that_cannot_be_read_can_be_deleted() {
     for (name, bytes) in garbage() {
         put(&api, &format!("{range}default/{name}"), bytes).await;
     }
-    let list = api.ok(
-        "GET",
-        &format!("{TABS}?fieldSelector=spec.image=a"),
-        Value::Null,
-    );
-    assert_eq!(names(&list.await), ["good"]);
+    let selected = format!("{TABS}?fieldSelector=spec.image=a");
+    let list = api.ok("GET", &selected, Value::Null).await;
+    assert_eq!(names(&list), ["good"]);
     let path = format!("{DEFINITIONS}/crontabs.stable.example.com");
     api.ok("DELETE", &path, Value::Null).await;
     gone(&api, &path).await;
