@@ -19,7 +19,9 @@ pub(crate) fn objects(text: &str, is_json: bool) -> Result<Vec<Value>, Error> {
         let documents: Result<_, _> = stream.collect();
         documents.map_err(Error::Json)?
     } else {
-        let documents = serde_saphyr::from_multiple(text);
+        // Modes of files are written as in YAML 1.1.
+        let options = serde_saphyr::options! { legacy_octal_numbers: true };
+        let documents = serde_saphyr::from_multiple_with_options(text, options);
         documents.map_err(Error::Yaml)?
     };
     let mut objects = Vec::new();
@@ -84,6 +86,13 @@ mod tests {
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}"#;
         assert_eq!(names(json), ["a", "b"]);
         assert!(names("").is_empty());
+    }
+
+    #[test]
+    fn modes_of_files_are_octal() {
+        let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, mode: 0400}";
+        let yaml = format!("# a file\n{text}\n");
+        assert_eq!(objects(&yaml, false).unwrap()[0]["mode"], 256);
     }
 
     #[test]

@@ -94,8 +94,13 @@ fn documents(origin: &str, text: &str) -> Result<Vec<Value>, Failure> {
         let documents = stream.collect::<Result<_, _>>();
         return documents.map_err(|source| Failure::JsonManifest { origin, source });
     }
-    serde_saphyr::from_multiple::<Value>(text)
+    serde_saphyr::from_multiple_with_options::<Value>(text, yaml_options())
         .map_err(|source| Failure::YamlManifest { origin, source })
+}
+
+/// Modes of files are written as in YAML 1.1.
+pub(crate) fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! { legacy_octal_numbers: true }
 }
 
 /// Lists are their items; empty documents are nothing.
@@ -152,6 +157,14 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn modes_of_files_are_octal() {
+        let manifest =
+            &parse("---\n{apiVersion: v1, kind: A, mode: 0400, text: \"0400\"}\n").unwrap()[0];
+        assert_eq!(manifest["mode"], 256);
+        assert_eq!(manifest["text"], "0400");
     }
 
     #[test]

@@ -48,6 +48,8 @@ fn bounded(text_bytes: usize) -> Options {
     let again = text_bytes.saturating_mul(2).saturating_add(1_000);
     let again = again.min(MAX_AGAIN);
     serde_saphyr::options! {
+        // Modes of files are written as in YAML 1.1.
+        legacy_octal_numbers: true,
         budget: serde_saphyr::budget! {
             max_recorded_anchor_events: again,
             max_recorded_anchor_bytes: text_bytes.saturating_mul(4).saturating_add(64 * 1024),
@@ -110,6 +112,9 @@ mod tests {
         let read = parse(text.as_bytes()).unwrap();
         assert_eq!(read["two"]["env"][0]["name"], "A");
         assert_eq!(read["two"]["image"], "c");
+        let modes = parse(b"{a: 0400, b: 0o400, c: \"0400\", d: 0, e: 08}").unwrap();
+        let read = serde_json::json!({"a": 256, "b": 256, "c": "0400", "d": 0, "e": 8.0});
+        assert_eq!(modes, read);
         let many: String = (0..20_000)
             .map(|at| format!("k{at}: [{at}, text]\n"))
             .collect();

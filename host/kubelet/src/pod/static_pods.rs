@@ -131,7 +131,9 @@ fn read(config: &KubeletConfig, path: &Path) -> Result<Pod, ManifestError> {
 
 /// Reads a manifest and gives it the identity of a static pod on this node.
 fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, ManifestError> {
-    let value: Value = serde_saphyr::from_str(text)?;
+    // Modes of files are written as in YAML 1.1.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let value: Value = serde_saphyr::from_str_with_options(text, options)?;
     if value.get("kind").and_then(Value::as_str) != Some("Pod") {
         return Err(ManifestError::Kind);
     }
@@ -316,6 +318,12 @@ mod tests {
             model::uid(&parse(&config, &text.replace("image: i", "image: j")).unwrap()),
             model::uid(&pod)
         );
+        let modes = format!(
+            "{text}  volumes: [{{name: v, secret: {{secretName: s, defaultMode: 0400}}}}]\n"
+        );
+        let pod = parse(&config, &modes).unwrap();
+        let volumes = serde_json::to_value(&pod.spec.unwrap().volumes).unwrap();
+        assert_eq!(volumes[0]["secret"]["defaultMode"], 256);
         assert!(parse(&config, "kind: Service").is_err());
     }
 }
