@@ -20,6 +20,7 @@ pub(super) async fn one(
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     let (options, dry_run) = read_options(context, request).await?;
+    warn_of_orphans(context, resource, &options);
     let call = context.call(dry_run);
     let name = &context.info.name;
     let deleted = context
@@ -33,6 +34,16 @@ pub(super) async fn one(
         )
         .await?;
     answer(context, &deleted)
+}
+
+/// Jobs leave their pods where the client does not say otherwise (`pkg/registry/batch/job/storage`).
+fn warn_of_orphans(context: &Context, resource: &Resource, options: &DeleteOptions) {
+    let kind = &resource.kind;
+    if options.propagation.is_none() && kind.group == "batch" && kind.plural == "jobs" {
+        context.warnings.add(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+        );
+    }
 }
 
 /// The answer to a deletion: the object while it stays, otherwise a plain success for most kinds.
@@ -69,6 +80,7 @@ pub(super) async fn collection(
 ) -> Result<Response<Body>> {
     let list = options::list(&context.info, &context.query)?;
     let (options, dry_run) = read_options(&context, request).await?;
+    warn_of_orphans(&context, &resource, &options);
     let call = context.call(dry_run);
     let (list, objects) = context
         .registry()

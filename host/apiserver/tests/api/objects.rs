@@ -136,6 +136,17 @@ async fn propagation_becomes_finalizers() {
 }
 
 #[tokio::test]
+async fn deleting_jobs_warns_that_pods_stay() {
+    let api = start().await;
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let silent = api.call("DELETE", jobs, Value::Null).await.warnings();
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(silent[0].contains("child pods are preserved by default when jobs are deleted"));
+    let chosen = json!({"propagationPolicy": "Background"});
+    assert!(api.call("DELETE", jobs, chosen).await.warnings().is_empty());
+}
+
+#[tokio::test]
 async fn preconditions_of_a_delete() {
     let api = start().await;
     let made = api.ok("POST", MAPS, map("a", "1")).await;

@@ -341,19 +341,50 @@ pub(super) fn warnings(service: &Value) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if is_headless(service.get("spec").unwrap_or(&Value::Null)) {
-        if tree::has(service, "spec.loadBalancerIP") {
-            warnings
-                .push("spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"".to_owned());
-        }
-        if tree::has(service, "spec.externalIPs") {
-            warnings.push("spec.externalIPs is ignored when spec.clusterIP is \"None\"".to_owned());
-        }
-        if tree::text(service, "spec.sessionAffinity") == "ClientIP" {
-            warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
-        }
+    warnings.extend(ignored_fields(service));
+    if tree::text(service, "spec.trafficDistribution") == "PreferClose" {
+        warnings.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\""
+                .to_owned(),
+        );
     }
     warnings
+}
+
+/// What says nothing for a service of this type (`pkg/api/service/warnings.go`).
+fn ignored_fields(service: &Value) -> Vec<String> {
+    let kind = tree::text(service, "spec.type");
+    let is_external = kind == "ExternalName";
+    let is_headless = kind == "ClusterIP" && tree::text(service, "spec.clusterIP") == "None";
+    let has_ips = !tree::list(service, "spec.externalIPs").is_empty();
+    let table = [
+        (
+            is_headless && !tree::text(service, "spec.loadBalancerIP").is_empty(),
+            "spec.loadBalancerIP is ignored for headless services",
+        ),
+        (
+            is_headless && has_ips,
+            "spec.externalIPs is ignored for headless services",
+        ),
+        (
+            is_headless && tree::text(service, "spec.sessionAffinity") != "None",
+            "spec.SessionAffinity is ignored for headless services",
+        ),
+        (
+            has_ips && !is_headless && !is_external,
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+        ),
+        (
+            has_ips && is_external,
+            "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
+        ),
+        (
+            !is_external && !tree::text(service, "spec.externalName").is_empty(),
+            "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+        ),
+    ];
+    let applies = table.into_iter().filter(|(applies, _)| *applies);
+    applies.map(|(_, text)| text.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -367,6 +398,37 @@ mod tests {
         let mut service = json!({"metadata": {"name": "s"}, "spec": spec});
         defaults::default(&mut service);
         service
+    }
+
+    #[test]
+    fn what_is_ignored_or_old_is_warned_of() {
+        let port = json!({"port": 80});
+        let cases = [
+            (
+                json!({"ports": [port], "externalIPs": ["10.0.0.1"]}),
+                "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+            ),
+            (
+                json!({"clusterIP": "None", "ports": [port], "externalIPs": ["10.0.0.1"]}),
+                "spec.externalIPs is ignored for headless services",
+            ),
+            (
+                json!({"type": "ExternalName", "externalName": "a.b", "externalIPs": ["10.0.0.1"]}),
+                "spec.externalIPs is ignored when spec.type is \"ExternalName\"",
+            ),
+            (
+                json!({"ports": [port], "externalName": "a.b"}),
+                "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+            ),
+            (
+                json!({"ports": [port], "trafficDistribution": "PreferClose"}),
+                "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
+            ),
+        ];
+        for (spec, text) in cases {
+            assert_eq!(warnings(&service(spec)), [text]);
+        }
+        assert!(warnings(&service(json!({"ports": [port]}))).is_empty());
     }
 
     #[test]
