@@ -38,7 +38,11 @@ pub(super) async fn get(context: &Context, mut request: Request<Body>) -> Result
 
 async fn stream(context: &Context) -> Result<Response<Body>> {
     validate(&context.query, &context.info.name)?;
-    let target = PodTarget::find(context, context.query.get("container"))?;
+    let Some(target) = PodTarget::find_bound(context, context.query.get("container"))? else {
+        let mut nothing = Response::new(body::empty());
+        *nothing.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(nothing);
+    };
     let (io, authority) = context.core.kubelets.open(&target.node).await?;
     let path = format!(
         "/containerLogs/{}/{}/{}{}",

@@ -20,34 +20,49 @@ impl PodTarget {
     /// # Errors
     /// 400 without a node or with a container that is not there, in upstream's words.
     pub(super) fn find(context: &Context, container: Option<&str>) -> Result<Self> {
-        let (pod, node) = bound_pod(context)?;
+        let found = Self::find_bound(context, container)?;
+        found.ok_or_else(|| no_node(context).into())
+    }
+
+    /// The same, and nothing for a pod that has no node yet.
+    ///
+    /// # Errors
+    /// 400 with a container that is not there, in upstream's words.
+    pub(super) fn find_bound(context: &Context, container: Option<&str>) -> Result<Option<Self>> {
+        let pod = pod(context)?;
         let container = choose(&pod, container)?;
-        Ok(Self {
+        let node = tree::text(&pod, "spec.nodeName");
+        Ok((!node.is_empty()).then(|| Self {
             namespace: context.info.namespace.clone(),
             name: context.info.name.clone(),
-            node,
+            node: node.to_owned(),
             container,
-        })
+        }))
     }
 }
 
 /// The pod of the request and its node.
 pub(super) fn bound_pod(context: &Context) -> Result<(Value, String)> {
-    let info = &context.info;
-    let pods = context.registry().resource("", "v1", "pods")?;
-    let pod = context
-        .registry()
-        .get(pods, &info.namespace, &info.name)?
-        .to_value()?;
+    let pod = pod(context)?;
     let node = tree::text(&pod, "spec.nodeName").to_owned();
     if node.is_empty() {
-        return Err(Status::bad_request(format!(
-            "pod {} does not have a host assigned",
-            info.name
-        ))
-        .into());
+        return Err(no_node(context).into());
     }
     Ok((pod, node))
+}
+
+fn pod(context: &Context) -> Result<Value> {
+    let info = &context.info;
+    let pods = context.registry().resource("", "v1", "pods")?;
+    let pod = context.registry().get(pods, &info.namespace, &info.name)?;
+    pod.to_value()
+}
+
+fn no_node(context: &Context) -> Status {
+    Status::bad_request(format!(
+        "pod {} does not have a host assigned",
+        context.info.name
+    ))
 }
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
