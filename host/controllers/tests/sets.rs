@@ -12,25 +12,33 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k3s_base::Clock;
 use k3s_client::fake::FakeApi;
 use k3s_client::resources::*;
 use k3s_client::{DeleteParams, Patch};
 use serde_json::json;
-use support::{Cluster, cluster};
+use support::{Cluster, cluster, cluster_at};
 
-/// Plays a node that refuses each Pod at once, until the deadline; returns how many there were.
-async fn refuse_for(cluster: &Cluster, during: Duration) -> usize {
+/// Plays a node that refuses each Pod at once, until there were as many, and a little longer; returns how
+/// many there were.
+async fn refuse(cluster: &Cluster, seen: &mut BTreeSet<String>, wanted: usize) -> usize {
     let refused = json!({"phase": "Failed", "reason": "NodeAffinity"});
-    let mut seen = std::collections::BTreeSet::new();
-    let end = tokio::time::Instant::now() + during;
-    while tokio::time::Instant::now() < end {
+    let mut more = 30;
+    for _ in 0..2000 {
         cluster.run_pods("n", &refused);
         cluster.reap_pods();
         let pods = cluster.api.all(&PODS).into_iter();
         seen.extend(pods.filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned)));
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        if seen.len() >= wanted {
+            more -= 1;
+        }
+        if more == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     seen.len()
 }
@@ -39,12 +47,14 @@ async fn refuse_for(cluster: &Cluster, during: Duration) -> usize {
 async fn pods_that_a_node_refuses_at_once_are_replaced_ever_later() {
     let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "one"}]}});
     let spec = json!({"replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}}, "template": template});
-    for (resource, kind) in [
-        (&REPLICA_SETS, "ReplicaSet"),
-        (&STATEFUL_SETS, "StatefulSet"),
-        (&DAEMON_SETS, "DaemonSet"),
+    // The first that fails is replaced at once where its place has to be made free.
+    for (resource, kind, at_once) in [
+        (&REPLICA_SETS, "ReplicaSet", 1),
+        (&STATEFUL_SETS, "StatefulSet", 2),
+        (&DAEMON_SETS, "DaemonSet", 2),
     ] {
-        let cluster = cluster().await;
+        let clock = Clock::manual(Clock::system().now());
+        let cluster = cluster_at(clock.clone()).await;
         cluster.api.seed(
             &NODES,
             json!({"metadata": {"name": "node-1", "labels": {"kubernetes.io/os": "linux"}},
@@ -57,9 +67,13 @@ async fn pods_that_a_node_refuses_at_once_are_replaced_ever_later() {
             .create(resource, Some("n"), &set)
             .await
             .unwrap();
-        let made = refuse_for(&cluster, Duration::from_millis(3500)).await;
-        // At once (but for a ReplicaSet), after one second and after two more.
-        assert!((2..=4).contains(&made), "{kind}: {made} pods");
+        let mut seen = BTreeSet::new();
+        // The controllers' time stands still but for these steps.
+        for (number, seconds) in [(at_once, 0), (at_once + 1, 1), (at_once + 2, 2)] {
+            clock.advance(Duration::from_secs(seconds));
+            assert_eq!(refuse(&cluster, &mut seen, number).await, number, "{kind}");
+        }
+        clock.advance(Duration::from_secs(4));
         cluster
             .live_until("the next one runs", |api| {
                 let pods = api.all(&PODS);
