@@ -69,7 +69,7 @@ pub(super) async fn create(
     let answer = json!({
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": info.name, "namespace": info.namespace, "creationTimestamp": rfc3339(now)},
+        "metadata": {"name": info.name, "namespace": info.namespace, "uid": object::uid(&account), "creationTimestamp": rfc3339(now)},
         "spec": request.get("spec"),
         "status": {"token": token, "expirationTimestamp": rfc3339(expiry)},
     });

@@ -441,6 +441,7 @@ async fn account_tokens_live_as_long_as_their_pod() {
         .await;
     let who = &review["status"]["user"];
     assert_eq!(who["username"], "system:serviceaccount:default:default");
+    assert_eq!(made["metadata"]["uid"], who["uid"]);
     assert_eq!(
         who["groups"],
         json!([
