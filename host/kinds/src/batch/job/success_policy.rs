@@ -171,7 +171,7 @@ mod tests {
             let mut errors = ErrorList::new();
             validate(&mut errors, &spec, &Path::new("spec"));
             let text = errors.to_string();
-            assert_eq!(text.is_empty(), expected.is_empty(), "{rules}: {text}");
+            assert_eq!(errors.is_empty(), expected.is_empty(), "{rules}: {text}");
             assert!(text.ends_with(&expected), "{rules}: {text}");
         }
     }
