@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use k3s_lifecycle::Tasks;
-use k3s_sys::process::{self, Heap};
+use k3s_sys::process;
 
 /// How often the heap is looked at, which costs some microseconds. Memory that is needed again within this time
 /// need not be asked for again.
@@ -20,56 +20,92 @@ const SPARE_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) fn start(tasks: &Tasks) {
     let group = tasks.clone();
     tasks.spawn("heap", async move {
-        let mut trimmed_to = 0;
+        let mut last = State::default();
         while group.sleep(INTERVAL).await {
-            let (Some(heap), Ok(resident)) = (process::heap(), process::anonymous_bytes()) else {
+            let Some(now) = State::read() else {
                 return;
             };
-            trimmed_to = resident.min(trimmed_to);
-            if !is_wasteful(heap, resident, trimmed_to) {
+            last = last.at_most(now);
+            if !now.is_wasteful(last) {
                 continue;
             }
             // It holds the locks of the arenas, one by one.
             let trimming = tokio::task::spawn_blocking(|| {
                 process::trim_heap();
-                process::anonymous_bytes()
+                State::read()
             });
-            if let Ok(Ok(left)) = trimming.await {
-                trimmed_to = left;
-                tracing::debug!(before = resident, left, "gave free memory back");
+            if let Ok(Some(left)) = trimming.await {
+                tracing::debug!(?now, ?left, "gave free memory back");
+                last = left;
             }
         }
     });
 }
 
-/// Whether much of what the heap holds is free, and some of it was used since the last turn, after which the process had
-/// `trimmed_to` bytes: what was given back still counts as free.
-fn is_wasteful(heap: Heap, resident: usize, trimmed_to: usize) -> bool {
-    let much = SPARE_BYTES.max(heap.used_bytes / 8);
-    heap.free_bytes > much && resident.saturating_sub(trimmed_to) > SPARE_BYTES
+/// The heap and the memory that the process has for it, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    used_bytes: usize,
+    /// What was given back still counts as free.
+    free_bytes: usize,
+    resident_bytes: usize,
+}
+
+impl State {
+    fn read() -> Option<Self> {
+        let heap = process::heap()?;
+        Some(Self {
+            used_bytes: heap.used_bytes,
+            free_bytes: heap.free_bytes,
+            resident_bytes: process::anonymous_bytes().ok()?,
+        })
+    }
+
+    fn at_most(self, other: Self) -> Self {
+        Self {
+            used_bytes: self.used_bytes.min(other.used_bytes),
+            free_bytes: self.free_bytes.min(other.free_bytes),
+            resident_bytes: self.resident_bytes.min(other.resident_bytes),
+        }
+    }
+
+    /// Whether much of the heap is free, and some of that has become so since memory was given back the last
+    /// time, after which the lowest state was `last`: by being freed, or by being used and freed in between.
+    fn is_wasteful(self, last: Self) -> bool {
+        let freed = self.free_bytes.saturating_sub(last.free_bytes);
+        let touched = self.resident_bytes.saturating_sub(last.resident_bytes);
+        let much = SPARE_BYTES.max(self.used_bytes / 8);
+        self.free_bytes > much && freed.max(touched) > SPARE_BYTES
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn state(used: usize, free: usize, resident: usize) -> State {
+        const MIB: usize = 1024 * 1024;
+        State {
+            used_bytes: used * MIB,
+            free_bytes: free * MIB,
+            resident_bytes: resident * MIB,
+        }
+    }
+
     #[test]
     fn a_heap_is_wasteful_when_much_is_free_that_was_used_since_the_last_turn() {
-        const MIB: usize = 1024 * 1024;
-        for (used, free, resident, trimmed_to, wasteful) in [
-            (20, 4, 40, 0, false),
-            (20, 9, 40, 0, true),
-            (200, 20, 240, 0, false),
-            (80, 350, 450, 100, true),
+        for (now, last, wasteful) in [
+            (state(20, 4, 40), State::default(), false),
+            (state(20, 9, 40), State::default(), true),
+            (state(200, 20, 240), State::default(), false),
+            // Freed since.
+            (state(40, 60, 119), state(95, 5, 119), true),
+            // Used and freed since.
+            (state(80, 350, 450), state(80, 350, 100), true),
             // Given back already.
-            (80, 350, 105, 100, false),
+            (state(80, 350, 105), state(80, 350, 100), false),
         ] {
-            let heap = Heap {
-                used_bytes: used * MIB,
-                free_bytes: free * MIB,
-            };
-            let found = is_wasteful(heap, resident * MIB, trimmed_to * MIB);
-            assert_eq!(found, wasteful, "{used} {free} {resident} {trimmed_to}");
+            assert_eq!(now.is_wasteful(last), wasteful, "{now:?} after {last:?}");
         }
     }
 }
