@@ -27,7 +27,7 @@ const REFUSAL_BYTES: usize = 8 * 1024;
 
 pub(super) async fn get(context: &Context, mut request: Request<Body>) -> Result<Response<Body>> {
     let log = stream(context).await?;
-    if !websocket::is_request(&context.headers) {
+    if log.status() != StatusCode::OK || !websocket::is_request(&context.headers) {
         return Ok(log);
     }
     // The handshake is read from the request, whose headers the chain took out.

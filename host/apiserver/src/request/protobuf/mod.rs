@@ -98,8 +98,8 @@ mod tests {
         [varint(tag << 3 | 2), varint(value.len()), value.to_vec()].concat()
     }
 
-    fn number(tag: u8, value: u8) -> Vec<u8> {
-        vec![tag << 3, value]
+    fn number(tag: usize, value: u8) -> Vec<u8> {
+        [varint(tag << 3), vec![value]].concat()
     }
 
     fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
