@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use k3s_lifecycle::Tasks;
-use k3s_sys::process;
+use k3s_sys::process::{self, Heap};
 
 /// How often the heap is looked at, which costs some microseconds. Memory that is needed again within this time
 /// need not be asked for again.
@@ -53,10 +53,13 @@ struct State {
 
 impl State {
     fn read() -> Option<Self> {
-        let heap = process::heap()?;
+        let Heap {
+            used_bytes,
+            free_bytes,
+        } = process::heap()?;
         Some(Self {
-            used_bytes: heap.used_bytes,
-            free_bytes: heap.free_bytes,
+            used_bytes,
+            free_bytes,
             resident_bytes: process::anonymous_bytes().ok()?,
         })
     }
