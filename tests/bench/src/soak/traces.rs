@@ -16,7 +16,11 @@ const LISTS: &[(&str, &str)] = &[
     ("links", "ls /sys/class/net"),
     ("addresses", "ip -o address show | awk '{print $2, $4}'"),
     ("routes", "ip route show"),
-    ("packet filter", "nft --stateless list ruleset"),
+    // Chains stay by design: one for each number of endpoints that a Service ever had.
+    (
+        "elements of the packet filter",
+        "nft --stateless list ruleset | awk '/elements = \\{/,/\\}/' | tr ',' '\\n' | sed 's/elements = {//; s/}//'",
+    ),
     (
         "network namespaces",
         "ls /run/netns /var/run/netns /run/k3s/netns 2>/dev/null | grep -v : || true",
