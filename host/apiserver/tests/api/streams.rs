@@ -244,7 +244,7 @@ async fn logs_come_from_the_kubelet() {
     );
     api.ok("POST", PODS, pod("new")).await;
     let nothing = api.get(&format!("{PODS}/new/log")).await;
-    assert_eq!((nothing.code, nothing.text.as_str()), (204, ""));
+    assert_eq!((nothing.code.as_u16(), nothing.text.as_str()), (204, ""));
     let metrics = api.get("/api/v1/nodes/n1/proxy/metrics/cadvisor?x=1").await;
     assert_eq!(metrics.text, "/metrics/cadvisor?x=1\n");
     assert!(api.tasks.stop(DEADLINE).await);
