@@ -15,7 +15,7 @@ use crate::dynamic::{Dynamic, DynamicSet};
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::registry::Registry;
-use crate::view::View;
+use crate::view::{View, undecodable};
 
 /// One served resource at one version.
 pub struct Resource {
@@ -167,6 +167,9 @@ impl Resource {
                 entry.key
             ))
         })?;
+        if !value.get("metadata").is_some_and(Value::is_object) {
+            return Err(undecodable(entry));
+        }
         if let Some(conversion) = self.conversion {
             (conversion.to_served)(&mut value);
         }

@@ -81,7 +81,7 @@ async fn a_put_that_creates_needs_the_right_to_create() {
         .await;
         assert_eq!(api.get(&format!("{path}/new")).await.code, 404);
     }
-    let (.., path, object) = &paths[1];
+    let (.., path, object) = &paths[2];
     let mut made = object.clone();
     made["metadata"] = json!({"name": "new"});
     api.ok("POST", path, made).await;

@@ -33,7 +33,7 @@ async fn aliases_make_no_more_of_a_document_than_it_is_long() {
         let refused = post(&api, path, "application/yaml", text.clone()).await;
         assert_eq!(refused.code, 400, "{}", refused.text);
     }
-    let plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y, labels: &l {a: b}, annotations: *l}\n";
+    let plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain, labels: &l {a: b}, annotations: *l}\n";
     let made = post(&api, MAPS, "application/yaml", plain.to_owned()).await;
     assert_eq!(
         made.body["metadata"]["annotations"]["a"], "b",

@@ -186,6 +186,9 @@ async fn a_budget_that_cannot_be_read_still_protects() {
     let api = start().await;
     api.ok("POST", crate::harness::PODS, crate::harness::pod("a"))
         .await;
+    let running = json!({"status": {"phase": "Running"}});
+    let status = format!("{}/a/status", crate::harness::PODS);
+    api.ok("PATCH", &status, running).await;
     let key = "/registry/poddisruptionbudgets/default/b";
     put(&api, key, b"{".to_vec()).await;
     let evict = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a"}});
