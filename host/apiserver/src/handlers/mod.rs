@@ -49,7 +49,8 @@ pub(crate) async fn dispatch(
     if !info.subresource.is_empty() {
         return subresources::dispatch(context, resource, request).await;
     }
-    if !resource.kind.has_verb(info.verb) {
+    let is_nameless = info.name.is_empty() && matches!(info.verb, "update" | "patch");
+    if !resource.kind.has_verb(info.verb) || is_nameless {
         return Err(respond::route::without(&resource, info.verb));
     }
     check_scope(&context, &resource)?;
