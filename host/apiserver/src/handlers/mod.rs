@@ -88,6 +88,10 @@ fn check_definition(context: &Context, resource: &Resource, custom: &CustomResou
 /// Single objects and writes of namespaced resources need a namespace.
 fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
     let info = &context.info;
+    // A collection is not replaced or patched as a whole.
+    if info.name.is_empty() && matches!(info.verb, "update" | "patch") {
+        return Err(respond::route::without(resource, info.verb));
+    }
     let across = matches!(info.verb, "list" | "watch");
     if !resource.kind.namespaced || !info.namespace.is_empty() || across {
         return Ok(());
