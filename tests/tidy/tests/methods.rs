@@ -69,6 +69,10 @@ const DISALLOWED: &[Disallowed] = &[
                 "tokio's clock, which a test can pause",
             ),
             (
+                "host/serve/src/activity.rs",
+                "tokio's clock, which a test can pause",
+            ),
+            (
                 "host/netproxy/src/driver.rs",
                 "tokio's clock, which a test can pause",
             ),
