@@ -1,16 +1,15 @@
 //! Log lines to standard error, a file, or both. `RUST_LOG` overrides the flags' filter.
 
+use std::env::VarError;
+use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{FromEnvError, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
-
-/// Where filter directives are taken from instead of the flags'.
-const FILTER_VARIABLE: &str = EnvFilter::DEFAULT_ENV;
 
 /// Which log lines are written, and where.
 #[derive(Debug, Default)]
@@ -30,8 +29,8 @@ pub enum LogError {
     #[error("malformed log filter")]
     Filter(#[from] ParseError),
     /// The environment's filter is malformed.
-    #[error("malformed log filter in {FILTER_VARIABLE}")]
-    Variable(#[source] ParseError),
+    #[error("malformed log filter in {}", EnvFilter::DEFAULT_ENV)]
+    Variable(#[source] FromEnvError),
     /// The file cannot be opened.
     #[error("cannot open the log file {}", .path.display())]
     File {
@@ -51,11 +50,10 @@ pub enum LogError {
 /// # Errors
 /// When the file cannot be opened, the filter is malformed, or a subscriber is already there.
 pub fn init_logging(options: &LogOptions) -> Result<(), LogError> {
-    let filter = match std::env::var(FILTER_VARIABLE) {
-        Ok(directives) if !directives.is_empty() => {
-            EnvFilter::try_new(directives).map_err(LogError::Variable)?
-        }
-        _ => EnvFilter::try_new(&options.filter)?,
+    let filter = match EnvFilter::try_from_default_env() {
+        Ok(filter) => filter,
+        Err(error) if is_unset(&error) => EnvFilter::try_new(&options.filter)?,
+        Err(error) => return Err(LogError::Variable(error)),
     };
     let file = options.file.as_deref().map(open).transpose()?;
     let file = file.map(|file| Arc::new(Mutex::new(file)));
@@ -66,6 +64,11 @@ pub fn init_logging(options: &LogOptions) -> Result<(), LogError> {
         .with_writer(Sinks { file, stderr })
         .try_init()
         .map_err(LogError::Install)
+}
+
+fn is_unset(error: &FromEnvError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(VarError::NotPresent))
 }
 
 fn open(path: &Path) -> Result<File, LogError> {
