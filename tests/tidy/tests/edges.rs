@@ -172,6 +172,7 @@ const ONLY: &[(&str, &[&str])] = &[
             "bench",
             "e2e",
             "conformance",
+            "differential",
         ],
     ),
     ("rusqlite", &["adapters", "bench"]),

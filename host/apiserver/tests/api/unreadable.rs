@@ -44,7 +44,7 @@ fn names(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().or(list["rows"].as_array());
     let found = items.unwrap().iter().filter_map(|item| {
         let own = item.get("metadata");
-        own.or_else(|| item.pointer("/object/metadata"))
+        own.or_else(|| k3s_meta::tree::get(item, "object.metadata"))
     });
     found.filter_map(|it| it["name"].as_str()).collect()
 }
