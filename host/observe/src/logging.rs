@@ -42,7 +42,7 @@ pub enum LogError {
     },
     /// The process has a subscriber already.
     #[error("cannot install the log subscriber")]
-    Install(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Install(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Installs the process-wide subscriber.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::setup;
 use crate::shell::{cargo, root, run, step, target_dir};
@@ -13,7 +13,14 @@ const BINARY: &str = "K3S_TEST_BINARY";
 
 /// Builds and runs the suite as the options say.
 pub(crate) fn run_suite(options: &[String]) -> Result<()> {
-    setup::for_conformance()?;
+    if !is_go_installed() {
+        bail!("Go is not installed, so upstream's suite cannot be built");
+    }
+    if options.iter().any(|option| option == "--quick") {
+        setup::for_quick_conformance()?;
+    } else {
+        setup::for_conformance()?;
+    }
     if std::env::var_os(BINARY).is_some() {
         step("build the runner", || {
             cargo(&["build", "--package", "k3s-conformance"])
@@ -25,18 +32,6 @@ pub(crate) fn run_suite(options: &[String]) -> Result<()> {
         })?;
     }
     run(runner()?.args(options))
-}
-
-/// The quick selection, as a step of `cargo xtask test`, which has built the binaries.
-pub(crate) fn quick() -> Result<()> {
-    if !is_go_installed() {
-        println!("==> conformance: left out, because Go is not installed");
-        return Ok(());
-    }
-    setup::for_quick_conformance()?;
-    step("run quick conformance specs", || {
-        run(runner()?.arg("--quick"))
-    })
 }
 
 fn runner() -> Result<Command> {

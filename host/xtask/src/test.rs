@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::setup;
 use crate::shell::{cargo, cargo_binary, run, step, target_dir};
-use crate::{conformance, setup};
 
 pub(crate) fn test(filter: &[String]) -> Result<()> {
     if !is_root()? {
@@ -53,11 +53,7 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             .args(filter);
         command.env("K3S_TEST_BINARY", target_dir()?.join("debug/k3s"));
         run(&mut command)
-    })?;
-    if filter.is_empty() {
-        conformance::quick()?;
-    }
-    Ok(())
+    })
 }
 
 /// Builds optimised and runs `tests/bench`.
