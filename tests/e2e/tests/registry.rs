@@ -10,7 +10,7 @@ use k3s_harness::http_server;
 const PUSH: &str = r#"
 set -e
 dir=$(mktemp -d); cd "$dir"; tar xf "$ARCHIVE"
-config=$(ls *.json | grep -v manifest.json); base=http://127.0.0.1:5000/v2/$REPO
+config=$(ls *.json | grep -v manifest.json); layer=$(ls */layer.tar); base=http://127.0.0.1:5000/v2/$REPO
 upload() {
   digest=sha256:$(sha256sum "$1" | cut -d' ' -f1)
   location=$(curl -sfi -X POST "$base/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //pI')
@@ -18,9 +18,9 @@ upload() {
   curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @"$1" "$location${sep}digest=$digest"
   echo "$digest"
 }
-c=$(upload "$config"); l=$(upload layer.tar)
+c=$(upload "$config"); l=$(upload "$layer")
 printf '{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":%s,"digest":"%s"},"layers":[{"mediaType":"application/vnd.docker.image.rootfs.diff.tar","size":%s,"digest":"%s"}]}' \
-  "$(stat -c %s "$config")" "$c" "$(stat -c %s layer.tar)" "$l" > m.json
+  "$(stat -c %s "$config")" "$c" "$(stat -c %s "$layer")" "$l" > m.json
 curl -sf -X PUT -H 'Content-Type: application/vnd.docker.distribution.manifest.v2+json' --data-binary @m.json "$base/manifests/$TAG"
 rm -rf "$dir"
 "#;
