@@ -82,10 +82,7 @@ fn ingress_components_are_replaced_without_a_failed_request() -> Result<()> {
     let dir = cluster.corner().dir().join("outside");
     std::fs::create_dir(&dir)?;
     std::fs::write(dir.join("ext"), "outside\n")?;
-    let line = format!(
-        "exec busybox httpd -f -p 127.0.0.1:9000 -h {}",
-        dir.display()
-    );
+    let line = format!("exec busybox httpd -f -p {NODE}:9000 -h {}", dir.display());
     let _outside = cluster.corner().background(&line, "outside.log")?;
     cluster.apply(&fixture!("service-outside"))?;
     cluster.apply(&ingress("shop", &[("/", "web", 80)]))?;
