@@ -25,8 +25,6 @@ pub(crate) struct View<'a> {
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
     /// No container will be started again.
     pub(crate) terminal: bool,
-    /// For the node only: it will change in a moment, which saves the API a write.
-    pub(crate) held: bool,
 }
 
 /// The one writer of a pod's published state.
@@ -57,11 +55,6 @@ impl Publisher {
         self.published.borrow().status.clone()
     }
 
-    /// What the runtime had when it was last asked.
-    pub(crate) fn observed(&self) -> Arc<Observed> {
-        self.published.borrow().observed.clone()
-    }
-
     /// Computes the status and shows it; true when its phase is one that no pod leaves.
     pub(crate) fn publish(&self, view: &View<'_>) -> bool {
         let ended = view.state.ended();
@@ -85,9 +78,6 @@ impl Publisher {
         self.published
             .send_modify(|published| published.status = shown);
         let overwritten = self.is_overwritten(view.pod, &status);
-        if view.held {
-            return finished;
-        }
         self.updates.send_if_modified(|current| {
             let changed = *current != status;
             *current = status;

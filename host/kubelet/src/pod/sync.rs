@@ -18,7 +18,6 @@ use super::perform::{Grace, Performer, SandboxContext, StartRequest};
 use super::plan::{Action, Kill, plan};
 use super::publish::{Publisher, View};
 use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
-use super::status;
 use crate::model::{self, Observed, Rejection, Slot, State};
 use crate::node::state::Readiness;
 use crate::probe::probers::Probers;
@@ -85,7 +84,7 @@ impl PodSync {
         let goes_on = self.state.work() == WorkState::SyncPod
             && self.state.ended().is_none()
             && !desired.is_deleting();
-        let finished = goes_on && self.publish_settled(&desired.pod, &observed);
+        let finished = goes_on && self.publish(&desired.pod, &observed, false);
         loop {
             let facts = Facts {
                 deleting: desired.is_deleting(),
@@ -155,14 +154,10 @@ impl PodSync {
         let plan = plan(pod, observed, self.probers.verdicts());
         let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
         let recreates = plan.create_sandbox.is_some();
-        if action.is_some() {
-            // The action may take long.
-            self.publish(pod, observed, false);
-        }
         match action {
             None => {
                 // What waits shows why.
-                self.publish_settled(pod, observed);
+                self.publish(pod, observed, false);
                 self.refresh_volumes(pod, observed).await;
                 return Ok(Next::Wait);
             }
@@ -487,28 +482,13 @@ impl PodSync {
 
     /// True when the phase is one that no pod leaves.
     fn publish(&self, pod: &Pod, observed: &Observed, terminal: bool) -> bool {
-        self.publisher.publish(&self.view(pod, observed, terminal))
-    }
-
-    /// Publishes, but not to the API while a container has just been started: it is about to become
-    /// ready, or to end.
-    fn publish_settled(&self, pod: &Pod, observed: &Observed) -> bool {
-        let now = self.performer.config.clock.now();
         self.publisher.publish(&View {
-            held: status::is_settling(pod, observed, now),
-            ..self.view(pod, observed, false)
-        })
-    }
-
-    fn view<'a>(&'a self, pod: &'a Pod, observed: &'a Observed, terminal: bool) -> View<'a> {
-        View {
             pod,
             observed,
             state: &self.state,
             verdicts: self.probers.verdicts(),
             terminal,
-            held: false,
-        }
+        })
     }
 
     /// Says in log and event what went wrong.
@@ -529,18 +509,12 @@ impl PodSync {
         deadline_left(pod, started, now)
     }
 
-    fn until_ready(&self) -> Option<Duration> {
-        let now = self.performer.config.clock.now();
-        let pod = &self.desired.borrow().pod;
-        status::until_ready(pod, &self.publisher.observed(), now)
-    }
-
     /// How long until a sync is due although nothing changes, if one is: a back-off ends, a token
-    /// has to be renewed, a container has run long enough to be ready or the pod's deadline passes.
+    /// has to be renewed or the pod's deadline passes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
         let clock = &self.performer.config.clock;
         let token = self.volumes.until_refresh(&self.uid, clock.now());
-        let timers = [token, self.deadline_left(), self.until_ready()];
+        let timers = [token, self.deadline_left()];
         self.state.next_due(timers, clock.elapsed())
     }
 
