@@ -153,7 +153,7 @@ fn mistakes_are_worded_as_upstream() {
             "autoscaling",
             "HorizontalPodAutoscaler",
             json!({"apiVersion": "autoscaling/v2", "spec": {"maxReplicas": 1, "minReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}}),
-            "spec.maxReplicas: Invalid value: 1: must be greater than or equal to `minReplicas`",
+            "[spec.maxReplicas: Invalid value: 1: must be greater than or equal to `minReplicas`, spec.scaleTargetRef.apiVersion: Invalid value: \"\": apiVersion must specify API group]",
         ),
     ];
     for (group, kind, mut object, message) in cases {
