@@ -19,8 +19,7 @@ pub(crate) fn objects(text: &str, is_json: bool) -> Result<Vec<Value>, Error> {
         let documents: Result<_, _> = stream.collect();
         documents.map_err(Error::Json)?
     } else {
-        // Modes of files are written as in YAML 1.1.
-        let options = serde_saphyr::options! { legacy_octal_numbers: true };
+        let options = k3s_meta::yaml::options();
         let documents = serde_saphyr::from_multiple_with_options(text, options);
         documents.map_err(Error::Yaml)?
     };

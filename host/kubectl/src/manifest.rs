@@ -94,13 +94,8 @@ fn documents(origin: &str, text: &str) -> Result<Vec<Value>, Failure> {
         let documents = stream.collect::<Result<_, _>>();
         return documents.map_err(|source| Failure::JsonManifest { origin, source });
     }
-    serde_saphyr::from_multiple_with_options::<Value>(text, yaml_options())
+    serde_saphyr::from_multiple_with_options::<Value>(text, k3s_meta::yaml::options())
         .map_err(|source| Failure::YamlManifest { origin, source })
-}
-
-/// Modes of files are written as in YAML 1.1.
-pub(crate) fn yaml_options() -> serde_saphyr::Options {
-    serde_saphyr::options! { legacy_octal_numbers: true }
 }
 
 /// Lists are their items; empty documents are nothing.

@@ -7,6 +7,7 @@
 //! Wording of errors follows upstream's `apimachinery`, because clients and tests match on it.
 
 pub mod address;
+pub mod condition;
 pub mod field;
 pub mod gvk;
 pub mod mask;
@@ -19,6 +20,7 @@ pub mod selector;
 pub mod status;
 pub mod tree;
 pub mod user;
+pub mod yaml;
 
 pub use field::{ErrorList, ErrorType, FieldError, Path};
 pub use gvk::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};

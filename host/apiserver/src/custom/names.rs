@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use k3s_meta::{ErrorList, FieldError, object, tree};
+use k3s_meta::{ErrorList, FieldError, condition, object, tree};
 use serde_json::{Value, json};
 
 /// Names that others in the group have.
@@ -180,36 +180,12 @@ fn set_list(names: &mut Value, key: &str, items: Vec<Value>) {
     }
 }
 
-/// Adds or changes a condition; its time moves only with its status.
 fn set_condition(status: &mut Value, condition: Condition, now: &str) {
     let Condition(kind, on, reason, message) = condition;
     let on = if on { "True" } else { "False" };
+    let new = json!({"type": kind, "status": on, "reason": reason, "message": message});
     let mut conditions = tree::list(status, "conditions").to_vec();
-    let found = conditions
-        .iter_mut()
-        .find(|c| tree::text(c, "type") == kind);
-    let since = found
-        .as_ref()
-        .filter(|c| tree::text(c, "status") == on)
-        .map(|c| {
-            let since = tree::text(c, "lastTransitionTime");
-            if since.is_empty() {
-                now.to_owned()
-            } else {
-                since.to_owned()
-            }
-        });
-    let new = json!({"type": kind, "status": on, "reason": reason, "message": message,
-        "lastTransitionTime": since.unwrap_or_else(|| now.to_owned())});
-    match found {
-        Some(slot) => {
-            // What the server adds to conditions of its own accord stays.
-            if let (Some(slot), Value::Object(new)) = (slot.as_object_mut(), new) {
-                slot.extend(new);
-            }
-        }
-        None => conditions.push(new),
-    }
+    condition::set(&mut conditions, new, now);
     tree::set(status, "conditions", conditions);
 }
 

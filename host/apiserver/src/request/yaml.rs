@@ -47,18 +47,17 @@ fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
 fn bounded(text_bytes: usize) -> Options {
     let again = text_bytes.saturating_mul(2).saturating_add(1_000);
     let again = again.min(MAX_AGAIN);
-    serde_saphyr::options! {
-        // Modes of files are written as in YAML 1.1.
-        legacy_octal_numbers: true,
-        budget: serde_saphyr::budget! {
-            max_recorded_anchor_events: again,
-            max_recorded_anchor_bytes: text_bytes.saturating_mul(4).saturating_add(64 * 1024),
-            max_total_scalar_bytes: text_bytes.saturating_mul(4).saturating_add(64 * 1024),
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: again,
-        },
-    }
+    let octets = text_bytes.saturating_mul(4).saturating_add(64 * 1024);
+    let mut options = k3s_meta::yaml::options();
+    options.budget = serde_saphyr::budget! {
+        max_recorded_anchor_events: again,
+        max_recorded_anchor_bytes: octets,
+        max_total_scalar_bytes: octets,
+    };
+    options.alias_limits = serde_saphyr::alias_limits! {
+        max_total_replayed_events: again,
+    };
+    options
 }
 
 /// Parts of a document that aliases may repeat in the longest text.

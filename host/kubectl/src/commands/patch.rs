@@ -50,7 +50,7 @@ pub(crate) async fn run(session: &Session, args: &Patch) -> Result<(), Failure> 
         (None, Some(file)) => manifest::read_file(file)?,
         (None, None) => return Err(Failure::local("must specify -p to patch")),
     };
-    let patch: Value = serde_saphyr::from_str_with_options(&text, manifest::yaml_options())
+    let patch: Value = serde_saphyr::from_str_with_options(&text, k3s_meta::yaml::options())
         .map_err(|source| Failure::PatchText { text, source })?;
     let discovery = session.discovery().await?;
     for one in named::select(session, &discovery, &args.what, &Selection::default()).await? {

@@ -131,9 +131,7 @@ fn read(config: &KubeletConfig, path: &Path) -> Result<Pod, ManifestError> {
 
 /// Reads a manifest and gives it the identity of a static pod on this node.
 fn parse(config: &KubeletConfig, text: &str) -> Result<Pod, ManifestError> {
-    // Modes of files are written as in YAML 1.1.
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let value: Value = serde_saphyr::from_str_with_options(text, options)?;
+    let value: Value = serde_saphyr::from_str_with_options(text, k3s_meta::yaml::options())?;
     if value.get("kind").and_then(Value::as_str) != Some("Pod") {
         return Err(ManifestError::Kind);
     }

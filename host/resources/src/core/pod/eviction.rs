@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use k3s_base::clock::rfc3339;
-use k3s_meta::{Cause, CauseType, LabelSelector, Status, object, tree};
+use k3s_meta::{Cause, CauseType, LabelSelector, Status, condition, object, tree};
 use k3s_registry::{
     Call, DeleteOptions, Deleted, Error, ListRequest, NoAdmission, Object, Registry, Resource,
-    Result, Scope, Update,
+    Result, Scope, Update, Updated,
 };
 use serde_json::{Value, json};
 
@@ -50,18 +50,6 @@ async fn mark_disrupted(
     if call.dry_run {
         return Ok(options);
     }
-    let update = Update {
-        resource: pods,
-        namespace,
-        name,
-        scope: Scope::Status,
-        create_missing: false,
-    };
-    // The eviction itself was admitted.
-    let call = Call {
-        admission: &NoAdmission,
-        ..*call
-    };
     let now = rfc3339(registry.clock().now());
     let mark = |current: Option<&Value>| {
         let mut pod = current.cloned().unwrap_or_default();
@@ -69,7 +57,7 @@ async fn mark_disrupted(
         set_disrupted(&mut pod, &now);
         Ok(pod)
     };
-    let marked = registry.update(&update, &call, mark).await?;
+    let marked = write_status(registry, pods, (namespace, name), call, mark).await?;
     if let Some(version) = &mut options.preconditions.resource_version {
         let marked = marked.object.to_value()?;
         tree::text(&marked, "metadata.resourceVersion").clone_into(version);
@@ -78,22 +66,14 @@ async fn mark_disrupted(
 }
 
 fn set_disrupted(pod: &mut Value, now: &str) {
-    const KIND: &str = "DisruptionTarget";
     let mut conditions = tree::list(pod, "status.conditions").to_vec();
-    let is_kind = |condition: &Value| tree::text(condition, "type") == KIND;
-    let old = conditions.iter().find(|condition| is_kind(condition));
-    let since = old
-        .filter(|old| tree::text(old, "status") == "True")
-        .map_or(now, |old| tree::text(old, "lastTransitionTime"));
-    let condition = json!({
-        "type": KIND,
+    let disrupted = json!({
+        "type": "DisruptionTarget",
         "status": "True",
         "reason": "EvictionByEvictionAPI",
         "message": "Eviction API: evicting",
-        "lastTransitionTime": since,
     });
-    conditions.retain(|condition| !is_kind(condition));
-    conditions.push(condition);
+    condition::set(&mut conditions, disrupted, now);
     tree::set(pod, "status.conditions", conditions);
 }
 
@@ -138,18 +118,6 @@ async fn take_disruption(
     if may_evict_unhealthy(&value, pod) {
         return Ok(());
     }
-    let update = Update {
-        resource: budget.resource(),
-        namespace: object::namespace(&value),
-        name: object::name(&value),
-        scope: Scope::Status,
-        create_missing: false,
-    };
-    // The server keeps the books of a budget; admission judges what clients write.
-    let call = Call {
-        admission: &NoAdmission,
-        ..*call
-    };
     let now = rfc3339(registry.clock().now());
     let change = |current: Option<&Value>| {
         let mut budget = current.cloned().unwrap_or_default();
@@ -162,7 +130,36 @@ async fn take_disruption(
         }
         Ok(budget)
     };
-    registry.update(&update, &call, change).await.map(drop)
+    let place = (object::namespace(&value), object::name(&value));
+    write_status(registry, budget.resource(), place, call, change)
+        .await
+        .map(drop)
+}
+
+/// Changes the status of the object at a namespace and name. The server keeps these books itself: admission
+/// judged the eviction.
+async fn write_status<F>(
+    registry: &Registry,
+    resource: &Arc<Resource>,
+    (namespace, name): (&str, &str),
+    call: &Call<'_>,
+    change: F,
+) -> Result<Updated>
+where
+    F: FnMut(Option<&Value>) -> Result<Value> + Send,
+{
+    let update = Update {
+        resource,
+        namespace,
+        name,
+        scope: Scope::Status,
+        create_missing: false,
+    };
+    let call = Call {
+        admission: &NoAdmission,
+        ..*call
+    };
+    registry.update(&update, &call, change).await
 }
 
 /// Refuses while the budget allows no disruption.
