@@ -17,7 +17,7 @@ use crate::model::init_containers;
 /// How the names of huge pages begin.
 pub(crate) const HUGE_PAGES: &str = "hugepages-";
 
-/// Whether a resource is of nobody's but the one who advertises it (`IsExtendedResourceName` of
+/// Whether a resource belongs to whoever advertises it alone (`IsExtendedResourceName` of
 /// `pkg/apis/core/v1/helper/helpers.go`).
 pub(crate) fn is_extended(name: &str) -> bool {
     name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")

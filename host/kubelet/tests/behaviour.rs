@@ -504,14 +504,14 @@ async fn a_pod_with_a_finalizer_is_deleted_once_by_the_node_and_then_waited_for(
         });
     assert!(bench.api.settles(quiet).await);
     assert_eq!(deletions(&bench), 1);
-    // A kubelet that starts anew cannot know: it does its part once more.
+    // A kubelet that starts again cannot know: it does its part once more.
     bench.restart().await;
     bench
         .until("the new node's deletion", || deletions(&bench) > 1)
         .await;
     assert!(bench.api.settles(quiet).await);
     assert_eq!(deletions(&bench), 2);
-    // The name is free for another pod once the object goes.
+    // The name is free for another pod once the object is deleted.
     bench.api.remove(&resources::PODS, "default", "kept");
     bench.pod(
         "kept",

@@ -207,7 +207,7 @@ impl PodManager {
         Ok(node)
     }
 
-    /// Looks at the pods anew after a while: one of them could not be decided on.
+    /// Syncs the pods again after a while: one of them could not be decided on.
     fn try_again(&self, pod: &Pod, error: &Error) {
         let pod = model::pod_key(pod);
         tracing::debug!(

@@ -25,6 +25,8 @@ pub(crate) struct View<'a> {
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
     /// No container will be started again.
     pub(crate) terminal: bool,
+    /// For the node only: it will change in a moment, which saves the API a write.
+    pub(crate) held: bool,
 }
 
 /// The one writer of a pod's published state.
@@ -78,6 +80,9 @@ impl Publisher {
         self.published
             .send_modify(|published| published.status = shown);
         let overwritten = self.is_overwritten(view.pod, &status);
+        if view.held {
+            return finished;
+        }
         self.updates.send_if_modified(|current| {
             let changed = *current != status;
             *current = status;

@@ -64,7 +64,7 @@ pub(crate) struct PodState {
     crash_loop: Backoffs,
     /// When a container whose start failed may be started again.
     retry_at: HashMap<String, Duration>,
-    /// When the first of the containers that wait may be started.
+    /// When the first of the containers that wait may be started, or counts as ready.
     due: Option<Duration>,
 }
 
@@ -179,12 +179,13 @@ impl PodState {
         self.waiting.insert(container.to_owned(), waiting);
     }
 
-    fn wake_at(&mut self, at: Duration) {
+    /// Has a sync come at this time of the clock.
+    pub(crate) fn wake_at(&mut self, at: Duration) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// How long until the first container that waits may be started, or the first timer of the pod
-    /// is due. Timers are of running pods: a passed deadline must not wake the worker of a finished
+    /// How long until the first container that waits may be started or counts as ready, or the first timer
+    /// of the pod is due. Timers are of running pods: a passed deadline must not wake the worker of a finished
     /// pod again and again.
     pub(crate) fn next_due<const N: usize>(
         &mut self,
@@ -343,6 +344,15 @@ mod tests {
         assert_eq!(gate(&mut state, None, 29), StartGate::Waits);
         assert_eq!(state.next_due([], secs(29)), Some(secs(1)));
         assert_eq!(gate(&mut state, None, 30), StartGate::Open);
+    }
+
+    #[test]
+    fn a_moment_that_passed_before_it_was_asked_for_wakes_at_once_and_once() {
+        let millis = Duration::from_millis;
+        let mut state = PodState::default();
+        state.wake_at(millis(50));
+        assert_eq!(state.next_due([], millis(51)), Some(Duration::ZERO));
+        assert_eq!(state.next_due([], millis(51)), None);
     }
 
     #[test]

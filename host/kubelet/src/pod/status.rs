@@ -2,11 +2,12 @@
 //! addresses. Follows `pkg/kubelet/kubelet_pods.go` (`convertStatusToAPIStatus`, `getPhase`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, PodIP, PodSpec, PodStatus, VolumeMount,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus, VolumeMount,
     VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -15,10 +16,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::conditions;
 use super::inputs::{Inputs, whole_seconds};
 use crate::model::{
-    ContainerRecord, Slot, State, as_container, ephemeral_containers, host_network,
+    ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network,
     init_containers, is_sidecar, is_terminal, restart_policy, restarts_after,
 };
 use crate::qos::qos_class;
+
+/// How long a container runs before it is ready without a readiness probe: most processes that cannot
+/// work end earlier.
+const SETTLES: Duration = Duration::from_millis(50);
+/// ... and after it has ended before: upstream's relist period.
+const SETTLES_AGAIN: Duration = Duration::from_secs(1);
 
 /// The status as it should be written.
 pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
@@ -426,9 +433,68 @@ fn set_ready(
         status.ready = has_succeeded(status);
         return;
     }
-    let readiness_succeeded =
-        container.readiness_probe.is_none() || verdict.readiness == Some(true);
-    status.ready = started && readiness_succeeded;
+    let is_ready = match (&container.readiness_probe, running) {
+        (Some(_), _) => verdict.readiness == Some(true),
+        (None, Some(record)) => {
+            until_settled(record, inputs.now).is_none()
+                || was_ready(inputs, slot, container, status)
+        }
+        (None, None) => false,
+    };
+    status.ready = started && is_ready;
+}
+
+/// What is left of the time that a container without a readiness probe has to run before it counts as
+/// ready. A process that ends at once would otherwise be ready for a moment, in which controllers go on to
+/// replace the next pod. Upstream gets the same effect from looking at containers once a second.
+fn until_settled(record: &ContainerRecord, now: Timestamp) -> Option<Duration> {
+    let wanted = if record.attempt == 0 {
+        SETTLES
+    } else {
+        SETTLES_AGAIN
+    };
+    let ran_ns = now.as_nanosecond() - i128::from(record.started_at_ns);
+    let ran = Duration::from_nanos(u64::try_from(ran_ns).unwrap_or(0));
+    let left = wanted.saturating_sub(ran);
+    (!left.is_zero()).then_some(left)
+}
+
+/// Whether this very container was ready before; it stays so, also when the wall clock was set back.
+fn was_ready(
+    inputs: &Inputs<'_>,
+    slot: Slot,
+    container: &Container,
+    status: &ContainerStatus,
+) -> bool {
+    let old = before(inputs, slot, &container.name);
+    old.is_some_and(|old| old.ready && old.container_id == status.container_id)
+}
+
+/// How long until a running container without a readiness probe becomes ready, if one will.
+pub(crate) fn until_ready(pod: &Pod, observed: &Observed, now: Timestamp) -> Option<Duration> {
+    let running = running_without_probe(pod, observed);
+    running
+        .filter_map(|record| until_settled(record, now))
+        .min()
+}
+
+/// Whether a container has been started for the first time a moment ago.
+pub(crate) fn is_settling(pod: &Pod, observed: &Observed, now: Timestamp) -> bool {
+    let mut running = running_without_probe(pod, observed);
+    running.any(|record| record.attempt == 0 && until_settled(record, now).is_some())
+}
+
+fn running_without_probe<'a>(
+    pod: &'a Pod,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a ContainerRecord> {
+    let containers = pod.spec.iter().flat_map(|spec| {
+        let sidecars = init_containers(spec).iter().filter(|it| is_sidecar(it));
+        spec.containers.iter().chain(sidecars)
+    });
+    let without_probe = containers.filter(|it| it.readiness_probe.is_none());
+    let records = without_probe.filter_map(move |it| observed.latest(&it.name));
+    records.filter(|record| record.state == State::Running)
 }
 
 /// Whether the container ended with exit code 0.

@@ -254,3 +254,60 @@ fn a_terminal_phase_stays() {
     case.before = json!({"phase": "Succeeded"});
     assert_eq!(case.status()["phase"], "Succeeded");
 }
+
+/// Whether a container without a readiness probe is ready, which was started so long ago.
+fn is_ready(attempt: u32, ran_ms: i64, before: Value) -> bool {
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut running = record("a", attempt, State::Running, 0);
+    running.started_at_ns = now.as_nanosecond() as i64 - ran_ms * 1_000_000;
+    let spec = json!({"containers": [{"name": "a", "image": "i"}]});
+    let mut case = case(spec, vec![running]);
+    case.before = before;
+    let status = case.status();
+    assert_eq!(status["containerStatuses"][0]["started"], true);
+    let ready = status["containerStatuses"][0]["ready"] == true;
+    assert_eq!(condition(&status, "Ready")["status"] == "True", ready);
+    ready
+}
+
+#[test]
+fn a_container_without_a_readiness_probe_is_ready_once_it_has_run_for_a_while() {
+    assert!(!is_ready(0, 1, json!({})));
+    assert!(!is_ready(0, 49, json!({})));
+    assert!(is_ready(0, 50, json!({})));
+    // After it has ended before, for longer.
+    assert!(!is_ready(1, 900, json!({})));
+    assert!(is_ready(1, 1000, json!({})));
+    // The same container stays ready when the wall clock was set back; another one is not it.
+    let status = |id: &str| {
+        json!({"containerStatuses": [{"name": "a", "ready": true, "containerID": id, "image": "i",
+            "imageID": "i@1", "restartCount": 0}]})
+    };
+    assert!(is_ready(0, -10_000, status("k3s://a0")));
+    assert!(!is_ready(1, 10, status("k3s://a0")));
+}
+
+#[test]
+fn a_sync_is_due_when_a_container_becomes_ready() {
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let pod: Pod =
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {"containers": [
+        {"name": "a"}, {"name": "probed", "readinessProbe": {"tcpSocket": {"port": 1}}}]}}))
+        .unwrap();
+    let due = |name: &str, ran_ms: i64, state| {
+        let mut running = record(name, 0, state, 0);
+        running.started_at_ns = now.as_nanosecond() as i64 - ran_ms * 1_000_000;
+        let observed = Observed {
+            sandboxes: Vec::new(),
+            containers: vec![running],
+        };
+        until_ready(&pod, &observed, now)
+    };
+    assert_eq!(
+        due("a", 20, State::Running),
+        Some(Duration::from_millis(30))
+    );
+    assert_eq!(due("a", 50, State::Running), None);
+    assert_eq!(due("a", 20, State::Exited), None);
+    assert_eq!(due("probed", 20, State::Running), None);
+}

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k3s_base::error::chain;
 use k3s_client::EventType;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -18,6 +19,7 @@ use super::perform::{Grace, Performer, SandboxContext, StartRequest};
 use super::plan::{Action, Kill, plan};
 use super::publish::{Publisher, View};
 use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
+use super::status;
 use crate::model::{self, Observed, Rejection, Slot, State};
 use crate::node::state::Readiness;
 use crate::probe::probers::Probers;
@@ -84,7 +86,7 @@ impl PodSync {
         let goes_on = self.state.work() == WorkState::SyncPod
             && self.state.ended().is_none()
             && !desired.is_deleting();
-        let finished = goes_on && self.publish(&desired.pod, &observed, false);
+        let finished = goes_on && self.publish_settled(&desired.pod, &observed);
         loop {
             let facts = Facts {
                 deleting: desired.is_deleting(),
@@ -154,10 +156,14 @@ impl PodSync {
         let plan = plan(pod, observed, self.probers.verdicts());
         let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
         let recreates = plan.create_sandbox.is_some();
+        if action.is_some() {
+            // The action may take long.
+            self.publish(pod, observed, false);
+        }
         match action {
             None => {
                 // What waits shows why.
-                self.publish(pod, observed, false);
+                self.publish_settled(pod, observed);
                 self.refresh_volumes(pod, observed).await;
                 return Ok(Next::Wait);
             }
@@ -481,14 +487,41 @@ impl PodSync {
     }
 
     /// True when the phase is one that no pod leaves.
-    fn publish(&self, pod: &Pod, observed: &Observed, terminal: bool) -> bool {
+    fn publish(&mut self, pod: &Pod, observed: &Observed, terminal: bool) -> bool {
+        self.note_settling(pod, observed);
+        self.publisher.publish(&self.view(pod, observed, terminal))
+    }
+
+    /// Publishes, but not to the API while a container has just been started: it is about to become
+    /// ready, or to end.
+    fn publish_settled(&mut self, pod: &Pod, observed: &Observed) -> bool {
+        let now = self.note_settling(pod, observed);
         self.publisher.publish(&View {
+            held: status::is_settling(pod, observed, now),
+            ..self.view(pod, observed, false)
+        })
+    }
+
+    /// Has a sync come when the status that is published next is out of date, and returns the time of this
+    /// note. It is taken before the status is computed: what the status holds for not ready yet is so now, too.
+    fn note_settling(&mut self, pod: &Pod, observed: &Observed) -> Timestamp {
+        let clock = &self.performer.config.clock;
+        let now = clock.now();
+        if let Some(left) = status::until_ready(pod, observed, now) {
+            self.state.wake_at(clock.elapsed() + left);
+        }
+        now
+    }
+
+    fn view<'a>(&'a self, pod: &'a Pod, observed: &'a Observed, terminal: bool) -> View<'a> {
+        View {
             pod,
             observed,
             state: &self.state,
             verdicts: self.probers.verdicts(),
             terminal,
-        })
+            held: false,
+        }
     }
 
     /// Says in log and event what went wrong.
@@ -510,7 +543,7 @@ impl PodSync {
     }
 
     /// How long until a sync is due although nothing changes, if one is: a back-off ends, a token
-    /// has to be renewed or the pod's deadline passes.
+    /// has to be renewed, a container has run long enough to be ready or the pod's deadline passes.
     pub(crate) fn next_due(&mut self) -> Option<Duration> {
         let clock = &self.performer.config.clock;
         let token = self.volumes.until_refresh(&self.uid, clock.now());
