@@ -630,7 +630,7 @@ async fn a_tolerated_taint_without_a_time_counts_from_its_first_sight() {
         !pod["metadata"]["deletionTimestamp"].is_null()
     };
     assert!(cluster.api.settles(Duration::from_millis(300)).await);
-    // Another try meanwhile does not start the time anew.
+    // Another try meanwhile does not start the time again.
     clock.advance(Duration::from_secs(1));
     cluster.api.change(&PODS, "n", "p", |pod| {
         pod["spec"]["tolerations"][0]["tolerationSeconds"] = json!(3);

@@ -1,14 +1,15 @@
 //! Pods that fail as soon as they are made are made again ever later.
 //!
-//! A node may refuse a Pod that was placed there, each time anew; without a delay its owner would make
+//! A node may refuse a Pod that was placed there, each time again; without a delay its owner would make
 //! hundreds of Pods in a few seconds. Upstream has such a delay for DaemonSets only
 //! (`failedPodsBackoff` of `pkg/controller/daemon`); it serves every owner as well, and a Pod that ran for a
 //! while before it failed costs its successor next to nothing.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use k3s_base::{Backoffs, Clock};
-use k3s_client::{InformerEvent, Obj};
+use k3s_client::{Obj, Object};
 use parking_lot::Mutex;
 
 use super::{pod, time};
@@ -23,14 +24,24 @@ pub(crate) const CAP: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct FailedPods {
     delays: Mutex<Backoffs>,
+    /// By the owner's namespace and name.
+    noted: Mutex<HashMap<String, Noted>>,
     clock: Clock,
     cap: Duration,
+}
+
+/// The failed Pods of an owner that still exist, by UID.
+#[derive(Debug)]
+struct Noted {
+    owner: String,
+    pods: HashSet<String>,
 }
 
 impl FailedPods {
     pub(crate) fn new(clock: Clock, cap: Duration) -> Self {
         Self {
             delays: Mutex::new(Backoffs::new(BASE, cap)),
+            noted: Mutex::default(),
             clock,
             cap,
         }
@@ -53,20 +64,36 @@ impl FailedPods {
         }
     }
 
-    /// Notes the failure of the Pod that the event is about, if it is one that the Pod's making explains:
-    /// one that ran longer than the longest delay has waited enough.
-    pub(crate) fn observe(&self, event: &InformerEvent, key: &str) {
+    /// Notes which of an owner's Pods have failed, if their making explains it: one that ran longer than the
+    /// longest delay has waited enough. The Pods are those that the owner decides on, so that no failure is
+    /// seen by the decision and not by the delays; each counts once.
+    pub(crate) fn note(&self, owner: &Obj, pods: &[Object]) {
         // A Pod that is being deleted ends because of that.
-        let failed =
-            |object: &Obj| pod::of(object).status.phase == "Failed" && !object.is_deleting();
-        let is_new = match event {
-            InformerEvent::Added(new) => failed(new),
-            InformerEvent::Updated { old, new } => failed(new) && !failed(old),
-            InformerEvent::Deleted(_) => false,
-        };
-        if is_new && self.is_young(event.object()) {
-            self.failed(key);
+        let has_failed =
+            |pod: &&Object| pod::of(pod).status.phase == "Failed" && !pod.is_deleting();
+        let failed: Vec<&Object> = pods.iter().filter(has_failed).collect();
+        let mut noted = self.noted.lock();
+        // Another owner of the same name starts with none.
+        let known = noted
+            .remove(&**owner.key())
+            .filter(|noted| noted.owner == owner.uid())
+            .map_or_else(HashSet::new, |noted| noted.pods);
+        let is_new = |pod: &&Object| !known.contains(pod.uid()) && self.is_young(pod);
+        if failed.iter().any(is_new) {
+            self.failed(owner.uid());
         }
+        if !failed.is_empty() {
+            let now = Noted {
+                owner: owner.uid().to_owned(),
+                pods: failed.iter().map(|pod| pod.uid().to_owned()).collect(),
+            };
+            noted.insert(owner.key().to_string(), now);
+        }
+    }
+
+    /// Forgets which Pods of an owner have failed, when it is deleted.
+    pub(crate) fn forget(&self, key: &str) {
+        self.noted.lock().remove(key);
     }
 
     fn is_young(&self, object: &Obj) -> bool {
@@ -78,21 +105,16 @@ impl FailedPods {
 
 #[cfg(test)]
 mod tests {
-    use k3s_client::Object;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(phase: &str, created: &str) -> Object {
-        Obj::from_value(json!({"metadata": {"name": "p", "creationTimestamp": created}, "status": {"phase": phase}}))
-            .unwrap()
-    }
-
-    fn turns(old: &Object, new: &Object) -> InformerEvent {
-        InformerEvent::Updated {
-            old: old.clone(),
-            new: new.clone(),
+    fn pod(uid: &str, phase: &str, created: &str, deleted: Option<&str>) -> Object {
+        let mut pod = json!({"metadata": {"name": "p", "uid": uid, "creationTimestamp": created}, "status": {"phase": phase}});
+        if let Some(deleted) = deleted {
+            pod["metadata"]["deletionTimestamp"] = Value::from(deleted);
         }
+        Obj::from_value(pod).unwrap()
     }
 
     #[test]
@@ -112,26 +134,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_a_pod_that_fails_soon_after_its_creation_counts_and_once() {
+    fn set() -> Object {
+        Obj::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "set"}})).unwrap()
+    }
+
+    const YOUNG: &str = "2026-01-01T00:09:59Z";
+
+    fn failures() -> (Clock, FailedPods) {
         let clock = Clock::manual("2026-01-01T00:10:00Z".parse().unwrap());
-        let young = "2026-01-01T00:09:59Z";
-        let old = "2026-01-01T00:04:00Z";
-        let deleting = json!({"metadata": {"name": "p", "creationTimestamp": young, "deletionTimestamp": young},
-            "status": {"phase": "Failed"}});
-        let deleting = Obj::from_value(deleting).unwrap();
-        for (event, counts) in [
-            (turns(&pod("Pending", young), &pod("Failed", young)), true),
-            (turns(&pod("Failed", young), &pod("Failed", young)), false),
-            (turns(&pod("Running", old), &pod("Failed", old)), false),
-            (turns(&pod("Pending", young), &pod("Running", young)), false),
-            (turns(&pod("Running", young), &deleting), false),
-            (InformerEvent::Added(pod("Failed", young)), true),
-            (InformerEvent::Deleted(pod("Failed", young)), false),
+        (clock.clone(), FailedPods::new(clock, CAP))
+    }
+
+    #[test]
+    fn only_a_pod_that_fails_soon_after_its_creation_counts() {
+        for (pod, counts) in [
+            (pod("a", "Failed", YOUNG, None), true),
+            (pod("a", "Failed", "2026-01-01T00:04:00Z", None), false),
+            (pod("a", "Running", YOUNG, None), false),
+            (pod("a", "Failed", YOUNG, Some(YOUNG)), false),
         ] {
-            let failures = FailedPods::new(clock.clone(), CAP);
-            failures.observe(&event, "set");
-            assert_eq!(failures.wait("set").is_some(), counts, "{event:?}");
+            let (_, failures) = failures();
+            failures.note(&set(), std::slice::from_ref(&pod));
+            assert_eq!(failures.wait("set").is_some(), counts, "{pod:?}");
         }
+    }
+
+    #[test]
+    fn each_pod_counts_once_as_long_as_it_is_there() {
+        let (clock, failures) = failures();
+        let mut pods = vec![pod("a", "Failed", YOUNG, None)];
+        failures.note(&set(), &pods);
+        clock.advance(Duration::from_secs(1));
+        failures.note(&set(), &pods);
+        assert_eq!(failures.wait("set"), None);
+        pods.push(pod("b", "Failed", YOUNG, None));
+        failures.note(&set(), &pods);
+        assert_eq!(failures.wait("set"), Some(Duration::from_secs(2)));
+        failures.note(&set(), &[]);
+        assert!(failures.noted.lock().is_empty());
     }
 }

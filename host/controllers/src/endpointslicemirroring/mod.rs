@@ -1,4 +1,4 @@
-//! EndpointSlice mirroring: Endpoints that somebody keeps by hand for a Service without a selector, as the
+//! EndpointSlice mirroring: Endpoints that are kept by hand for a Service without a selector, as the
 //! slices that all readers take.
 //!
 //! Watches Services, Endpoints and its own slices. Upstream: `pkg/controller/endpointslicemirroring`.

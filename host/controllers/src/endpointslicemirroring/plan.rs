@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(meta["generateName"], "s-");
         let again = vec![group("IPv4", 80, "10.0.0.1")];
         assert!(plan(&endpoints("u"), again, &slices).is_empty());
-        // Endpoints that were made anew own the slice.
+        // Endpoints that were made again own the slice.
         let again = vec![group("IPv4", 80, "10.0.0.1")];
         let actions = plan(&endpoints("v"), again, &slices);
         assert!(matches!(actions.as_slice(), [Action::Update(_)]));

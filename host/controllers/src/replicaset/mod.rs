@@ -31,7 +31,7 @@ struct ReplicaSetController {
     clock: k3s_base::Clock,
     recorder: EventRecorder,
     expectations: Arc<Expectations>,
-    failures: Arc<FailedPods>,
+    failures: FailedPods,
     sets: Informer,
     pods: Informer,
 }
@@ -48,13 +48,12 @@ fn start_family(context: &Context, family: Family) {
     pods.add_index(ORPHANS, orphans);
     let sets = context.informers.all(&family.resource);
     let expectations = Arc::new(Expectations::new(context.clock()));
-    let failures = Arc::new(FailedPods::new(context.clock(), failures::CAP));
     let reconciler = ReplicaSetController {
         recorder: context.recorder(&client, family.component),
         client,
         clock: context.clock(),
         expectations: expectations.clone(),
-        failures: failures.clone(),
+        failures: FailedPods::new(context.clock(), failures::CAP),
         sets: sets.clone(),
         pods: pods.clone(),
         family: family.clone(),
@@ -64,9 +63,6 @@ fn start_family(context: &Context, family: Family) {
         .workers(5)
         .watch_own(&sets)
         .watch(&pods, move |event| {
-            if let Some(owner) = event.object().controller() {
-                failures.observe(event, &owner.uid);
-            }
             pod_changed(event, &family, &sets, &expectations)
         })
         .run(reconciler, &context.statuses, &context.tasks);
@@ -154,6 +150,7 @@ impl Reconciler for ReplicaSetController {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, Error> {
         let Some(set) = self.sets.get(key) else {
             self.expectations.forget(key);
+            self.failures.forget(key);
             return Ok(Outcome::Done);
         };
         // Read before the cache: what is observed later can only add.
@@ -174,6 +171,7 @@ impl Reconciler for ReplicaSetController {
             .filter(|p| pod::is_active(p))
             .cloned()
             .collect();
+        self.failures.note(&set, &owned);
         let managed = if may_act {
             self.manage(&set, &active).await
         } else {

@@ -1,5 +1,5 @@
 //! Token Secrets: those of type `kubernetes.io/service-account-token` are filled with a token of their
-//! account, its namespace and the CA of the API server, and deleted when the account goes (upstream
+//! account, its namespace and the CA of the API server, and deleted with the account (upstream
 //! `pkg/controller/serviceaccount/tokens_controller.go`).
 //!
 //! Such Secrets are made by hand nowadays; Pods use projected tokens.
@@ -44,7 +44,7 @@ pub(crate) fn start(context: &Context) {
         .run(reconciler, &context.statuses, &context.tasks);
 }
 
-/// An account that comes or goes concerns the Secrets that name it.
+/// An account that is created or deleted concerns the Secrets that name it.
 fn account_changed(event: &InformerEvent, secrets: &Informer) -> Vec<Key> {
     if matches!(event, InformerEvent::Updated { .. }) {
         return Vec::new();
