@@ -313,7 +313,7 @@ async fn the_older_of_a_host_port_and_a_service_has_the_port() {
     };
     assert!(lab.api.eventually(both).await);
     assert!(!told("other", "") && !told("old", ""));
-    // When the pod is gone, the node answers for the Service.
+    // When the pod is deleted, the node answers for the Service.
     lab.api.remove(&PODS, "default", "old");
     lab.shows("web", &["192.0.2.1", "192.0.2.2"]).await;
     lab.stop().await;

@@ -43,7 +43,7 @@ impl Transport {
 }
 
 /// A Service that has addresses to be forwarded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Service {
     pub(crate) cluster_ips: Vec<Ipv4Addr>,
     /// `metadata.creationTimestamp`: of two that want one address, the older one gets it.

@@ -85,7 +85,7 @@ pub(crate) struct Planned {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) frontends: Vec<Planned>,
-    /// External addresses that belong to somebody.
+    /// External addresses that are taken.
     pub(crate) refused: Vec<(Target, &'static str)>,
 }
 

@@ -25,21 +25,13 @@ fn endpoints(flags: &[&str]) -> Endpoints {
 fn service() -> Service {
     Service {
         cluster_ips: vec![[10, 43, 0, 1].into()],
-        created: String::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
         ports: vec![ServicePort {
             name: String::new(),
             transport: Transport::Tcp,
             port: 80,
             node_port: None,
         }],
-        affinity_secs: None,
-        internal_local: false,
-        external_local: false,
-        is_balancer: false,
-        health_check_port: None,
+        ..Service::default()
     }
 }
 

@@ -343,18 +343,13 @@ mod tests {
             created: created.to_owned(),
             external_ips: of("external"),
             load_balancer_ips: of("balancer"),
-            source_ranges: Vec::new(),
             ports: vec![ServicePort {
                 name: String::new(),
                 transport: Transport::Tcp,
                 port: 80,
                 node_port: None,
             }],
-            affinity_secs: None,
-            internal_local: false,
-            external_local: false,
-            is_balancer: false,
-            health_check_port: None,
+            ..Service::default()
         };
         (name.into(), service)
     }

@@ -270,7 +270,7 @@ fn show(case: &Case, exchanges: &[Exchange]) {
 /// What a run ends with.
 ///
 /// # Errors
-/// When there are differences that nobody has a reason for.
+/// When there are differences without a reason.
 pub fn conclude(outcome: &Outcome, report: Option<&Path>) -> Result<()> {
     let text = outcome.groups.report();
     if let Some(path) = report {

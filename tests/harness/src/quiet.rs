@@ -57,7 +57,7 @@ pub(crate) fn check(cluster: &Cluster, pid: &str) -> Result<()> {
 fn sample(cluster: &Cluster, pid: &str) -> Result<Sample> {
     let at = Instant::now();
     let cpu_seconds = cpu_seconds(pid)?;
-    // A test may leave the API without its database: then nobody gets anything from it.
+    // A test may leave the API without its database: then it answers no client.
     let metrics = cluster.kubectl(&["get", "--raw", "/metrics", "--request-timeout=10s"])?;
     Ok(Sample {
         at,
@@ -86,7 +86,7 @@ fn requests(metrics: &str) -> BTreeMap<String, u64> {
     series.collect()
 }
 
-/// What goes on between two samples; nothing when the server rests.
+/// What happens between two samples; nothing when the server rests.
 fn compare(before: &Sample, now: &Sample) -> Option<String> {
     let seconds = now.at.duration_since(before.at).as_secs_f64();
     let mut clients: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();

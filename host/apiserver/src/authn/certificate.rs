@@ -27,7 +27,7 @@ pub(crate) struct Subject {
     pub(crate) groups: Vec<String>,
 }
 
-/// The subject of a certificate; `None` for one that cannot be read or names nobody.
+/// The subject of a certificate; `None` for one that cannot be read or names no user.
 pub(crate) fn subject(der: &[u8]) -> Option<Subject> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();

@@ -76,7 +76,7 @@ pub(super) fn user(
     Some((user, secret))
 }
 
-/// Writes down on which day the token was used, once a day. The request goes on whatever comes of it.
+/// Writes down on which day the token was used, once a day. A failure of this is no failure of the request.
 pub(super) async fn note_use(registry: &Registry, secret: &TokenSecret) {
     let today = registry.clock().now().strftime("%Y-%m-%d").to_string();
     if secret.last_used == today {

@@ -30,7 +30,7 @@ async fn stalled(token: &str) -> (BodySender, Request<Body>) {
     (sender, stalled)
 }
 
-/// The token of an account that nobody has granted anything.
+/// The token of an account without rights.
 async fn account(api: &Api, name: &str) -> String {
     let accounts = "/api/v1/namespaces/default/serviceaccounts";
     let made = json!({"metadata": {"name": name}});

@@ -21,7 +21,7 @@ use traces::{Process, Traces};
 const USAGE: &str = "usage: soak [--minutes N] [--seed N]";
 /// Enough for every kind of object a few times.
 const WARM_UP: Duration = Duration::from_secs(30);
-/// For removals that go on after the objects are gone.
+/// For removals that end after the objects are deleted.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
 /// What a young server may still grow by: the ring of events fills up to 16 MiB of values, and what was parsed of
 /// them is a few times that. It does not depend on the length of the run, so a long one finds a slow leak.

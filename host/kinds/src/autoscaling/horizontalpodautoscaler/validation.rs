@@ -18,7 +18,7 @@ pub(super) fn validate(scaler: &Value) -> ErrorList {
     spec(scaler, true)
 }
 
-/// A target of an older rule stays as long as nobody changes it.
+/// A target of an older rule stays as long as it is not changed.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let target = |scaler, part: &str| tree::text(scaler, &format!("spec.scaleTargetRef.{part}"));
     let is_changed = |part: &&str| target(new, part) != target(old, part);
