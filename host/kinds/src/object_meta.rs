@@ -16,10 +16,8 @@ const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
 pub enum NameRule {
     /// Lower case DNS subdomain, up to 253 characters: the usual rule.
     Subdomain,
-    /// DNS label of RFC 1123, up to 63 characters (namespaces).
+    /// DNS label of RFC 1123, up to 63 characters (namespaces, services).
     Label,
-    /// DNS label of RFC 1035, up to 63 characters, starts with a letter (services before relaxation).
-    Rfc1035Label,
     /// Any path segment: not `.`, `..`, without `/` and `%` (RBAC).
     PathSegment,
     /// The canonical text of an IP address (`IPAddress`).
@@ -74,6 +72,14 @@ pub(crate) fn validate_embedded_meta(object: &Value, path: &Path) -> ErrorList {
 /// Wording for numbers below zero.
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 
+/// Errors of the name and its prefix alone, by the rule for new objects.
+pub(crate) fn validate_name(object: &Value, rule: NameRule) -> ErrorList {
+    let meta = object.get("metadata").unwrap_or(&Value::Null);
+    let mut errors = ErrorList::new();
+    validate_names(&mut errors, meta, &Path::new("metadata"), rule);
+    errors
+}
+
 fn validate_names(errors: &mut ErrorList, meta: &Value, path: &Path, rule: NameRule) {
     let prefix = tree::text(meta, "generateName");
     if !prefix.is_empty() {
@@ -92,11 +98,17 @@ fn validate_names(errors: &mut ErrorList, meta: &Value, path: &Path, rule: NameR
     }
 }
 
+/// The name that stands for those that begin with a prefix (`maskTrailingDash`, which replaces the
+/// character before the dash as well).
 fn mask_trailing_dash(prefix: &str) -> String {
-    match prefix.strip_suffix('-') {
-        Some(rest) if !rest.is_empty() && !rest.ends_with('-') => format!("{rest}a"),
-        _ => prefix.to_owned(),
+    let mut masked = prefix.to_owned();
+    if let [.., before, b'-'] = prefix.as_bytes()
+        && before.is_ascii()
+    {
+        masked.truncate(prefix.len().saturating_sub(2));
+        masked.push('a');
     }
+    masked
 }
 
 fn validate_namespace(errors: &mut ErrorList, meta: &Value, path: &Path, namespaced: bool) {
@@ -302,7 +314,6 @@ impl NameRule {
         match self {
             Self::Subdomain => names::is_dns1123_subdomain(name),
             Self::Label => names::is_dns1123_label(name),
-            Self::Rfc1035Label => names::is_dns1035_label(name),
             Self::PathSegment => names::is_path_segment(name),
             Self::IpAddress => match name.parse::<std::net::IpAddr>() {
                 Ok(address) if address.to_string() == name => Ok(()),
@@ -343,6 +354,19 @@ mod tests {
     fn generated_names_may_end_in_a_dash() {
         let object = json!({"metadata": {"name": "web-abcde", "generateName": "web-"}});
         assert!(validate_object_meta(&object, false, NameRule::Label).is_empty());
+    }
+
+    #[test]
+    fn a_prefix_ends_in_a_dash_behind_any_character() {
+        for (prefix, masked) in [
+            ("web-", "wea"),
+            ("a--", "aa"),
+            ("-", "-"),
+            ("ä-", "ä-"),
+            ("", ""),
+        ] {
+            assert_eq!(mask_trailing_dash(prefix), masked);
+        }
     }
 
     #[test]

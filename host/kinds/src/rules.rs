@@ -29,6 +29,9 @@ pub struct Rules {
     pub defaults: fn(&mut Value),
     /// The rule for `metadata.name`.
     pub name: NameRule,
+    /// Whether that rule holds for updates as well: where upstream's validation of an update is that of a
+    /// new object and more. Elsewhere the name of an update is any path segment.
+    pub name_on_update: bool,
     /// Whether `status` belongs to the `/status` subresource alone.
     pub status: bool,
     /// Whether finalizers may have any qualified name. Of most kinds they have a domain, unless they are
@@ -88,6 +91,7 @@ impl Rules {
     pub const PLAIN: Self = Self {
         defaults: |_| {},
         name: NameRule::Subdomain,
+        name_on_update: false,
         status: false,
         status_on_create: false,
         any_finalizer: false,

@@ -113,6 +113,9 @@ impl Strategy {
     #[must_use]
     pub fn validate_update(&self, new: &Value, old: &Value, namespaced: bool) -> ErrorList {
         let mut errors = object_meta::validate_meta_update(new, old, namespaced);
+        if self.rules().name_on_update {
+            errors.append(object_meta::validate_name(new, self.rules().name));
+        }
         errors.append(self.validate_finalizers(new));
         errors.append(match self {
             Self::BuiltIn(rules) => match rules.validate_update {

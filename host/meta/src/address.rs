@@ -38,6 +38,36 @@ pub fn special(address: IpAddr) -> Option<Special> {
     }
 }
 
+/// The address that a text stands for once the zeros before its IPv4 numbers are left out; Go read such
+/// texts before it refused them.
+pub(crate) fn without_zeros(text: &str) -> Option<IpAddr> {
+    let (head, tail) = match text.rsplit_once(':') {
+        Some((head, tail)) => (Some(head), tail),
+        None => (None, text),
+    };
+    let octets: Vec<&str> = tail
+        .split('.')
+        .map(|octet| match octet.trim_start_matches('0') {
+            "" if !octet.is_empty() => "0",
+            octet => octet,
+        })
+        .collect();
+    let tail = octets.join(".");
+    let plain = match head {
+        Some(head) => format!("{head}:{tail}"),
+        None => tail,
+    };
+    plain.parse().ok()
+}
+
+/// Whether bits of an address are set behind the first `bits`.
+pub(crate) fn has_bits_behind(address: IpAddr, bits: u32) -> bool {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4) & u32::MAX.checked_shr(bits).unwrap_or(0) != 0,
+        IpAddr::V6(v6) => u128::from(v6) & u128::MAX.checked_shr(bits).unwrap_or(0) != 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,10 @@
 //! Rules for names, labels, ports and keys, with the wording of upstream's `util/validation`.
 //! The patterns are simple enough to check by hand, so no regular expression engine runs on the write path.
 
+use std::net::IpAddr;
+
+use crate::address;
+
 /// The rules that a value breaks: one message each, in upstream's words. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
@@ -59,7 +63,7 @@ fn done(messages: Vec<String>) -> Checked {
 fn check(value: &str, max: usize, ok: bool, message: &str) -> Checked {
     let mut messages = Vec::new();
     if value.len() > max {
-        messages.push(max_length(max));
+        messages.push(max_length(max, CHARACTERS));
     }
     if !ok {
         messages.push(message.to_owned());
@@ -67,9 +71,14 @@ fn check(value: &str, max: usize, ok: bool, message: &str) -> Checked {
     done(messages)
 }
 
+/// How older rules call what they count; it is bytes all the same.
+const CHARACTERS: &str = "characters";
+/// How newer rules call it (`pkg/api/validate/content`).
+const BYTES: &str = "bytes";
+
 /// `must be no more than 63 bytes`
-pub fn max_length(max: usize) -> String {
-    format!("must be no more than {max} bytes")
+fn max_length(max: usize, unit: &str) -> String {
+    format!("must be no more than {max} {unit}")
 }
 
 /// `must be between 1 and 65535, inclusive`
@@ -165,8 +174,13 @@ pub fn is_qualified_name(value: &str) -> Checked {
         [prefix, name] => {
             if prefix.is_empty() {
                 messages.push("prefix part must be non-empty".to_owned());
-            } else if let Err(inner) = is_dns1123_subdomain(prefix) {
-                messages.extend(inner.into_iter().map(|m| format!("prefix part {m}")));
+            } else {
+                if prefix.len() > SUBDOMAIN_MAX {
+                    messages.push(format!("prefix part {}", max_length(SUBDOMAIN_MAX, BYTES)));
+                }
+                if !subdomain_shape(prefix) {
+                    messages.push(format!("prefix part {DNS1123_SUBDOMAIN}"));
+                }
             }
             *name
         }
@@ -175,7 +189,7 @@ pub fn is_qualified_name(value: &str) -> Checked {
     if name.is_empty() {
         messages.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX {
-        messages.push(format!("name part {}", max_length(LABEL_MAX)));
+        messages.push(format!("name part {}", max_length(LABEL_MAX, BYTES)));
     }
     if !name_shape(name) {
         messages.push(format!("name part {QUALIFIED_NAME}"));
@@ -185,12 +199,14 @@ pub fn is_qualified_name(value: &str) -> Checked {
 
 /// The value of a label.
 pub fn is_label_value(value: &str) -> Checked {
-    check(
-        value,
-        LABEL_MAX,
-        value.is_empty() || name_shape(value),
-        LABEL_VALUE,
-    )
+    let mut messages = Vec::new();
+    if value.len() > LABEL_MAX {
+        messages.push(max_length(LABEL_MAX, BYTES));
+    }
+    if !value.is_empty() && !name_shape(value) {
+        messages.push(LABEL_VALUE.to_owned());
+    }
+    done(messages)
 }
 
 /// A key of a ConfigMap or Secret.
@@ -236,7 +252,7 @@ pub fn is_port_name(value: &str) -> Checked {
             messages.push(message.to_owned());
         }
     };
-    rule(value.len() > 15, &max_length(15));
+    rule(value.len() > 15, &max_length(15, CHARACTERS));
     let charset = !value.is_empty() && bytes.iter().all(|b| lower_or_digit(*b) || *b == b'-');
     rule(
         !charset,
@@ -285,12 +301,47 @@ pub fn is_http_header_name(value: &str) -> Checked {
     check(value, usize::MAX, ok, HTTP_HEADER)
 }
 
-/// A textual IP address in canonical or at least unambiguous form.
+/// A textual IP address in canonical or at least unambiguous form (`IsValidIPForLegacyField`).
 pub fn is_ip(value: &str) -> Checked {
-    match value.parse::<std::net::IpAddr>() {
+    match value.parse::<IpAddr>() {
+        Ok(address) if is_mapped(address) => Err("must not be an IPv4-mapped IPv6 address".into()),
         Ok(_) => Ok(()),
+        Err(_) if address::without_zeros(value).is_some() => Err("must not have leading 0s".into()),
         Err(_) => Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()),
     }
+}
+
+/// A textual address range with nothing set behind its prefix (`IsValidCIDRForLegacyField`).
+pub fn is_cidr(value: &str) -> Checked {
+    let invalid = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    let Some((text, length)) = value.split_once('/') else {
+        return Err(invalid.into());
+    };
+    let strict = text.parse::<IpAddr>().ok();
+    let Some(found) = strict.or_else(|| address::without_zeros(text)) else {
+        return Err(invalid.into());
+    };
+    let most = if found.is_ipv4() { 32 } else { 128 };
+    let is_number = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    let bits = length.parse::<u32>().ok();
+    let Some(bits) = bits.filter(|bits| is_number && *bits <= most) else {
+        return Err(invalid.into());
+    };
+    if strict.is_none() || (length.len() > 1 && length.starts_with('0')) {
+        return Err("must not have leading 0s in IP or prefix length".into());
+    }
+    if is_mapped(found) {
+        return Err("must not have an IPv4-mapped IPv6 address".into());
+    }
+    if address::has_bits_behind(found, bits) {
+        return Err("must not have bits set beyond the prefix length".into());
+    }
+    Ok(())
+}
+
+/// Whether an address is one of IPv4 in the form of IPv6.
+fn is_mapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
 }
 
 /// A name that can be one segment of a URL path; what RBAC objects are held to.
@@ -354,8 +405,25 @@ mod tests {
         );
         assert_eq!(
             is_dns1123_label(&long).unwrap_err(),
-            "must be no more than 63 bytes".into()
+            "must be no more than 63 characters".into()
         );
+    }
+
+    #[test]
+    fn a_length_is_called_as_each_rule_calls_it() {
+        let long = "a".repeat(254);
+        for (rule, message) in [
+            (
+                is_dns1123_subdomain as fn(&str) -> Checked,
+                "must be no more than 253 characters",
+            ),
+            (is_config_map_key, "must be no more than 253 characters"),
+            (is_port_name, "must be no more than 15 characters"),
+            (is_qualified_name, "name part must be no more than 63 bytes"),
+            (is_label_value, "must be no more than 63 bytes"),
+        ] {
+            assert_eq!(rule(&long).unwrap_err(), message.into());
+        }
     }
 
     #[test]
@@ -377,6 +445,57 @@ mod tests {
             is_qualified_name("/a").unwrap_err(),
             "prefix part must be non-empty".into()
         );
+    }
+
+    #[test]
+    fn addresses_and_ranges_have_one_meaning() {
+        let ip = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        let cidr = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+        for (rule, value, message) in [
+            (is_ip as fn(&str) -> Checked, "10.0.0.256", ip),
+            (is_ip, "010.0.0.1", "must not have leading 0s"),
+            (is_ip, "::ffff:010.0.0.1", "must not have leading 0s"),
+            (
+                is_ip,
+                "::ffff:1.2.3.4",
+                "must not be an IPv4-mapped IPv6 address",
+            ),
+            (is_cidr, "10.0.0.0", cidr),
+            (is_cidr, "10.0.0.0/33", cidr),
+            (is_cidr, "10.0.0.0/+8", cidr),
+            (is_cidr, " 10.0.0.0/8", cidr),
+            (
+                is_cidr,
+                "010.0.0.0/8",
+                "must not have leading 0s in IP or prefix length",
+            ),
+            (
+                is_cidr,
+                "10.0.0.0/08",
+                "must not have leading 0s in IP or prefix length",
+            ),
+            (
+                is_cidr,
+                "::ffff:10.0.0.0/104",
+                "must not have an IPv4-mapped IPv6 address",
+            ),
+            (
+                is_cidr,
+                "10.0.0.1/8",
+                "must not have bits set beyond the prefix length",
+            ),
+        ] {
+            assert_eq!(rule(value).unwrap_err(), message.into(), "{value}");
+        }
+        for range in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "::/0",
+            "fd00::1/128",
+            "1.2.3.4/32",
+        ] {
+            assert!(is_cidr(range).is_ok(), "{range}");
+        }
     }
 
     #[test]

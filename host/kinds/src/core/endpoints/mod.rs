@@ -13,5 +13,6 @@ pub(crate) const RULES: Rules = Rules {
     storage_path: Some("services/endpoints"),
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };

@@ -12,5 +12,6 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };

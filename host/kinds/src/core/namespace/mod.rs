@@ -24,5 +24,6 @@ pub(crate) const RULES: Rules = Rules {
     delete: strategy::DELETE,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };

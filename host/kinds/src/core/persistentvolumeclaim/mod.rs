@@ -20,5 +20,6 @@ pub(crate) const RULES: Rules = Rules {
     warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };

@@ -34,5 +34,6 @@ pub(crate) const RULES: Rules = Rules {
     columns: columns::COLUMNS,
     cells: columns::cells,
     row_conditions: columns::row_conditions,
+    name_on_update: true,
     ..Rules::PLAIN
 };

@@ -16,5 +16,6 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };

@@ -13,7 +13,7 @@ use crate::selectable::SelectableField;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
-    name: NameRule::Rfc1035Label,
+    name: NameRule::Label,
     status: true,
     create_on_update: true,
     fields: &[

@@ -11,5 +11,6 @@ pub(crate) const RULES: Rules = Rules {
     delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,
+    name_on_update: true,
     ..Rules::PLAIN
 };
