@@ -10,9 +10,11 @@ pub mod clock;
 pub mod error;
 pub mod random;
 pub mod secret;
+pub mod shrink;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use backoffs::Backoffs;
 pub use clock::Clock;
 pub use random::Random;
 pub use secret::Secret;
+pub use shrink::Shrink;

@@ -21,7 +21,7 @@
 //! The store never sees an object's schema. [`StoreOptions::extract`] makes whatever the caller wants to
 //! keep beside the bytes (labels, selectable fields, encoded frames), once per write.
 //!
-//! Tasks: `sequencer`, `leases`, `compactor`, all in the child group `store` of the [`Tasks`] given.
+//! Tasks: `sequencer`, `leases`, `ager`, `compactor`, all in the child group `store` of the [`Tasks`] given.
 //!
 //! Bounds: [`StoreOptions`] lists every queue, batch, ring and value limit and what happens there.
 //!
@@ -36,6 +36,7 @@
     )
 )]
 
+mod ager;
 pub mod backend;
 mod compactor;
 #[cfg(any(test, feature = "testing"))]

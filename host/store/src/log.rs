@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use tokio::sync::watch;
 
 use crate::model::{Event, Revision};
@@ -14,8 +15,10 @@ use crate::model::{Event, Revision};
 /// Events examined at a time while the caller holds the state's lock.
 const SCAN_EVENTS: usize = 4096;
 
-/// Memory that an event takes beside its value, for the ring's byte bound.
-const EVENT_OVERHEAD_BYTES: usize = 256;
+/// Memory that an event takes beside its value, for the ring's byte bound: itself, its entry, what is attached to it.
+const EVENT_OVERHEAD_BYTES: usize = 512;
+/// A value is there once for the entry and once in the frame that watchers share.
+const COPIES_OF_VALUE: usize = 2;
 
 /// Wakes the watchers of one bucket.
 pub(crate) type Wake = Arc<watch::Sender<()>>;
@@ -28,8 +31,8 @@ struct Ring {
     wake: Wake,
 }
 
-/// The rings of all events and of each bucket. Bounded by count and bytes together; the oldest events are
-/// evicted first.
+/// The rings of all events and of each bucket. Bounded by count, bytes and time together ([`Log::expire`]); the
+/// oldest events are evicted first.
 pub(crate) struct Log {
     all: Ring,
     buckets: HashMap<Arc<str>, Ring>,
@@ -72,6 +75,21 @@ impl Log {
         {
             self.evict();
         }
+    }
+
+    /// Evicts the events up to and including `through`, with the room that they took, and gives them to the caller
+    /// to drop once the lock is released.
+    #[must_use]
+    pub(crate) fn expire(&mut self, through: Revision) -> Vec<Arc<Event>> {
+        let count = self.all.events.partition_point(|e| e.revision <= through);
+        let expired: Vec<_> = (0..count).map_while(|_| self.evict()).collect();
+        self.all.events.shrink_when_sparse();
+        self.buckets.retain(|_, ring| {
+            ring.events.shrink_when_sparse();
+            !ring.events.is_empty() || ring.wake.receiver_count() > 0
+        });
+        self.buckets.shrink_when_sparse();
+        expired
     }
 
     /// A signal that fires when something below `prefix` may have changed.
@@ -166,19 +184,18 @@ impl Log {
             .or_insert_with(|| Ring::new(evicted))
     }
 
-    fn evict(&mut self) {
-        let Some(event) = self.all.pop() else { return };
+    fn evict(&mut self) -> Option<Arc<Event>> {
+        let event = self.all.pop()?;
         self.bytes = self.bytes.saturating_sub(cost(&event));
-        let Some(bucket) = bucket_of(event.key()) else {
-            return;
-        };
-        let Some(ring) = self.buckets.get_mut(bucket) else {
-            return;
-        };
-        ring.pop();
-        if ring.events.is_empty() && ring.wake.receiver_count() == 0 {
-            self.buckets.remove(bucket);
+        if let Some(bucket) = bucket_of(event.key())
+            && let Some(ring) = self.buckets.get_mut(bucket)
+        {
+            ring.pop();
+            if ring.events.is_empty() && ring.wake.receiver_count() == 0 {
+                self.buckets.remove(bucket);
+            }
         }
+        Some(event)
     }
 }
 
@@ -231,7 +248,7 @@ impl Ring {
 }
 
 fn cost(event: &Event) -> usize {
-    event.entry.value.len() + event.key().len() + EVENT_OVERHEAD_BYTES
+    COPIES_OF_VALUE * event.entry.value.len() + event.key().len() + EVENT_OVERHEAD_BYTES
 }
 
 /// `/registry/pods/` of `/registry/pods/default/a`; none when there are fewer than three slashes.
@@ -324,6 +341,38 @@ mod tests {
             revisions(log.read("/r/", Revision(36), 2, Revision(39))),
             Some(vec![37, 38])
         );
+    }
+
+    #[test]
+    fn events_that_expire_leave_every_ring_and_no_watcher_of_later_ones_behind() {
+        let mut log = Log::new(Revision(1), 10_000, 1 << 30);
+        let mut touched = Vec::new();
+        let _watched = log.subscribe("/r/a/");
+        for i in 2..1002 {
+            let bucket = if i % 2 == 0 { "a" } else { "b" };
+            log.push(&event(&format!("/r/{bucket}/x"), i), &mut touched);
+        }
+        let newest = Revision(1001);
+        let (room, bytes) = (log.all.events.capacity(), log.bytes);
+        assert_eq!(log.expire(Revision(999)).len(), 998);
+        assert_eq!(log.len(), 2);
+        assert!(log.bytes < bytes / 400 && log.all.events.capacity() < room / 8);
+        for (prefix, from, seen) in [
+            ("/r/a/", 998, Some(vec![1000])),
+            ("/r/a/", 997, None),
+            ("/r/b/", 999, Some(vec![1001])),
+            ("/r/", 999, Some(vec![1000, 1001])),
+            ("/r/", 998, None),
+        ] {
+            let read = log.read(prefix, Revision(from), 10, newest);
+            assert_eq!(revisions(read), seen, "{prefix} from {from}");
+        }
+        assert!(log.is_drained("/r/a/", Revision(1000)));
+        assert_eq!(log.expire(newest).len(), 2);
+        assert_eq!((log.len(), log.bytes), (0, 0));
+        assert_eq!(log.buckets.len(), 1, "the one that is watched");
+        assert!(log.is_drained("/r/a/", Revision(1000)));
+        assert!(log.expire(newest).is_empty());
     }
 
     #[test]

@@ -61,8 +61,12 @@ pub struct StoreOptions {
     pub key_limit_bytes: usize,
     /// Events kept in memory. A watcher further behind reads from the backend.
     pub ring_events: usize,
-    /// Bytes of values that the events in memory may keep alive.
+    /// Bytes that the events in memory may keep alive: values, what is attached to them, and frames that watchers share.
     pub ring_bytes: usize,
+    /// How often events leave memory that were there at the look before, so that one stays for one to two intervals;
+    /// none is never. Short beside the 75 s of upstream's watch cache (`eventFreshDuration`), because it costs a late
+    /// watcher no new list: the datastore has the events until they are compacted.
+    pub ring_interval: Option<Duration>,
     /// Events that one [`crate::Watcher::next_batch`] returns at most.
     pub watch_batch: usize,
     /// How often to compact up to what was the newest revision one interval ago; none is never.
@@ -84,6 +88,7 @@ impl Default for StoreOptions {
             key_limit_bytes: 630,
             ring_events: 16_384,
             ring_bytes: 16 << 20,
+            ring_interval: Some(Duration::from_secs(20)),
             watch_batch: 256,
             compact_interval: Some(Duration::from_secs(300)),
             compact_retain: 1000,

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) leases: Mutex<Leases>,
     /// Notified when the earliest expiry may have changed.
     pub(crate) lease_schedule_changed: Notify,
+    /// Notified when the log has events that may expire.
+    pub(crate) log_grew: Notify,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) options: StoreOptions,
     pub(crate) clock: Clock,
@@ -55,6 +57,7 @@ impl Shared {
         if self.leases.lock().observe(events, self.clock.elapsed()) {
             self.lease_schedule_changed.notify_one();
         }
+        self.log_grew.notify_one();
         for wake in touched {
             wake.send_replace(());
         }

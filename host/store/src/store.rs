@@ -7,6 +7,7 @@ use k3s_lifecycle::Tasks;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
+use crate::ager;
 use crate::backend::{Backend, BackendError, Opened};
 use crate::compactor;
 use crate::error::{ListError, OpenError, WatchError, WriteError};
@@ -60,6 +61,12 @@ impl Store {
             "leases",
             lease::run(self.writer.clone(), shared.clone(), tasks.stopping()),
         );
+        if let Some(interval) = shared.options.ring_interval {
+            tasks.spawn(
+                "ager",
+                ager::run(shared.clone(), interval, tasks.stopping()),
+            );
+        }
         if let Some(interval) = shared.options.compact_interval {
             tasks.spawn(
                 "compactor",
@@ -201,6 +208,7 @@ fn empty(backend: Arc<dyn Backend>, options: StoreOptions, clock: Clock, opened:
         }),
         leases: Mutex::new(Leases::default()),
         lease_schedule_changed: Notify::new(),
+        log_grew: Notify::new(),
         backend,
         options,
         clock,

@@ -5,6 +5,8 @@
     reason = "a contract case fails by panicking"
 )]
 
+use std::time::Duration;
+
 use super::Fixture;
 use super::rig::{Rig, until, within};
 use crate::error::WatchError;
@@ -25,6 +27,7 @@ pub(super) async fn all(fixture: &dyn Fixture) {
     reading_without_waiting(fixture).await;
     changes_tell_of_events_and_of_the_end(fixture).await;
     many_watchers_see_everything(fixture).await;
+    events_that_left_memory_with_time(fixture).await;
     behind_compaction(fixture).await;
     stopping_ends_a_watch(fixture).await;
 }
@@ -197,6 +200,33 @@ async fn many_watchers_see_everything(fixture: &dyn Fixture) {
         rig.put(&format!("/r/m/{i}"), "v").await;
     }
     within("every watcher", tasks.join_all()).await;
+    rig.stop().await;
+}
+
+async fn events_that_left_memory_with_time(fixture: &dyn Fixture) {
+    let options = StoreOptions {
+        ring_interval: Some(Duration::from_millis(20)),
+        ..StoreOptions::default()
+    };
+    let rig = Rig::with(fixture.create().await, options).await;
+    let start = rig.store.revision();
+    let mut live = rig.store.watch("/r/t/", start).expect("a watch");
+    for i in 0..10 {
+        rig.put(&format!("/r/t/{}", i % 3), &i.to_string()).await;
+    }
+    let middle = rig.store.revision();
+    let before = rig.dump("/r/t/", None).await;
+    let all = take(&mut live, 10).await;
+    rig.delete("/r/t/0").await;
+    until("the log is empty", || rig.store.stats().ring_events == 0).await;
+    assert_eq!(take(&mut live, 1).await.len(), 1, "of what it had not read");
+    assert!(live.is_caught_up());
+    let mut late = rig.store.watch("/r/t/", start).expect("a watch");
+    assert_eq!(take(&mut late, 10).await, all);
+    assert_eq!(rig.dump("/r/t/", Some(middle)).await, before);
+    let next = rig.put("/r/t/0", "next").await;
+    let seen = within("the event", live.next()).await.expect("an event");
+    assert_eq!(seen.revision, next.revision);
     rig.stop().await;
 }
 

@@ -23,8 +23,7 @@ const USAGE: &str = "usage: soak [--minutes N] [--seed N]";
 const WARM_UP: Duration = Duration::from_secs(30);
 /// For removals that end after the objects are deleted.
 const QUIET_WITHIN: Duration = Duration::from_secs(120);
-/// What a young server may still grow by: the ring of events fills up to 16 MiB of values, and what was parsed of
-/// them is a few times that. It does not depend on the length of the run, so a long one finds a slow leak.
+/// What a young server may still grow by: caches, and the events of the last moments. It does not depend on the length of the run, so a long one finds a slow leak.
 const GROWTH_KIB: u64 = 96 * 1024;
 /// Connections of clients that are about to end.
 const MORE_DESCRIPTORS: usize = 16;
