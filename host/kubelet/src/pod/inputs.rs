@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::plan::Verdicts;
+use super::restarts::Restarts;
 use crate::model::{Observed, Rejection, Waiting};
 
 /// What the status is made from.
@@ -14,6 +15,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) observed: &'a Observed,
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
     pub(crate) waiting: &'a HashMap<String, Waiting>,
+    pub(crate) restarts: &'a Restarts,
     /// The status written before; keeps transition times, restart counts, start time.
     pub(crate) before: &'a PodStatus,
     pub(crate) rejection: Option<&'a Rejection>,

@@ -1,7 +1,7 @@
 //! A pod's life on the node.
 //!
 //! Decisions without I/O: `admit.rs` (may it run here), `state.rs` (which sync function comes next),
-//! `plan.rs` (which action), `status.rs` and `conditions.rs` (what the API shows), `qos.rs`,
+//! `plan.rs` (which action), `restarts.rs` (what is stopped to be started again), `status.rs` and `conditions.rs` (what the API shows), `qos.rs`,
 //! `backoff.rs`. `manager.rs` follows the pods' sources, `workers.rs` starts a `worker.rs` for each,
 //! which drives `sync.rs`; `perform/` acts on the runtime, `publish.rs` and `writer.rs` report.
 //! `handle.rs` is all that other parts of the node see of a pod.
@@ -19,6 +19,7 @@ mod message;
 pub(crate) mod perform;
 pub(crate) mod plan;
 mod publish;
+mod restarts;
 mod state;
 pub(crate) mod static_pods;
 mod status;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
+use super::restarts::Restarts;
 use crate::model::{
     ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers,
     is_sidecar, restart_policy, restarts_after,
@@ -18,6 +19,13 @@ pub(crate) struct Verdicts {
     pub(crate) startup: Option<bool>,
     pub(crate) liveness: Option<bool>,
     pub(crate) readiness: Option<bool>,
+}
+
+/// What the plan is made from besides the pod and what the runtime has of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) verdicts: &'a HashMap<String, Verdicts>,
+    pub(crate) restarts: &'a Restarts,
 }
 
 /// Why a container is killed; picks the grace period.
@@ -89,17 +97,17 @@ impl Plan {
 }
 
 /// The plan for a pod that should run.
-pub(crate) fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Verdicts>) -> Plan {
+pub(crate) fn plan(pod: &Pod, observed: &Observed, known: &Known<'_>) -> Plan {
     let Some(spec) = &pod.spec else {
         return Plan::default();
     };
     if let Some(attempt) = sandbox_needed(spec, observed) {
-        return plan_new_sandbox(spec, observed, attempt);
+        return plan_new_sandbox(spec, observed, known, attempt);
     }
     let mut plan = Plan::default();
-    let initialized = plan_init(spec, observed, verdicts, &mut plan);
+    let initialized = plan_init(spec, observed, known, &mut plan);
     if initialized && !plan.kill_pod {
-        plan_main(spec, observed, verdicts, &mut plan);
+        plan_main(spec, observed, known, &mut plan);
     }
     if !plan.kill_pod {
         plan_ephemeral(spec, observed, &mut plan);
@@ -133,7 +141,7 @@ fn sandbox_needed(spec: &PodSpec, observed: &Observed) -> Option<u32> {
     Some(newest.attempt.saturating_add(1))
 }
 
-fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
+fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, known: &Known<'_>, attempt: u32) -> Plan {
     // Nothing to stop when there was no sandbox at all.
     let mut plan = Plan {
         kill_pod: observed.alive(),
@@ -146,7 +154,7 @@ fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
         .map(Slot::Main)
         .filter(|slot| {
             slot.of(spec)
-                .is_some_and(|c| should_start(spec, *slot, &c, observed))
+                .is_some_and(|c| should_start(spec, *slot, &c, observed, known))
         })
         .collect();
     if start.is_empty() && (init_containers(spec).is_empty() || any_main_started(spec, observed)) {
@@ -162,13 +170,22 @@ fn plan_new_sandbox(spec: &PodSpec, observed: &Observed, attempt: u32) -> Plan {
 }
 
 /// Whether the container has to be started, judged by its newest record.
-fn should_start(spec: &PodSpec, slot: Slot, container: &Container, observed: &Observed) -> bool {
+fn should_start(
+    spec: &PodSpec,
+    slot: Slot,
+    container: &Container,
+    observed: &Observed,
+    known: &Known<'_>,
+) -> bool {
     match observed.latest(&container.name) {
         None => true,
         Some(record) => match record.state {
             // In a dead sandbox a running container is about to be stopped with it.
             State::Running | State::Unknown | State::Created => true,
-            State::Exited => restarts_after(spec, slot, container, record.exit_code),
+            State::Exited => {
+                known.restarts.is_owed(&container.name)
+                    || restarts_after(spec, slot, container, record.exit_code)
+            }
         },
     }
 }
@@ -200,12 +217,7 @@ fn newest_sandbox(observed: &Observed) -> &str {
 }
 
 /// Decides about init containers, the last first; true when the main containers may run.
-fn plan_init(
-    spec: &PodSpec,
-    observed: &Observed,
-    verdicts: &HashMap<String, Verdicts>,
-    plan: &mut Plan,
-) -> bool {
+fn plan_init(spec: &PodSpec, observed: &Observed, known: &Known<'_>, plan: &mut Plan) -> bool {
     let init = init_containers(spec);
     if init.is_empty() {
         return true;
@@ -236,7 +248,7 @@ fn plan_init(
             later_decided,
             last: index + 1 == init.len(),
         };
-        match decision.decide(verdicts, plan) {
+        match decision.decide(known, plan) {
             InitVerdict::Fatal => {
                 plan.start.clear();
                 plan.kill_pod = true;
@@ -275,10 +287,10 @@ struct InitDecision<'a> {
 }
 
 impl InitDecision<'_> {
-    fn decide(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
+    fn decide(&self, known: &Known<'_>, plan: &mut Plan) -> InitVerdict {
         match self.record.state {
             State::Created => plan.start.push(self.slot),
-            State::Running if is_sidecar(self.container) => return self.sidecar(verdicts, plan),
+            State::Running if is_sidecar(self.container) => return self.sidecar(known, plan),
             State::Running => {}
             State::Exited if is_sidecar(self.container) => plan.start.push(self.slot),
             State::Exited if self.record.exit_code == 0 => return self.advance(plan),
@@ -300,8 +312,12 @@ impl InitDecision<'_> {
     }
 
     /// A sidecar counts as passed once started; it is restarted when its probes fail.
-    fn sidecar(&self, verdicts: &HashMap<String, Verdicts>, plan: &mut Plan) -> InitVerdict {
-        let verdict = verdicts.get(&self.record.id).copied().unwrap_or_default();
+    fn sidecar(&self, known: &Known<'_>, plan: &mut Plan) -> InitVerdict {
+        let verdict = known
+            .verdicts
+            .get(&self.record.id)
+            .copied()
+            .unwrap_or_default();
         if self.container.startup_probe.is_some() {
             match verdict.startup {
                 None => return InitVerdict::Busy,
@@ -353,19 +369,14 @@ impl InitDecision<'_> {
 }
 
 /// Decides about the main containers.
-fn plan_main(
-    spec: &PodSpec,
-    observed: &Observed,
-    verdicts: &HashMap<String, Verdicts>,
-    plan: &mut Plan,
-) {
+fn plan_main(spec: &PodSpec, observed: &Observed, known: &Known<'_>, plan: &mut Plan) {
     let mut needed = false;
     for (index, container) in spec.containers.iter().enumerate() {
         let slot = Slot::Main(index);
         let record = observed.latest(&container.name);
         needed |= match record.filter(|r| r.state == State::Running) {
-            Some(record) => plan_running(spec, slot, container, record, verdicts, plan),
-            None => plan_stopped(spec, slot, container, observed, plan),
+            Some(record) => plan_running(spec, slot, container, record, known, plan),
+            None => plan_stopped(spec, slot, container, observed, known, plan),
         };
     }
     if !needed && plan.kill.is_empty() {
@@ -381,10 +392,10 @@ fn plan_running(
     slot: Slot,
     container: &Container,
     record: &ContainerRecord,
-    verdicts: &HashMap<String, Verdicts>,
+    known: &Known<'_>,
     plan: &mut Plan,
 ) -> bool {
-    let Some((reason, mut message)) = failing(container, record, verdicts) else {
+    let Some((reason, mut message)) = failing(container, record, known) else {
         return true;
     };
     let restart = reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
@@ -407,9 +418,10 @@ fn plan_stopped(
     slot: Slot,
     container: &Container,
     observed: &Observed,
+    known: &Known<'_>,
     plan: &mut Plan,
 ) -> bool {
-    if !should_start(spec, slot, container, observed) {
+    if !should_start(spec, slot, container, observed, known) {
         return false;
     }
     plan.start.push(slot);
@@ -430,10 +442,10 @@ fn plan_stopped(
 fn failing(
     container: &Container,
     record: &ContainerRecord,
-    verdicts: &HashMap<String, Verdicts>,
+    known: &Known<'_>,
 ) -> Option<(KillReason, String)> {
     let name = &container.name;
-    let verdict = verdicts.get(&record.id).copied().unwrap_or_default();
+    let verdict = known.verdicts.get(&record.id).copied().unwrap_or_default();
     if !record.hash.is_empty() && record.hash != container_hash(container) {
         return Some((
             KillReason::Changed,

@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::SandboxRecord;
 
+fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Verdicts>) -> Plan {
+    let restarts = &Restarts::default();
+    super::plan(pod, observed, &Known { verdicts, restarts })
+}
+
 fn pod(spec: Value) -> Pod {
     serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap()
 }
@@ -113,6 +118,21 @@ fn the_containers_own_policy_wins() {
         "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]}]});
     assert_eq!(decide(&spec, &["a exited:0", "b exited:1"]), "start:main0");
     assert_eq!(decide(&spec, &["a running", "b exited:42"]), "start:main1");
+}
+
+#[test]
+fn a_container_that_the_node_has_stopped_is_started_whatever_it_exits_with() {
+    let mut restarts = Restarts::default();
+    restarts.stop("a", true);
+    let known = Known {
+        verdicts: &HashMap::new(),
+        restarts: &restarts,
+    };
+    for policy in ["OnFailure", "Never"] {
+        let pod = pod(json!({"restartPolicy": policy, "containers": [{"name": "a"}]}));
+        let plan = super::plan(&pod, &observed(&["a exited:0"]), &known);
+        assert_eq!(shown(&plan), "start:main0", "{policy}");
+    }
 }
 
 #[test]

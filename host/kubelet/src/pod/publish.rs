@@ -67,6 +67,7 @@ impl Publisher {
             observed: view.observed,
             verdicts: view.verdicts,
             waiting: view.state.waiting(),
+            restarts: &view.state.restarts,
             before: &self.status(),
             rejection: rejection.map(Arc::as_ref),
             terminal: view.terminal,

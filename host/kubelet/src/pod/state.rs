@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k3s_base::Backoffs;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
+use super::restarts::Restarts;
 use crate::model::{self, Observed, Rejection, Slot, Waiting};
 
 /// Crash loop: 10 s, doubled up to 5 minutes.
@@ -61,6 +62,8 @@ pub(crate) struct PodState {
     ended: Option<Arc<Rejection>>,
     /// Why containers do not run, from the last attempt to start them.
     waiting: HashMap<String, Waiting>,
+    /// Containers that the node stops to start them again.
+    pub(crate) restarts: Restarts,
     crash_loop: Backoffs,
     /// When a container whose start failed may be started again.
     retry_at: HashMap<String, Duration>,
@@ -74,6 +77,7 @@ impl Default for PodState {
             work: WorkState::SyncPod,
             ended: None,
             waiting: HashMap::new(),
+            restarts: Restarts::default(),
             crash_loop: Backoffs::new(CRASH_BASE, CRASH_CAP),
             retry_at: HashMap::new(),
             due: None,
@@ -163,12 +167,14 @@ impl PodState {
     /// The container was created again after a run: the next back-off is longer.
     pub(crate) fn note_restart(&mut self, container: &str, now: Duration) {
         self.crash_loop.next(container, now);
+        self.restarts.created(container);
     }
 
     /// The container runs.
     pub(crate) fn note_started(&mut self, container: &str) {
         self.waiting.remove(container);
         self.retry_at.remove(container);
+        self.restarts.started(container);
     }
 
     /// The container could not be started and is tried again later.

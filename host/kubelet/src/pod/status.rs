@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions;
 use super::inputs::{Inputs, whole_seconds};
+use super::restarts::Restarts;
 use crate::model::{
     ContainerRecord, Observed, Slot, State, as_container, ephemeral_containers, host_network,
     init_containers, is_sidecar, is_terminal, restart_policy, restarts_after,
@@ -24,7 +25,7 @@ use crate::qos::qos_class;
 /// How long a container runs before it is ready without a readiness probe: most processes that cannot
 /// work end earlier.
 const SETTLES: Duration = Duration::from_millis(50);
-/// ... and after it has ended before: upstream's relist period.
+/// ... and after it has ended before by itself: upstream's relist period.
 const SETTLES_AGAIN: Duration = Duration::from_secs(1);
 
 /// The status as it should be written.
@@ -58,7 +59,11 @@ fn next_phase<'a>(inputs: &Inputs<'a>, spec: &PodSpec, containers: &ContainerSta
     }
     match inputs.before.phase.as_deref() {
         Some(phase @ ("Succeeded" | "Failed")) => phase,
-        _ => phase(spec, &containers.init, &containers.main, inputs.terminal),
+        _ => match phase(spec, &containers.init, &containers.main, inputs.terminal) {
+            // What the node has stopped it starts again.
+            "Succeeded" | "Failed" if inputs.restarts.any_owed() && !inputs.terminal => "Running",
+            phase => phase,
+        },
     }
 }
 
@@ -379,8 +384,8 @@ fn lost_state(old: &ContainerStatus) -> ContainerState {
     }
 }
 
-/// A container whose start failed or that is in back-off waits with the reason; the state it had
-/// becomes its last state.
+/// A container whose start failed, that is in back-off or that the node has stopped to start it again waits
+/// with the reason; the state it had becomes its last state.
 fn show_waiting(
     inputs: &Inputs<'_>,
     slot: Slot,
@@ -388,16 +393,18 @@ fn show_waiting(
     record: Option<&ContainerRecord>,
     status: &mut ContainerStatus,
 ) {
-    let Some(waiting) = inputs.waiting.get(&container.name) else {
+    let waiting = inputs.waiting.get(&container.name);
+    let owed = inputs.restarts.is_owed(&container.name);
+    if waiting.is_none() && !owed {
         return;
-    };
+    }
     let spec = inputs.pod.spec.as_ref();
     let restarts = |record: &ContainerRecord| {
         let Some(spec) = spec else {
             return false;
         };
         let stopped = record.state != State::Running;
-        stopped && restarts_after(spec, slot, container, record.exit_code)
+        stopped && (owed || restarts_after(spec, slot, container, record.exit_code))
     };
     let will_start = record.is_none_or(restarts);
     if inputs.terminal || !will_start {
@@ -407,7 +414,10 @@ fn show_waiting(
     if exited {
         status.last_state = status.state.take();
     }
-    status.state = Some(waiting_state(waiting.reason, &waiting.message));
+    status.state = Some(match waiting {
+        Some(waiting) => waiting_state(waiting.reason, &waiting.message),
+        None => waiting_state("ContainerCreating", ""),
+    });
 }
 
 fn set_ready(
@@ -436,7 +446,7 @@ fn set_ready(
     let is_ready = match (&container.readiness_probe, running) {
         (Some(_), _) => verdict.readiness == Some(true),
         (None, Some(record)) => {
-            until_settled(record, inputs.now).is_none()
+            until_settled(record, inputs.restarts, inputs.now).is_none()
                 || was_ready(inputs, slot, container, status)
         }
         (None, None) => false,
@@ -447,8 +457,12 @@ fn set_ready(
 /// What is left of the time that a container without a readiness probe has to run before it counts as
 /// ready. A process that ends at once would otherwise be ready for a moment, in which controllers go on to
 /// replace the next pod. Upstream gets the same effect from looking at containers once a second.
-fn until_settled(record: &ContainerRecord, now: Timestamp) -> Option<Duration> {
-    let wanted = if record.attempt == 0 {
+fn until_settled(
+    record: &ContainerRecord,
+    restarts: &Restarts,
+    now: Timestamp,
+) -> Option<Duration> {
+    let wanted = if is_fresh(record, restarts) {
         SETTLES
     } else {
         SETTLES_AGAIN
@@ -457,6 +471,11 @@ fn until_settled(record: &ContainerRecord, now: Timestamp) -> Option<Duration> {
     let ran = Duration::from_nanos(u64::try_from(ran_ns).unwrap_or(0));
     let left = wanted.saturating_sub(ran);
     (!left.is_zero()).then_some(left)
+}
+
+/// Whether the container has not ended by itself.
+fn is_fresh(record: &ContainerRecord, restarts: &Restarts) -> bool {
+    record.attempt == 0 || restarts.is_renewed(&record.name)
 }
 
 /// Whether this very container was ready before; it stays so, also when the wall clock was set back.
@@ -471,17 +490,28 @@ fn was_ready(
 }
 
 /// How long until a running container without a readiness probe becomes ready, if one will.
-pub(crate) fn until_ready(pod: &Pod, observed: &Observed, now: Timestamp) -> Option<Duration> {
+pub(crate) fn until_ready(
+    pod: &Pod,
+    observed: &Observed,
+    restarts: &Restarts,
+    now: Timestamp,
+) -> Option<Duration> {
     let running = running_without_probe(pod, observed);
     running
-        .filter_map(|record| until_settled(record, now))
+        .filter_map(|record| until_settled(record, restarts, now))
         .min()
 }
 
-/// Whether a container has been started for the first time a moment ago.
-pub(crate) fn is_settling(pod: &Pod, observed: &Observed, now: Timestamp) -> bool {
+/// Whether a container that has not ended by itself was started a moment ago.
+pub(crate) fn is_settling(
+    pod: &Pod,
+    observed: &Observed,
+    restarts: &Restarts,
+    now: Timestamp,
+) -> bool {
     let mut running = running_without_probe(pod, observed);
-    running.any(|record| record.attempt == 0 && until_settled(record, now).is_some())
+    running
+        .any(|record| is_fresh(record, restarts) && until_settled(record, restarts, now).is_some())
 }
 
 fn running_without_probe<'a>(

@@ -32,6 +32,7 @@ struct Case {
     spec: Value,
     containers: Vec<ContainerRecord>,
     waiting: HashMap<String, Waiting>,
+    restarts: Restarts,
     before: Value,
     terminal: bool,
     rejection: Option<Rejection>,
@@ -42,6 +43,7 @@ fn case(spec: Value, containers: Vec<ContainerRecord>) -> Case {
         spec,
         containers,
         waiting: HashMap::new(),
+        restarts: Restarts::default(),
         before: json!({}),
         terminal: false,
         rejection: None,
@@ -77,6 +79,7 @@ impl Case {
             observed: &observed,
             verdicts: &HashMap::new(),
             waiting: &self.waiting,
+            restarts: &self.restarts,
             before: &before,
             rejection: self.rejection.as_ref(),
             terminal: self.terminal,
@@ -99,6 +102,20 @@ fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
 
 fn two(policy: &str) -> Value {
     json!({"restartPolicy": policy, "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]})
+}
+
+#[test]
+fn a_pod_does_not_end_while_the_node_restarts_its_container() {
+    for policy in ["Never", "OnFailure", "Always"] {
+        let spec = json!({"restartPolicy": policy, "containers": [{"name": "a", "image": "i"}]});
+        let mut case = case(spec, vec![record("a", 0, State::Exited, 0)]);
+        case.restarts.stop("a", true);
+        let status = case.status();
+        assert_eq!(status["phase"], "Running", "{policy}");
+        let container = &status["containerStatuses"][0];
+        assert_eq!(container["state"]["waiting"]["reason"], "ContainerCreating");
+        assert_eq!(container["lastState"]["terminated"]["exitCode"], 0);
+    }
 }
 
 #[test]
@@ -301,7 +318,7 @@ fn a_sync_is_due_when_a_container_becomes_ready() {
             sandboxes: Vec::new(),
             containers: vec![running],
         };
-        until_ready(&pod, &observed, now)
+        until_ready(&pod, &observed, &Restarts::default(), now)
     };
     assert_eq!(
         due("a", 20, State::Running),

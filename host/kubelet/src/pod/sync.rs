@@ -16,7 +16,7 @@ use super::error::{StartError, SyncError};
 use super::handle::Desired;
 use super::message::TerminationMessages;
 use super::perform::{Grace, Performer, SandboxContext, StartRequest};
-use super::plan::{Action, Kill, plan};
+use super::plan::{Action, Kill, KillReason, Known, Plan, plan};
 use super::publish::{Publisher, View};
 use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
 use super::status;
@@ -25,6 +25,10 @@ use crate::node::state::Readiness;
 use crate::probe::probers::Probers;
 use crate::volume::context::Mounted;
 use crate::volume::pod::PodVolumes;
+
+/// How long the start of a container that the node has stopped itself may take before the status shows that it
+/// does not run.
+const RESTART_SHOWN: Duration = Duration::from_secs(1);
 
 /// What a sync led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,8 @@ impl PodSync {
         let goes_on = self.state.work() == WorkState::SyncPod
             && self.state.ended().is_none()
             && !desired.is_deleting();
-        let finished = goes_on && self.publish_settled(&desired.pod, &observed);
+        let restarting = self.state.restarts.any_owed();
+        let finished = goes_on && self.publish_settled(&desired.pod, &observed, restarting);
         loop {
             let facts = Facts {
                 deleting: desired.is_deleting(),
@@ -153,22 +158,29 @@ impl PodSync {
         pod: &Arc<Pod>,
         observed: &Arc<Observed>,
     ) -> Result<Next, SyncError> {
-        let plan = plan(pod, observed, self.probers.verdicts());
+        let known = Known {
+            verdicts: self.probers.verdicts(),
+            restarts: &self.state.restarts,
+        };
+        let plan = plan(pod, observed, &known);
         let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
         let recreates = plan.create_sandbox.is_some();
-        if action.is_some() {
+        let restarts =
+            matches!(action, Some(Action::StartContainer(slot)) if self.is_owed(pod, slot));
+        if action.is_some() && !restarts {
             // The action may take long.
             self.publish(pod, observed, false);
         }
         match action {
             None => {
                 // What waits shows why.
-                self.publish_settled(pod, observed);
+                self.publish_settled(pod, observed, false);
                 self.refresh_volumes(pod, observed).await;
                 return Ok(Next::Wait);
             }
             Some(Action::KillPod) => self.kill_pod(pod, observed, recreates).await?,
             Some(Action::KillContainers(kills)) => {
+                self.note_restarts(pod, &plan);
                 self.kill_containers(pod, observed, &kills).await?;
             }
             Some(Action::CreateSandbox { attempt }) => {
@@ -179,12 +191,33 @@ impl PodSync {
             }
             Some(Action::StartContainer(slot)) => {
                 if !self.may_start_pod(pod).await {
+                    self.publish(pod, observed, false);
                     return Ok(Next::Wait);
                 }
-                self.start_container(pod, observed, slot).await?;
+                let started = self.start_container(pod, observed, slot).await;
+                if started.is_err() {
+                    self.publish(pod, observed, false);
+                }
+                started?;
             }
         }
         Ok(Next::Again)
+    }
+
+    /// Keeps in mind which of the containers that are stopped now are to be started again.
+    fn note_restarts(&mut self, pod: &Pod, plan: &Plan) {
+        for kill in &plan.kill {
+            let container = pod.spec.as_ref().and_then(|spec| kill.slot.of(spec));
+            if let Some(container) = container.filter(|_| plan.start.contains(&kill.slot)) {
+                let pod_changed = kill.reason == KillReason::Changed;
+                self.state.restarts.stop(&container.name, pod_changed);
+            }
+        }
+    }
+
+    fn is_owed(&self, pod: &Pod, slot: Slot) -> bool {
+        let container = pod.spec.as_ref().and_then(|spec| slot.of(spec));
+        container.is_some_and(|container| self.state.restarts.is_owed(&container.name))
     }
 
     /// Whether network and Services are there; [`PodSync::changed`] resolves when they are.
@@ -366,9 +399,18 @@ impl PodSync {
         let performer = self.performer.clone();
         let deleting = deleted(self.desired.clone());
         tokio::pin!(deleting);
-        let image = tokio::select! {
-            image = performer.ensure_image(request) => image?,
-            () = &mut deleting => return Ok(()),
+        let mut hidden = self.state.restarts.is_owed(&request.container.name);
+        let pull = performer.ensure_image(request);
+        tokio::pin!(pull);
+        let image = loop {
+            tokio::select! {
+                image = &mut pull => break image?,
+                () = &mut deleting => return Ok(()),
+                () = tokio::time::sleep(RESTART_SHOWN), if hidden => {
+                    hidden = false;
+                    self.publish(request.pod, request.observed, false);
+                }
+            }
         };
         let started = performer.start_container(request, &image).await;
         let is_created = match &started {
@@ -493,11 +535,12 @@ impl PodSync {
     }
 
     /// Publishes, but not to the API while a container has just been started: it is about to become
-    /// ready, or to end.
-    fn publish_settled(&mut self, pod: &Pod, observed: &Observed) -> bool {
+    /// ready, or to end. Nor while one is `restarting`: it is about to run again.
+    fn publish_settled(&mut self, pod: &Pod, observed: &Observed, restarting: bool) -> bool {
         let now = self.note_settling(pod, observed);
+        let restarts = &self.state.restarts;
         self.publisher.publish(&View {
-            held: status::is_settling(pod, observed, now),
+            held: restarting || status::is_settling(pod, observed, restarts, now),
             ..self.view(pod, observed, false)
         })
     }
@@ -507,7 +550,8 @@ impl PodSync {
     fn note_settling(&mut self, pod: &Pod, observed: &Observed) -> Timestamp {
         let clock = &self.performer.config.clock;
         let now = clock.now();
-        if let Some(left) = status::until_ready(pod, observed, now) {
+        let restarts = &self.state.restarts;
+        if let Some(left) = status::until_ready(pod, observed, restarts, now) {
             self.state.wake_at(clock.elapsed() + left);
         }
         now

@@ -60,7 +60,8 @@ impl FakeCri {
             state: Arc::default(),
             events: broadcast::channel(256).0,
         };
-        fake.state.lock().images.push("app:1".to_owned());
+        let images = ["app:1", "app:2"].map(str::to_owned);
+        fake.state.lock().images.extend(images);
         let listener = k3s_cri::bind(socket).unwrap();
         let service = fake.clone();
         tokio::spawn(async move {
