@@ -10,7 +10,6 @@ pub mod agent;
 mod ambient;
 mod clients;
 mod commands;
-mod heap;
 mod node;
 mod plugins;
 mod server;

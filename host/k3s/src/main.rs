@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static HEAP: k3s_sys::heap::Allocator = k3s_sys::heap::Allocator;
+
 fn main() -> ExitCode {
     if let Some(code) = k3s::run_helper() {
         return code;

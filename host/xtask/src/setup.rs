@@ -7,9 +7,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell::{output, run, step};
 
-/// Packages the build needs: a linker, the seccomp library (linked in), the protobuf compiler (CRI).
+/// Packages the build needs: a linker, what builds the allocator, the seccomp library (linked in), the protobuf
+/// compiler (CRI).
 const BUILD: &[(&str, &str)] = &[
     ("gcc", "/usr/bin/cc"),
+    ("make", "/usr/bin/make"),
     ("libseccomp-dev", "/usr/include/seccomp.h"),
     ("protobuf-compiler", "/usr/bin/protoc"),
 ];

@@ -70,7 +70,12 @@ fn serve(
     for text in warnings {
         warn!("{text}");
     }
-    k3s_sys::process::set_up_heap();
+    if let Err(error) = k3s_sys::heap::give_back_in_background() {
+        warn!(
+            error = chain(&error),
+            "memory that was freed is kept while the server rests"
+        );
+    }
     let workers =
         std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread()

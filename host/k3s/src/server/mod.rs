@@ -30,7 +30,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::ambient::Ambient;
-use crate::heap;
 use crate::node::context::NodeContext;
 use crate::node::local::{self, LocalNode};
 use crate::node::{self, Node, kernel, storage};
@@ -108,7 +107,6 @@ pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) 
     };
     let mut stages = Stages::default();
     let ambient = Ambient::new(clock, stages.begin(DATASTORE));
-    heap::start(&ambient.tasks);
     let started = tokio::select! {
         started = start(settings, &ambient, &mut stages, reload) => started,
         _ = signals.next() => Err(anyhow!("stopped while starting")),

@@ -259,7 +259,7 @@ fn failure_pipe() -> io::Result<(std::fs::File, OwnedFd)> {
 fn restore(score: i32) {
     // Restoring the previous value is always allowed.
     let _ = k3s_sys::process::set_oom_score_adj(score);
-    k3s_sys::process::trim_heap();
+    k3s_sys::heap::give_back();
 }
 
 /// Removes the sockets that each joined process leaves behind.

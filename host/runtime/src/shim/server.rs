@@ -63,7 +63,7 @@ pub(super) fn run(prepared: Prepared) -> io::Result<()> {
         last_number: 0,
         done: false,
     };
-    k3s_sys::process::trim_heap();
+    k3s_sys::heap::give_back();
     while !shim.done {
         for (source, events) in shim.wait()? {
             shim.handle(source, events);
@@ -326,7 +326,7 @@ impl Shim {
             .remove(&self.oci_root)
             .step("remove what is left of the container")?;
         self.containers.remove(id);
-        k3s_sys::process::trim_heap();
+        k3s_sys::heap::give_back();
         Ok(())
     }
 
