@@ -11,6 +11,7 @@ pub mod fields;
 mod generated;
 pub mod kind;
 pub mod openapi;
+pub mod protobuf;
 pub mod schema;
 #[cfg(test)]
 mod strategic_tests;

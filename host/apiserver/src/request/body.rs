@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use k3s_api::protobuf::{self, ProtobufError};
 use k3s_api::{fields, schema};
 use k3s_base::error::chain;
 use k3s_meta::{Status, object};
@@ -14,7 +15,6 @@ use k3s_serve::{Body, ServeError};
 use serde_json::Value;
 
 use super::options::FieldValidation;
-use super::protobuf::{self, ProtobufError};
 use super::yaml::{self, YamlError};
 use crate::context::Context;
 use crate::inflight::{self, BodyRoom};

@@ -4,7 +4,6 @@ pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod info;
 pub(crate) mod options;
-pub(crate) mod protobuf;
 pub(crate) mod query;
 pub(crate) mod yaml;
 

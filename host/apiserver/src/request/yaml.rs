@@ -1,18 +1,16 @@
 //! YAML in and out, by way of the JSON tree.
 
 use bytes::Bytes;
+use k3s_meta::yaml::{self, UnreadableYaml};
 use serde_json::Value;
-use serde_saphyr::Options;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 /// A document that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum YamlError {
-    #[error("yaml: invalid UTF-8")]
-    NotUtf8(#[source] std::str::Utf8Error),
-    #[error("error converting YAML to JSON")]
-    Malformed(#[source] serde_saphyr::Error),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableYaml),
     /// The server stops, or the reader has a fault.
     #[error("error converting YAML to JSON")]
     Interrupted(#[source] JoinError),
@@ -32,36 +30,9 @@ static READING: Semaphore = Semaphore::const_new(PLACES);
 /// Where it is malformed, or aliases make it much longer than its text.
 pub(crate) async fn read(bytes: Bytes) -> Result<Value, YamlError> {
     let _place = READING.acquire().await;
-    let reading = tokio::task::spawn_blocking(move || parse(&bytes));
-    reading.await.map_err(YamlError::Interrupted)?
+    let reading = tokio::task::spawn_blocking(move || yaml::parse(&bytes));
+    Ok(reading.await.map_err(YamlError::Interrupted)??)
 }
-
-fn parse(bytes: &[u8]) -> Result<Value, YamlError> {
-    let text = std::str::from_utf8(bytes).map_err(YamlError::NotUtf8)?;
-    let options = bounded(text.len());
-    serde_saphyr::from_str_with_options(text, options).map_err(YamlError::Malformed)
-}
-
-/// What a text of this length may cost: aliases may say again a few times as much as there is text. (Go's
-/// decoder also refuses documents by the share of what comes from aliases.)
-fn bounded(text_bytes: usize) -> Options {
-    let again = text_bytes.saturating_mul(2).saturating_add(1_000);
-    let again = again.min(MAX_AGAIN);
-    let octets = text_bytes.saturating_mul(4).saturating_add(64 * 1024);
-    let mut options = k3s_meta::yaml::options();
-    options.budget = serde_saphyr::budget! {
-        max_recorded_anchor_events: again,
-        max_recorded_anchor_bytes: octets,
-        max_total_scalar_bytes: octets,
-    };
-    options.alias_limits = serde_saphyr::alias_limits! {
-        max_total_replayed_events: again,
-    };
-    options
-}
-
-/// Parts of a document that aliases may repeat in the longest text.
-const MAX_AGAIN: usize = 500_000;
 
 /// Writes a tree as YAML.
 ///
@@ -69,57 +40,4 @@ const MAX_AGAIN: usize = 500_000;
 /// Where the tree cannot be written.
 pub(crate) fn write(value: &Value) -> Result<String, YamlError> {
     serde_saphyr::to_string(value).map_err(YamlError::Unwritable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `depth` levels, each of which says the one below `width` times.
-    fn nested(depth: usize, width: usize) -> String {
-        let mut text = String::from("a0: &a0 [x]\n");
-        for level in 1..=depth {
-            let below = format!("*a{}", level - 1);
-            let all = vec![below.as_str(); width].join(",");
-            text.push_str(&format!("a{level}: &a{level} [{all}]\n"));
-        }
-        text
-    }
-
-    #[test]
-    fn aliases_cannot_say_much_more_than_the_text_does() {
-        for (depth, width) in [(16, 2), (5, 9), (2, 200)] {
-            let text = nested(depth, width);
-            let read = parse(text.as_bytes());
-            assert!(
-                matches!(read, Err(YamlError::Malformed(_))),
-                "{depth} {width}"
-            );
-        }
-        let long = "x".repeat(100_000);
-        let again = vec!["*a"; 1_000].join(",");
-        let read = parse(format!("a: &a {long}\nb: [{again}]\n").as_bytes());
-        assert!(
-            matches!(read, Err(YamlError::Malformed(_))),
-            "a long text said a thousand times"
-        );
-    }
-
-    #[test]
-    fn documents_as_people_write_them_are_read() {
-        let text = "base: &base {image: a, env: [{name: A, value: b}]}\none: *base\ntwo:\n  <<: *base\n  image: c\n";
-        let read = parse(text.as_bytes()).unwrap();
-        assert_eq!(read["two"]["env"][0]["name"], "A");
-        assert_eq!(read["two"]["image"], "c");
-        let modes = parse(b"{a: 0400, b: 0o400, c: \"0400\", d: 0, e: 08}").unwrap();
-        let read = serde_json::json!({"a": 256, "b": 256, "c": "0400", "d": 0, "e": 8.0});
-        assert_eq!(modes, read);
-        let many: String = (0..20_000)
-            .map(|at| format!("k{at}: [{at}, text]\n"))
-            .collect();
-        assert_eq!(
-            parse(many.as_bytes()).unwrap().as_object().unwrap().len(),
-            20_000
-        );
-    }
 }

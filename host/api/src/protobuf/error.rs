@@ -4,7 +4,7 @@ use k3s_base::error::Sentence;
 
 /// A body that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ProtobufError {
+pub enum ProtobufError {
     /// The body does not start with [`super::MAGIC`].
     #[error(
         "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"

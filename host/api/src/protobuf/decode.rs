@@ -6,9 +6,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use k3s_api::schema::{self, Field, Shape, Type, ValueType};
 use k3s_base::clock::{rfc3339, rfc3339_micro};
 use serde_json::{Map, Value};
+
+use crate::schema::{self, Field, Shape, Type, ValueType};
 
 use super::error::{ProtobufError, Result};
 use super::pointers;

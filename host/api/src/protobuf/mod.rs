@@ -8,16 +8,16 @@ mod error;
 mod pointers;
 mod wire;
 
-use k3s_api::schema::{self, Type};
 use k3s_meta::gvk::split_api_version;
 use serde_json::Value;
 
-pub(crate) use error::ProtobufError;
+use crate::schema::{self, Type};
+pub use error::ProtobufError;
 use error::Result;
 use wire::{Reader, Wire};
 
 /// The media type.
-pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 /// What every body starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -26,7 +26,7 @@ const MAGIC: &[u8] = b"k8s\0";
 ///
 /// # Errors
 /// Where the body is malformed or of an unknown type.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value> {
+pub fn parse(bytes: &[u8]) -> Result<Value> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(ProtobufError::Prefix)?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     let mut envelope = Reader::new(rest);
