@@ -5,7 +5,7 @@
 //! and booleans that Go always writes are present; quantities, times and base64 are canonical; null
 //! inside lists and maps is the element's zero value.
 
-use super::MAX_COMPLAINTS;
+use super::complaints::Complaints;
 use super::error::Misfit;
 use super::scalar::{self, json_kind};
 use crate::schema::{Field, Shape, Type, TypeId, ValueType};
@@ -21,7 +21,7 @@ enum Step {
 
 struct Walk {
     path: Vec<Step>,
-    unknown: Vec<String>,
+    unknown: Complaints,
 }
 
 /// Decodes `value` in place as the type. Returns the unknown fields, or the first
@@ -30,13 +30,13 @@ pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, Misfi
     let root = root.get();
     let mut walk = Walk {
         path: Vec::new(),
-        unknown: Vec::new(),
+        unknown: Complaints::default(),
     };
     let Value::Object(map) = value else {
         return Err(Misfit::value(value, root.go_qualified()));
     };
     walk.fields(root, map)?;
-    Ok(walk.unknown)
+    Ok(walk.unknown.into_texts())
 }
 
 impl Walk {
@@ -154,22 +154,21 @@ impl Walk {
 
     /// `unknown field "spec.containers[0].foo"`
     fn note_unknown(&mut self, key: &str) {
-        if self.unknown.len() >= MAX_COMPLAINTS {
-            return;
-        }
-        let mut path = String::new();
-        for step in &self.path {
-            let dot = if path.is_empty() { "" } else { "." };
-            // Writing to a String cannot fail.
-            let _ = match step {
-                Step::Field(name) => write!(path, "{dot}{name}"),
-                Step::Key(key) => write!(path, "{dot}{key}"),
-                Step::Index(i) => write!(path, "[{i}]"),
-            };
-        }
-        let dot = if path.is_empty() { "" } else { "." };
-        self.unknown
-            .push(format!("unknown field \"{path}{dot}{key}\""));
+        let Self { path, unknown } = self;
+        unknown.note(|| {
+            let mut text = String::new();
+            for step in path.iter() {
+                let dot = if text.is_empty() { "" } else { "." };
+                // Writing to a String cannot fail.
+                let _ = match step {
+                    Step::Field(name) => write!(text, "{dot}{name}"),
+                    Step::Key(key) => write!(text, "{dot}{key}"),
+                    Step::Index(i) => write!(text, "[{i}]"),
+                };
+            }
+            let dot = if text.is_empty() { "" } else { "." };
+            format!("unknown field \"{text}{dot}{key}\"")
+        });
     }
 
     fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> Misfit {

@@ -5,21 +5,19 @@
 //! One walk over the tree does all of it, in place. Objects stay dynamic trees; only what the schema
 //! does not know is removed (and reported).
 
+mod complaints;
 mod decode;
 mod error;
 mod parse;
 mod scalar;
 
+pub use complaints::Complaints;
 pub use error::DecodeError;
 pub use parse::{Parsed, parse};
 
 use crate::kind::Kind;
 use crate::schema::TypeId;
 use serde_json::Value;
-
-/// Most complaints about one body: upstream stops there too, and a body made of unknown fields must not
-/// make an answer larger than itself.
-const MAX_COMPLAINTS: usize = 100;
 
 /// Checks the body against the kind's schema, removes what the schema does not know and brings values into
 /// normal form. Returns one `unknown field "spec.foo"` for each removed field.

@@ -1,6 +1,6 @@
 //! Parsing of JSON bodies into trees while recording keys that occur twice, which a tree cannot hold.
 
-use super::MAX_COMPLAINTS;
+use super::complaints::Complaints;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt::{self, Write};
@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 pub struct Parsed {
     /// The body; of keys that occur twice, the last value.
     pub value: Value,
-    /// `duplicate field "spec.replicas"`, at most [`MAX_COMPLAINTS`].
+    /// `duplicate field "spec.replicas"`, as many as [`Complaints`] holds.
     pub duplicates: Vec<String>,
 }
 
@@ -22,23 +22,23 @@ pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
     json.end()?;
     Ok(Parsed {
         value,
-        duplicates: state.duplicates,
+        duplicates: state.duplicates.into_texts(),
     })
 }
 
 #[derive(Default)]
 struct State {
     path: String,
-    duplicates: Vec<String>,
+    duplicates: Complaints,
 }
 
 impl State {
     fn note_duplicate(&mut self, key: &str) {
-        if self.duplicates.len() < MAX_COMPLAINTS {
-            let dot = if self.path.is_empty() { "" } else { "." };
-            self.duplicates
-                .push(format!("duplicate field \"{}{dot}{key}\"", self.path));
-        }
+        let Self { path, duplicates } = self;
+        duplicates.note(|| {
+            let dot = if path.is_empty() { "" } else { "." };
+            format!("duplicate field \"{path}{dot}{key}\"")
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Strict decoding and normal forms, case by case.
 
+use super::complaints::MAX_COMPLAINTS;
 use super::*;
 use crate::kind::{by_kind, kinds};
 use serde_json::json;
@@ -229,6 +230,26 @@ fn duplicates_are_found_in_the_bytes() {
     )
     .unwrap();
     assert_eq!(parse(value.to_string().as_bytes()).unwrap().value, value);
+}
+
+#[test]
+fn complaints_are_not_much_longer_than_the_body() {
+    let long = "k".repeat(300_000);
+    let repeated = vec!["\"x\": 1"; 100].join(",");
+    let body = format!("{{\"{long}\": {{{repeated}}}}}");
+    let duplicates = parse(body.as_bytes()).unwrap().duplicates;
+    assert_eq!(duplicates.len(), 1);
+    let unknown: serde_json::Map<String, Value> =
+        (0..100).map(|at| (format!("u{at}"), json!(1))).collect();
+    let schema = json!({"properties": {long: unknown}});
+    let body = json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
+    let (_, unknown) = run(
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        body,
+    );
+    assert_eq!(unknown.len(), 1);
 }
 
 #[test]

@@ -1,30 +1,28 @@
 //! Removing fields that a schema does not name.
 //! Upstream: `apiextensions-apiserver/pkg/apiserver/schema/pruning`.
 
-use std::fmt::Write as _;
-
+use k3s_api::fields::Complaints;
 use serde_json::Value;
 
 use super::schema::{Additional, Schema};
 
-/// Unknown fields that are reported for one object; the rest is removed without a report.
-const MAX_REPORTED: usize = 100;
 /// Fields of every object, which are checked elsewhere.
 const OF_OBJECTS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Removes what the schema does not name. Gives one `unknown field "spec.foo"` for each.
+/// Removes what the schema does not name. Gives one `unknown field "spec.foo"` for each, as many as [`Complaints`]
+/// holds.
 pub(crate) fn prune(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut walk = Walk {
         path: String::new(),
-        reported: Vec::new(),
+        reported: Complaints::default(),
     };
     walk.node(object, Some(schema), true);
-    walk.reported
+    walk.reported.into_texts()
 }
 
 struct Walk {
     path: String,
-    reported: Vec<String>,
+    reported: Complaints,
 }
 
 impl Walk {
@@ -78,13 +76,11 @@ impl Walk {
     }
 
     fn report(&mut self, name: &str) {
-        if self.reported.len() < MAX_REPORTED {
-            let dot = if self.path.is_empty() { "" } else { "." };
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "unknown field \"{}{dot}{name}\"", self.path);
-            self.reported.push(text);
-        }
+        let Self { path, reported } = self;
+        reported.note(|| {
+            let dot = if path.is_empty() { "" } else { "." };
+            format!("unknown field \"{path}{dot}{name}\"")
+        });
     }
 }
 
