@@ -85,27 +85,42 @@ pub(super) fn scale(
     if digits.is_empty() && fraction.is_empty() {
         return Ok(0);
     }
-    // number = all digits * base^exponent * 10^(nano - fraction digits)
-    let point = 9 - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
-    let (binary, decimal) = if base == 2 {
-        (exponent, point)
-    } else {
-        (0, exponent.saturating_add(point))
-    };
-    let all: Vec<u8> = digits
+    let mut all: Vec<u8> = digits
         .bytes()
         .chain(fraction.bytes())
         .map(|b| b - b'0')
         .collect();
-    Ok(shift(&all, decimal, binary))
+    // number = all digits * base^exponent * 10^(nano - fraction digits)
+    let point = 9 - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    if base == 2 {
+        // Exact in decimal digits: a binary number would have to hold those that are cut in the end.
+        (0..exponent / 10).for_each(|_| times_1024(&mut all));
+        return Ok(shift(&all, point));
+    }
+    Ok(shift(&all, exponent.saturating_add(point)))
 }
 
-/// Multiplies digits by powers of ten and two. Decimal places below nano are cut after noting whether
-/// anything was lost; anything too large is the cap.
-fn shift(digits: &[u8], decimal: i32, binary: i32) -> i128 {
+/// Multiplies a number that is given by its digits, the highest first.
+fn times_1024(digits: &mut Vec<u8>) {
+    let mut carry = 0_u32;
+    for digit in digits.iter_mut().rev() {
+        carry += u32::from(*digit) * 1024;
+        *digit = (carry % 10) as u8;
+        carry /= 10;
+    }
+    let mut above = Vec::new();
+    while carry > 0 {
+        above.push((carry % 10) as u8);
+        carry /= 10;
+    }
+    digits.splice(0..0, above.into_iter().rev());
+}
+
+/// Multiplies digits by a power of ten. Decimal places below nano are cut after noting whether anything was lost;
+/// anything too large is the cap.
+fn shift(digits: &[u8], decimal: i32) -> i128 {
     let mut value: i128 = 0;
-    // With a binary suffix the point still has to move after the multiplication, so the cut digits count.
-    let keep = if decimal >= 0 || binary > 0 {
+    let keep = if decimal >= 0 {
         digits.len()
     } else {
         digits.len().saturating_sub(decimal.unsigned_abs() as usize)
@@ -113,21 +128,11 @@ fn shift(digits: &[u8], decimal: i32, binary: i32) -> i128 {
     for digit in digits.iter().take(keep) {
         value = value.saturating_mul(10).saturating_add(i128::from(*digit));
     }
-    let mut lost = digits.iter().skip(keep).any(|d| *d != 0);
+    let lost = digits.iter().skip(keep).any(|d| *d != 0);
     if decimal > 0 {
         value = 10_i128
             .checked_pow(decimal.unsigned_abs())
             .map_or(i128::MAX, |p| value.saturating_mul(p));
-    }
-    if binary > 0 {
-        value = value.saturating_mul(1_i128 << binary.min(100));
-        if decimal < 0 {
-            let divisor = 10_i128
-                .checked_pow(decimal.unsigned_abs())
-                .unwrap_or(i128::MAX);
-            lost = value % divisor != 0;
-            value /= divisor;
-        }
     }
     value.saturating_add(i128::from(lost))
 }
