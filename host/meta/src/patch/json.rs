@@ -1,7 +1,7 @@
 //! JSON Patch (RFC 6902). The `json-patch` crate performs single operations; this module adds
 //! upstream's bounds and messages, and leaves the document untouched when any operation fails.
 
-use super::json_apply::apply;
+use super::json_apply::Spent;
 use super::{MAX_JSON_PATCH_OPERATIONS, PatchError};
 use json_patch::PatchOperation;
 use serde::Deserialize;
@@ -23,11 +23,11 @@ pub fn json_patch(doc: &mut Value, patch: &Value) -> Result<(), PatchError> {
         )));
     }
     let mut work = doc.clone();
-    let mut copied_bytes = 0;
+    let mut spent = Spent::default();
     for operation in operations {
         let operation = PatchOperation::deserialize(operation)
             .map_err(|e| PatchError::DoesNotApply(unreadable(operation, &e)))?;
-        apply(&mut work, &operation, &mut copied_bytes)?;
+        spent.apply(&mut work, &operation)?;
     }
     *doc = work;
     Ok(())
@@ -197,5 +197,33 @@ mod tests {
             error.to_string().starts_with("Unable to complete the copy"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_short_patch_does_not_walk_a_large_document_again_and_again() {
+        let doc = || json!({"a": vec![0; 50_000], "b": {"x": vec![json!({}); 50_000]}});
+        let moves = ["/b", "/c"].map(|to| {
+            let from = if to == "/b" { "/c" } else { "/b" };
+            json!({"op": "move", "from": from, "path": to})
+        });
+        let [back, forth] = &moves;
+        let cases = [
+            [forth.clone(), back.clone()],
+            [
+                json!({"op": "add", "path": "/a/0", "value": 1}),
+                json!({"op": "remove", "path": "/a/0"}),
+            ],
+        ];
+        for case in cases {
+            let patch = |times: usize| -> Value {
+                let operations = case.iter().cycle().take(2 * times);
+                operations.cloned().collect()
+            };
+            let error = json_patch(&mut doc(), &patch(5_000)).unwrap_err();
+            assert!(matches!(error, PatchError::TooLarge(_)), "{error}");
+            let mut patched = doc();
+            json_patch(&mut patched, &patch(20)).unwrap();
+            assert_eq!(patched, doc());
+        }
     }
 }

@@ -1,69 +1,119 @@
 //! One JSON Patch operation, with the messages of the library upstream uses.
 
-use super::{MAX_COPY_BYTES, PatchError};
+use super::{MAX_COPY_BYTES, MAX_STEPS, PatchError};
 use crate::tree;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-/// Performs one operation. `copied_bytes` adds up over a patch, so that copies of copies cannot grow
-/// without bound.
-pub(super) fn apply(
-    doc: &mut Value,
-    operation: &PatchOperation,
-    copied_bytes: &mut usize,
-) -> Result<(), PatchError> {
-    if let PatchOperation::Copy(copy) = operation {
-        bound_copy(doc, copy.from.as_str(), copied_bytes)?;
+/// What the operations of one patch have cost so far, which is bounded: each is short, and may copy or move much.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    copied_bytes: usize,
+    steps: usize,
+}
+
+impl Spent {
+    /// Performs one operation.
+    pub(super) fn apply(
+        &mut self,
+        doc: &mut Value,
+        operation: &PatchOperation,
+    ) -> Result<(), PatchError> {
+        if let PatchOperation::Copy(copy) = operation {
+            self.copy(doc, copy.from.as_str())?;
+        }
+        self.place(doc, operation)?;
+        self.shift(doc, operation)?;
+        if let PatchOperation::Test(test) = operation
+            && test.value.is_null()
+            && doc.pointer(test.path.as_str()).is_none()
+            && parent(doc, test.path.as_str()).is_some()
+        {
+            return Ok(());
+        }
+        match json_patch::patch_unsafe(doc, std::slice::from_ref(operation)) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(PatchError::DoesNotApply(explain(doc, operation))),
+        }
     }
-    bound_depth(doc, operation)?;
-    if let PatchOperation::Test(test) = operation
-        && test.value.is_null()
-        && doc.pointer(test.path.as_str()).is_none()
-        && parent(doc, test.path.as_str()).is_some()
-    {
-        return Ok(());
+
+    fn copy(&mut self, doc: &Value, from: &str) -> Result<(), PatchError> {
+        let Some(source) = doc.pointer(from) else {
+            return Ok(());
+        };
+        // Serialised size, as upstream counts.
+        self.copied_bytes += source.to_string().len();
+        if self.copied_bytes <= MAX_COPY_BYTES {
+            return Ok(());
+        }
+        let copied_bytes = self.copied_bytes;
+        Err(PatchError::TooLarge(format!(
+            "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {MAX_COPY_BYTES}"
+        )))
     }
-    match json_patch::patch_unsafe(doc, std::slice::from_ref(operation)) {
-        Ok(()) => Ok(()),
-        Err(_) => Err(PatchError::DoesNotApply(explain(doc, operation))),
+
+    /// An operation that puts a value below itself doubles the depth of the document. A parser's limit does not
+    /// see it, and a tree that is too deep overflows the stack of whoever walks or drops it.
+    fn place(&mut self, doc: &Value, operation: &PatchOperation) -> Result<(), PatchError> {
+        let placed = match operation {
+            PatchOperation::Add(add) => Some(&add.value),
+            PatchOperation::Replace(replace) => Some(&replace.value),
+            PatchOperation::Copy(copy) => doc.pointer(copy.from.as_str()),
+            PatchOperation::Move(r#move) => doc.pointer(r#move.from.as_str()),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+        };
+        let Some(value) = placed else {
+            return Ok(());
+        };
+        let level = operation.path().as_str().matches('/').count();
+        let (depth, values) = extent(value);
+        self.step(values)?;
+        if level + depth <= tree::MAX_DEPTH {
+            return Ok(());
+        }
+        let max = tree::MAX_DEPTH;
+        Err(PatchError::TooLarge(format!(
+            "the patched object would nest deeper than {max} levels"
+        )))
+    }
+
+    /// What a list holds moves when a member comes or goes.
+    fn shift(&mut self, doc: &Value, operation: &PatchOperation) -> Result<(), PatchError> {
+        let from = match operation {
+            PatchOperation::Move(r#move) => Some(r#move.from.as_str()),
+            PatchOperation::Replace(_) | PatchOperation::Test(_) => return Ok(()),
+            _ => None,
+        };
+        for path in from.into_iter().chain([operation.path().as_str()]) {
+            let list = parent(doc, path).and_then(Value::as_array);
+            self.step(list.map_or(0, Vec::len))?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, count: usize) -> Result<(), PatchError> {
+        self.steps = self.steps.saturating_add(count);
+        if self.steps <= MAX_STEPS {
+            return Ok(());
+        }
+        Err(PatchError::TooLarge(format!(
+            "the operations of the patch move more than {MAX_STEPS} values"
+        )))
     }
 }
 
-fn bound_copy(doc: &Value, from: &str, copied_bytes: &mut usize) -> Result<(), PatchError> {
-    let Some(source) = doc.pointer(from) else {
-        return Ok(());
+/// Levels of maps and lists in a value, as [`tree::depth`] counts them, and the number of values.
+fn extent(value: &Value) -> (usize, usize) {
+    let add = |(deepest, count): (usize, usize), below: &Value| {
+        let (depth, values) = extent(below);
+        (deepest.max(depth), count + values)
     };
-    // Serialised size, as upstream counts.
-    *copied_bytes += source.to_string().len();
-    if *copied_bytes <= MAX_COPY_BYTES {
-        return Ok(());
-    }
-    Err(PatchError::TooLarge(format!(
-        "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {MAX_COPY_BYTES}"
-    )))
-}
-
-/// An operation that puts a value below itself doubles the depth of the document. A parser's limit does not
-/// see it, and a tree that is too deep overflows the stack of whoever walks or drops it.
-fn bound_depth(doc: &Value, operation: &PatchOperation) -> Result<(), PatchError> {
-    let placed = match operation {
-        PatchOperation::Add(add) => Some(&add.value),
-        PatchOperation::Replace(replace) => Some(&replace.value),
-        PatchOperation::Copy(copy) => doc.pointer(copy.from.as_str()),
-        PatchOperation::Move(r#move) => doc.pointer(r#move.from.as_str()),
-        PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+    let (below, values) = match value {
+        Value::Object(map) => map.values().fold((0, 1), add),
+        Value::Array(list) => list.iter().fold((0, 1), add),
+        _ => return (0, 1),
     };
-    let Some(value) = placed else {
-        return Ok(());
-    };
-    let level = operation.path().as_str().matches('/').count();
-    if level + tree::depth(value) <= tree::MAX_DEPTH {
-        return Ok(());
-    }
-    let max = tree::MAX_DEPTH;
-    Err(PatchError::TooLarge(format!(
-        "the patched object would nest deeper than {max} levels"
-    )))
+    (below + 1, values)
 }
 
 fn parent<'a>(doc: &'a Value, path: &str) -> Option<&'a Value> {

@@ -24,6 +24,9 @@ pub use three_way::{three_way_json, three_way_strategic};
 pub(crate) const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
 /// Most bytes that the `copy` operations of one JSON Patch may add together: upstream's request limit.
 pub(crate) const MAX_COPY_BYTES: usize = 3 * 1024 * 1024;
+/// Most values that the operations of one JSON Patch may walk over or shift in lists together. A patch of some hundred
+/// kilobytes could move a large tree, or the members of a long list, ten thousand times.
+pub(crate) const MAX_STEPS: usize = 20_000_000;
 
 /// Why a patch could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
