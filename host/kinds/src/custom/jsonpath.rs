@@ -2,6 +2,7 @@
 //! use (`k8s.io/client-go/util/jsonpath` without templates).
 
 use k3s_base::error::Sentence;
+use k3s_meta::tree;
 use serde_json::Value;
 
 /// A parsed path: `.spec.versions[?(@.served==true)].name`.
@@ -47,8 +48,12 @@ const OPERATORS: [(&str, Operator); 6] = [
     (">", Operator::Greater),
 ];
 
+/// Steps of a path, those inside of filters included: no object is deeper.
+const MAX_STEPS: usize = tree::MAX_DEPTH;
 /// Values a path may lead to; a wildcard under a wildcard multiplies.
 const MAX_FOUND: usize = 10_000;
+/// Values that one search may look at; filters inside of filters multiply.
+const MAX_VISITED: usize = 100_000;
 
 impl JsonPath {
     /// Reads a path. A leading `$` or `.` may be left out.
@@ -56,38 +61,12 @@ impl JsonPath {
     /// # Errors
     /// What cannot be read.
     pub(crate) fn parse(text: &str) -> Result<Self, Sentence> {
-        let mut steps = Vec::new();
-        let mut rest = text.trim().trim_start_matches('$');
-        let whole = |rest: &str| format!("cannot read {rest:?} in path {text:?}");
-        while !rest.is_empty() {
-            rest = if let Some(inside) = rest.strip_prefix('[') {
-                let end = bracket_end(inside)
-                    .ok_or_else(|| format!("unterminated array in path {text:?}"))?;
-                let (inner, behind) = inside.split_at(end);
-                steps.push(bracket(inner).ok_or_else(|| whole(inner))?);
-                behind.get(1..).unwrap_or_default()
-            } else if let Some(behind) = rest.strip_prefix("..") {
-                steps.push(Step::Descend);
-                behind
-            } else {
-                let behind = rest.strip_prefix('.').unwrap_or(rest);
-                let (name, behind) = field(behind);
-                match name.as_str() {
-                    // `.[0]` is `[0]`.
-                    "" if behind.starts_with('[') => {}
-                    "" => return Err(whole(rest).into()),
-                    "*" => steps.push(Step::All),
-                    _ => steps.push(Step::Field(name)),
-                }
-                behind
-            };
-        }
-        Ok(Self(steps))
+        steps(text, &mut Budget(MAX_STEPS)).map(Self)
     }
 
     /// The values that the path leads to.
     pub(crate) fn find<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
-        follow(&self.0, value)
+        follow(&self.0, value, &mut Budget(MAX_VISITED))
     }
 
     /// The names, where the path is one of plain fields.
@@ -105,12 +84,57 @@ impl JsonPath {
     }
 }
 
-fn follow<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
+/// What is left of a bound.
+struct Budget(usize);
+
+impl Budget {
+    /// Takes from it; false once it is used up.
+    fn take(&mut self, count: usize) -> bool {
+        let left = self.0.checked_sub(count);
+        self.0 = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+fn steps(text: &str, budget: &mut Budget) -> Result<Vec<Step>, Sentence> {
+    let mut steps = Vec::new();
+    let mut rest = text.trim().trim_start_matches('$');
+    let whole = |rest: &str| format!("cannot read {rest:?} in path {text:?}");
+    while !rest.is_empty() {
+        if !budget.take(1) {
+            return Err(format!("a path has at most {MAX_STEPS} steps").into());
+        }
+        rest = if let Some(inside) = rest.strip_prefix('[') {
+            let end = bracket_end(inside)
+                .ok_or_else(|| format!("unterminated array in path {text:?}"))?;
+            let (inner, behind) = inside.split_at(end);
+            steps.push(bracket(inner, budget).ok_or_else(|| whole(inner))?);
+            behind.get(1..).unwrap_or_default()
+        } else if let Some(behind) = rest.strip_prefix("..") {
+            steps.push(Step::Descend);
+            behind
+        } else {
+            let behind = rest.strip_prefix('.').unwrap_or(rest);
+            let (name, behind) = field(behind);
+            match name.as_str() {
+                // `.[0]` is `[0]`.
+                "" if behind.starts_with('[') => {}
+                "" => return Err(whole(rest).into()),
+                "*" => steps.push(Step::All),
+                _ => steps.push(Step::Field(name)),
+            }
+            behind
+        };
+    }
+    Ok(steps)
+}
+
+fn follow<'v>(steps: &[Step], value: &'v Value, budget: &mut Budget) -> Vec<&'v Value> {
     let mut found = vec![value];
     for step in steps {
         let mut next = Vec::new();
         for value in found {
-            advance(step, value, &mut next);
+            advance(step, value, &mut next, budget);
             next.truncate(MAX_FOUND);
         }
         found = next;
@@ -118,7 +142,11 @@ fn follow<'v>(steps: &[Step], value: &'v Value) -> Vec<&'v Value> {
     found
 }
 
-fn advance<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>) {
+fn advance<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>, budget: &mut Budget) {
+    if !budget.take(1) {
+        return;
+    }
+    let before = out.len();
     let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
     match step {
         Step::Field(name) => out.extend(value.get(name)),
@@ -137,12 +165,13 @@ fn advance<'v>(step: &Step, value: &'v Value, out: &mut Vec<&'v Value>) {
         }
         Step::Filter(steps, compare) => {
             let holds = |item: &&Value| {
-                let found = follow(steps, item);
+                let found = follow(steps, item, budget);
                 found.iter().any(|found| compare.holds(found))
             };
             out.extend(list.iter().filter(holds));
         }
     }
+    budget.take(out.len() - before);
 }
 
 /// The items from one position to before another; negative positions count from the end.
@@ -241,7 +270,7 @@ fn bracket_end(text: &str) -> Option<usize> {
     None
 }
 
-fn bracket(inner: &str) -> Option<Step> {
+fn bracket(inner: &str, budget: &mut Budget) -> Option<Step> {
     let inner = inner.trim();
     if inner == "*" {
         return Some(Step::All);
@@ -253,7 +282,7 @@ fn bracket(inner: &str) -> Option<Step> {
         .strip_prefix("?(")
         .and_then(|rest| rest.strip_suffix(')'))
     {
-        return self::filter(filter);
+        return self::filter(filter, budget);
     }
     let number = |text: &str| {
         if text.is_empty() {
@@ -281,22 +310,22 @@ fn quoted(text: &str) -> Option<String> {
     Some(inner.replace("\\'", "'"))
 }
 
-fn filter(text: &str) -> Option<Step> {
+fn filter(text: &str, budget: &mut Budget) -> Option<Step> {
     let text = text.trim().strip_prefix('@')?;
     let found = OPERATORS
         .iter()
         .filter_map(|(sign, operator)| Some((text.find(sign)?, *sign, *operator)));
     // Of operators at the same place the table's first is the longest.
     let Some((at, sign, operator)) = found.min_by_key(|(at, ..)| *at) else {
-        return Some(Step::Filter(JsonPath::parse(text).ok()?.0, Compare::Exists));
+        return Some(Step::Filter(steps(text, budget).ok()?, Compare::Exists));
     };
-    let path = JsonPath::parse(text.get(..at)?.trim()).ok()?;
+    let path = steps(text.get(..at)?.trim(), budget).ok()?;
     let literal = text.get(at + sign.len()..)?.trim();
     let value = match quoted(literal) {
         Some(text) => Value::String(text),
         None => serde_json::from_str(literal).ok()?,
     };
-    Some(Step::Filter(path.0, Compare::Is(operator, value)))
+    Some(Step::Filter(path, Compare::Is(operator, value)))
 }
 
 #[cfg(test)]
@@ -343,5 +372,27 @@ mod tests {
             ["spec", "replicas"]
         );
         assert_eq!(JsonPath::parse(".spec[0]").unwrap().fields(), None);
+    }
+
+    #[test]
+    fn no_path_is_deeper_than_an_object() {
+        let many = ".a".repeat(MAX_STEPS + 1);
+        assert!(JsonPath::parse(&many).is_err());
+        assert!(JsonPath::parse(&many[2..]).is_ok());
+        for levels in [MAX_STEPS, 20_000] {
+            let nested = format!("{}.a{}", "[?(@".repeat(levels), ")]".repeat(levels));
+            assert!(JsonPath::parse(&nested).is_err(), "{levels}");
+        }
+    }
+
+    #[test]
+    fn filters_inside_of_filters_do_not_multiply() {
+        let list = vec![json!({"l": vec![json!({"l": vec![json!({}); 30]}); 30]}); 30];
+        let mut path = String::from(".nothing");
+        for _ in 0..10 {
+            path = format!("..[?(@{path})]");
+        }
+        let found = JsonPath::parse(&path).unwrap();
+        assert!(found.find(&json!({"l": list})).is_empty());
     }
 }
