@@ -92,6 +92,8 @@ pub(crate) fn inside(words: &[String]) -> Result<()> {
             Some("ready") => crate::start::ready().await,
             Some("pods") => crate::pods::start(count).await,
             Some("fanout") => fanout(count).await,
+            Some("memory-pods") => crate::memory::pods(count).await,
+            Some("memory-refused") => crate::memory::refused(count).await,
             Some("services") => crate::load_balancer::fill(count).await,
             Some("first-balancer") => {
                 crate::load_balancer::first_packet("LoadBalancer", count).await

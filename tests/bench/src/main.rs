@@ -20,6 +20,7 @@ mod idle;
 mod ingress;
 mod load;
 mod load_balancer;
+mod memory;
 mod plugin;
 mod pods;
 mod soak;
@@ -31,7 +32,7 @@ use anyhow::{Result, bail};
 type Benchmark = (&'static str, fn() -> Result<()>);
 
 /// Word on the command line, and what it runs.
-const WHICH: [Benchmark; 8] = [
+const WHICH: [Benchmark; 9] = [
     ("start", start::run),
     ("load", load::run),
     ("pods", pods::run),
@@ -39,6 +40,7 @@ const WHICH: [Benchmark; 8] = [
     ("load-balancer", load_balancer::run),
     ("plugin", plugin::run),
     ("idle", idle::run),
+    ("memory", memory::run),
     ("datastore", datastore::run),
 ];
 

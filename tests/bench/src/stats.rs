@@ -46,6 +46,14 @@ pub(crate) fn pss_kib(cluster: &Cluster, pattern: &str) -> Result<Vec<u64>> {
         .collect()
 }
 
+/// Memory in no file, in KiB, of the oldest process whose command line contains `pattern`.
+pub(crate) fn anonymous_kib(cluster: &Cluster, pattern: &str) -> Result<u64> {
+    let line = format!("grep ^Anonymous: /proc/$(pgrep -of '{pattern}')/smaps_rollup");
+    let text = cluster.corner().sh(&line)?.ok()?;
+    let kib = text.split_whitespace().nth(1).context("Anonymous line")?;
+    Ok(kib.parse()?)
+}
+
 /// CPU time a process has used, in clock ticks of 10 ms.
 pub(crate) fn cpu_ticks(cluster: &Cluster, pattern: &str) -> Result<u64> {
     let text = cluster
