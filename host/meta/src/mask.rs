@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::tree;
+
 /// Fields that every mask has.
 const ALWAYS: &[&str] = &[
     "apiVersion",
@@ -59,7 +61,9 @@ impl Node {
     /// None when nothing of the value is in the mask.
     fn pick(&self, value: &Value) -> Option<Value> {
         match value {
-            _ if self.whole => Some(value.clone()),
+            // Go writes null for some empty lists; a plugin's types need not know of it.
+            Value::Null => None,
+            _ if self.whole => Some(tree::without_nulls(value)),
             Value::Object(map) => self.pick_fields(map),
             Value::Array(list) => {
                 let picked = list.iter().filter_map(|element| self.pick(element));
@@ -121,6 +125,16 @@ mod tests {
         let below_a_text = masked(&["metadata.uid.below"], &object);
         assert_eq!(below_a_text, json!({"metadata": {"name": "n"}}));
         assert_eq!(masked(&["status"], &object)["status"], object["status"]);
+    }
+
+    #[test]
+    fn null_is_left_out_as_a_missing_field_is() {
+        let object = json!({"metadata": {"name": "n"}, "ports": null, "endpoints": [{"hints": {"a": null}}]});
+        let shown = masked(&["ports", "endpoints"], &object);
+        assert_eq!(
+            shown,
+            json!({"metadata": {"name": "n"}, "endpoints": [{"hints": {}}]})
+        );
     }
 
     #[test]

@@ -99,6 +99,44 @@ pub fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Whether two values are the same where null, a missing field and an empty list are one: what the API stores of
+/// them is up to the field's type, as Go writes it.
+#[must_use]
+pub fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            left.iter()
+                .all(|(key, value)| same(value, right.get(key).unwrap_or(&Value::Null)))
+                && right
+                    .iter()
+                    .all(|(key, value)| left.contains_key(key) || same(value, &Value::Null))
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| same(left, right))
+        }
+        (Value::Array(only), Value::Null) | (Value::Null, Value::Array(only)) => only.is_empty(),
+        (left, right) => left == right,
+    }
+}
+
+/// The value without the fields that are null, at every depth.
+#[must_use]
+pub(crate) fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let present = map.iter().filter(|(_, value)| !value.is_null());
+            let present = present.map(|(key, value)| (key.clone(), without_nulls(value)));
+            Value::Object(present.collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(without_nulls).collect()),
+        scalar => scalar.clone(),
+    }
+}
+
 /// The value at `path` for changing, `None` when missing or null.
 pub fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     path.split('.')
@@ -255,6 +293,26 @@ mod tests {
         assert_eq!(remove(&mut value, "x.y"), None);
         assert_eq!(remove(&mut value, "c"), Some(json!(2)));
         assert_eq!(value, json!({"a": {}}));
+    }
+
+    #[test]
+    fn null_a_missing_field_and_an_empty_list_are_the_same() {
+        let plain = json!({"a": 1, "list": [{"b": {}}]});
+        for like in [
+            json!({"a": 1, "list": [{"b": {}}], "none": null}),
+            json!({"a": 1, "list": [{"b": {"c": null}, "d": []}]}),
+        ] {
+            assert!(same(&plain, &like) && same(&like, &plain), "{like}");
+        }
+        for other in [
+            json!({"a": 1}),
+            json!({"a": null, "list": [{"b": {}}]}),
+            json!({"a": 1, "list": [{}]}),
+            json!({"a": 1, "list": [{"b": {}}, {}]}),
+            json!({"a": 1, "list": [{"b": {"c": ""}}]}),
+        ] {
+            assert!(!same(&plain, &other) && !same(&other, &plain), "{other}");
+        }
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Registry {
         if let Some(generation) = strategy.rules().generation.initial() {
             system_meta::set(&mut object, "generation", generation);
         }
+        resource.settle(&mut object);
         let errors = strategy.validate_create(&object, resource.kind.namespaced);
         let name = object::name(&object).to_owned();
         if !errors.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use k3s_api::Kind;
+use k3s_api::{Kind, fields};
 use k3s_kinds::{Conversion, Strategy};
 use k3s_meta::{GroupKind, GroupResource};
 use k3s_store::Entry;
@@ -172,6 +172,7 @@ impl Resource {
         }
         if let Some(conversion) = self.conversion {
             (conversion.to_served)(&mut value);
+            fields::settle(&mut value);
         }
         if self.dynamic.is_some() {
             set_api_version(&mut value, &self.api_version);
@@ -214,10 +215,19 @@ impl Resource {
             })
     }
 
+    /// Gives zero values the form that a round trip through upstream's types leaves them in. Objects of kinds
+    /// that are defined at run time have no zero values but those that they were sent with.
+    pub(crate) fn settle(&self, value: &mut Value) {
+        if self.dynamic.is_none() {
+            fields::settle(value);
+        }
+    }
+
     /// The tree in the form that is stored.
     pub(crate) fn stored_form(&self, value: &mut Value) {
         if let Some(conversion) = self.conversion {
             (conversion.to_stored)(value);
+            fields::settle(value);
         }
         if let Some(dynamic) = &self.dynamic {
             set_api_version(value, &dynamic.storage_version);

@@ -157,6 +157,7 @@ impl Registry {
             (Some(hooks), Scope::Main) => hooks.begin_update(&mut new, &old, call.dry_run)?,
             _ => Box::new(()),
         };
+        resource.settle(&mut new);
         let errors = validate(resource, update.scope, &new, &old);
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), name, &errors).into());

@@ -1,14 +1,13 @@
 //! The walk: one pass over a body, guided by its type.
 //!
-//! Normal forms, each as a round trip through upstream's Go structs leaves it: null is absent; empty
-//! lists and maps of optional fields are absent; zero values of fields that Go omits are absent; numbers
-//! and booleans that Go always writes are present; quantities, times and base64 are canonical; null
-//! inside lists and maps is the element's zero value.
+//! Normal forms, each as a round trip through upstream's Go structs leaves it: quantities, times and base64 are
+//! canonical; null inside lists and maps is the element's zero value; zero values are as [`super::zeros`] says.
 
 use super::complaints::Complaints;
 use super::error::Misfit;
 use super::scalar::{self, json_kind};
-use crate::schema::{Field, Shape, Type, TypeId, ValueType};
+use super::zeros::{fill_in, leaves_no_trace, zero};
+use crate::schema::{Shape, Type, TypeId, ValueType};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
@@ -190,45 +189,5 @@ impl Walk {
             path: names.join("."),
             wanted: wanted.go_text(),
         }
-    }
-}
-
-/// Whether Go's encoder would leave the field out.
-fn leaves_no_trace(field: &Field, value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(list) => list.is_empty() && !field.required(),
-        Value::Object(map) => {
-            map.is_empty() && !field.required() && matches!(field.value_type(), ValueType::Map(_))
-        }
-        Value::String(s) => s.is_empty() && field.omits_zero(),
-        Value::Bool(b) => !b && field.omits_zero(),
-        Value::Number(n) => n.as_i64() == Some(0) && field.omits_zero(),
-    }
-}
-
-/// Puts in what Go's encoder always writes.
-fn fill_in(owner: &'static Type, map: &mut Map<String, Value>) {
-    for field in owner.fields().iter().filter(|f| f.always_written()) {
-        if !map.contains_key(field.name()) {
-            map.insert(field.name().to_owned(), zero(field.value_type()));
-        }
-    }
-}
-
-/// The zero value as Go's encoder writes it.
-fn zero(value_type: ValueType) -> Value {
-    match value_type {
-        ValueType::String | ValueType::Bytes => Value::from(""),
-        ValueType::Bool => Value::Bool(false),
-        ValueType::Int32 | ValueType::Int64 | ValueType::Double => Value::from(0),
-        ValueType::List(_) => Value::Array(Vec::new()),
-        ValueType::Map(_) => Value::Object(Map::new()),
-        ValueType::Named(_) => match value_type.named().map(|t| t.shape) {
-            Some(Shape::Struct) => Value::Object(Map::new()),
-            Some(Shape::Quantity) => Value::from("0"),
-            Some(Shape::IntOrString) => Value::from(0),
-            _ => Value::Null,
-        },
     }
 }

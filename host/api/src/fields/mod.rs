@@ -10,13 +10,16 @@ mod decode;
 mod error;
 mod parse;
 mod scalar;
+mod zeros;
 
 pub use complaints::Complaints;
 pub use error::DecodeError;
 pub use parse::{Parsed, parse};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, by_kind};
 use crate::schema::TypeId;
+use k3s_meta::gvk::split_api_version;
+use k3s_meta::object;
 use serde_json::Value;
 
 /// Checks the body against the kind's schema, removes what the schema does not know and brings values into
@@ -37,6 +40,17 @@ pub fn decode_type(
         version: version.to_owned(),
         cause,
     })
+}
+
+/// Gives the zero values of an object of a built-in kind, in the version that it names, the form in which upstream
+/// stores it: what Go leaves out is removed, what Go always writes is put in. For objects that were changed after
+/// they were decoded; other kinds stay as they are.
+pub fn settle(object: &mut Value) {
+    let named = split_api_version(object::api_version(object)).ok();
+    let kind = named.and_then(|(group, version)| by_kind(group, version, object::kind(object)));
+    if let Some((kind, map)) = kind.zip(object.as_object_mut()) {
+        zeros::settle(kind.object_type(), map);
+    }
 }
 
 /// The message of strict validation for complaints from [`decode()`] and [`parse()`].

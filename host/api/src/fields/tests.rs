@@ -10,6 +10,24 @@ fn run(group: &str, version: &str, kind: &str, mut body: Value) -> (Value, Vec<S
     (body, unknown)
 }
 
+/// `want` in an object of the kind in which everything else is zero.
+fn in_zeros(group: &str, kind: &str, want: Value) -> Value {
+    let (mut zeros, _) = run(group, "v1", kind, json!({}));
+    put_over(&mut zeros, want);
+    zeros
+}
+
+fn put_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                put_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
 fn refused(group: &str, kind: &str, mut body: Value) -> String {
     decode(by_kind(group, "v1", kind).unwrap(), &mut body)
         .unwrap_err()
@@ -25,7 +43,7 @@ fn unknown_fields_are_named_and_removed() {
     assert_eq!(unknown, want);
     assert_eq!(
         body,
-        json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "resources": {}}]}})
+        json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "resources": {}}]}, "status": {}})
     );
 }
 
@@ -52,8 +70,90 @@ fn the_zero_of_a_plain_value_leaves_no_trace() {
             json!({"spec": {"suspend": false, "parallelism": 0}}),
         ),
     ] {
+        let want = in_zeros(group, kind, want);
         assert_eq!(run(group, "v1", kind, body).0, want, "{kind}");
     }
+}
+
+/// What Go writes although nothing is in it: values without `omitempty`, and `null` for pointers, lists and maps
+/// without it.
+#[test]
+fn what_go_always_writes_is_put_in_at_every_depth() {
+    for (group, kind, body, want) in [
+        (
+            "",
+            "Pod",
+            json!({"status": {"conditions": [{"type": "Ready"}]}}),
+            json!({"metadata": {}, "spec": {"containers": null}, "status": {"conditions": [
+                {"type": "Ready", "status": "", "lastProbeTime": null, "lastTransitionTime": null}]}}),
+        ),
+        (
+            "",
+            "PersistentVolumeClaim",
+            json!({"spec": {"dataSource": {"kind": "A", "name": "b"}, "dataSourceRef": {"apiGroup": ""}}}),
+            json!({"metadata": {}, "status": {}, "spec": {"resources": {},
+                "dataSource": {"apiGroup": null, "kind": "A", "name": "b"},
+                "dataSourceRef": {"apiGroup": "", "kind": "", "name": ""}}}),
+        ),
+        (
+            "discovery.k8s.io",
+            "EndpointSlice",
+            json!({"endpoints": [null]}),
+            json!({"metadata": {}, "addressType": "", "ports": null,
+                "endpoints": [{"addresses": null, "conditions": {}}]}),
+        ),
+        (
+            "",
+            "Event",
+            json!({"eventTime": null, "series": {}}),
+            json!({"metadata": {}, "involvedObject": {}, "source": {}, "eventTime": null, "firstTimestamp": null,
+                "lastTimestamp": null, "reportingComponent": "", "reportingInstance": "",
+                "series": {"lastObservedTime": null}}),
+        ),
+        (
+            "rbac.authorization.k8s.io",
+            "Role",
+            json!({"rules": [{}]}),
+            json!({"metadata": {}, "rules": [{"verbs": null}]}),
+        ),
+    ] {
+        assert_eq!(run(group, "v1", kind, body).0, want, "{kind}");
+    }
+}
+
+#[test]
+fn an_empty_list_is_stored_as_null_where_protobuf_forgets_it() {
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {}, "rules": []});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "status": {"storedVersions": []}});
+    let custom = json!({"apiVersion": "example.com/v1", "kind": "Role", "rules": []});
+    for (mut object, path, want) in [
+        (role, "/rules", Value::Null),
+        (definition.clone(), "/status/storedVersions", json!([])),
+        (definition, "/status/conditions", Value::Null),
+        (custom, "/rules", json!([])),
+    ] {
+        settle(&mut object);
+        assert_eq!(object.pointer(path), Some(&want), "{object}");
+    }
+}
+
+/// What defaults, admission and other code put into an object gets its zeros when the object is settled.
+#[test]
+fn settled_objects_are_as_if_they_had_been_decoded() {
+    for kind in kinds() {
+        let mut decoded = json!({"apiVersion": kind.api_version(), "kind": kind.kind});
+        let mut settled = decoded.clone();
+        decode(kind, &mut decoded).unwrap();
+        settle(&mut settled);
+        assert_eq!(settled, decoded);
+    }
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"hostNetwork": false, "nodeSelector": {},
+        "containers": [{"name": "c", "args": [], "livenessProbe": {"httpGet": {"path": ""}}}]}});
+    settle(&mut pod);
+    let container =
+        json!({"name": "c", "resources": {}, "livenessProbe": {"httpGet": {"port": 0}}});
+    assert_eq!(pod["spec"], json!({"containers": [container]}));
 }
 
 #[test]
@@ -61,7 +161,10 @@ fn complaints_are_bounded() {
     let body: serde_json::Map<String, Value> =
         (0..500).map(|i| (format!("x{i}"), json!(1))).collect();
     let (body, unknown) = run("", "v1", "ConfigMap", Value::Object(body));
-    assert_eq!((unknown.len(), body), (MAX_COMPLAINTS, json!({})));
+    assert_eq!(
+        (unknown.len(), body),
+        (MAX_COMPLAINTS, json!({"metadata": {}}))
+    );
 }
 
 #[test]
@@ -210,7 +313,7 @@ fn normal_forms() {
     ];
     for (group, kind, body, want) in table {
         let (body, unknown) = run(group, "v1", kind, body);
-        assert_eq!(body, want);
+        assert_eq!(body, in_zeros(group, kind, want));
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

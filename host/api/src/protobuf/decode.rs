@@ -89,7 +89,10 @@ fn put(field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>, depth: usize
                 // In a tree zero is a value, such as `default: false` of a schema.
                 !value.is_null()
             } else {
-                !is_zero(&value) || field.always_written() || pointers::contains(name)
+                !is_zero(&value)
+                    || field.always_written()
+                    || field.written_as_null()
+                    || pointers::contains(name)
             };
             if is_value {
                 map.insert(name.to_owned(), value);

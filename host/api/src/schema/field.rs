@@ -125,6 +125,17 @@ impl Field {
         self.flags >> 9 & 1 != 0
     }
 
+    /// Whether Go's encoder writes the field as `null` when it is missing: a pointer, list or map without
+    /// `omitempty`.
+    pub fn written_as_null(&self) -> bool {
+        self.flags >> 10 & 1 != 0
+    }
+
+    /// Whether an empty list or map becomes `null` when it is stored, since protobuf does not tell the two apart.
+    pub(crate) fn stored_as_null(&self) -> bool {
+        self.flags >> 11 & 1 != 0
+    }
+
     /// The key by which a strategic merge patch matches items.
     pub fn merge_key(&self) -> Option<&'static str> {
         Some(name(self.merge_key)).filter(|key| !key.is_empty())

@@ -36,7 +36,7 @@ impl History<'_> {
         let data = data(self.template);
         let newest = known.last().map_or(0, number_of);
         let mut newest_first = known.iter().rev();
-        let present = newest_first.find(|it| tree::get(it.value(), "data") == Some(&data));
+        let present = newest_first.find(|it| has_data(it, &data));
         let Some(found) = present else {
             return self.create(data, newest + 1).await;
         };
@@ -106,7 +106,7 @@ impl History<'_> {
             .client
             .get(&CONTROLLER_REVISIONS, namespace, &name)
             .await?;
-        if tree::get(existing.value(), "data") == body.get("data") {
+        if has_data(&existing, tree::get(&body, "data").unwrap_or(&Value::Null)) {
             return Ok(existing);
         }
         self.count_collision().await?;
@@ -139,6 +139,11 @@ impl History<'_> {
 /// `revision` of a ControllerRevision: a higher number is a newer one.
 pub(crate) fn number_of(revision: &Object) -> i64 {
     tree::int(revision.value(), "revision").unwrap_or(0)
+}
+
+/// Whether the revision was made of the same template.
+fn has_data(revision: &Object, data: &Value) -> bool {
+    tree::get(revision.value(), "data").is_some_and(|present| tree::same(present, data))
 }
 
 /// A strategic patch that puts the template back, as upstream stores it.

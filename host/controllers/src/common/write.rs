@@ -14,9 +14,7 @@ pub(crate) async fn status(
 ) -> k3s_client::Result<Option<Object>> {
     prune(&mut status);
     let current = tree::map(object.value(), "status");
-    let mut current = Value::Object(current.clone());
-    prune(&mut current);
-    if current == status {
+    if tree::same(&Value::Object(current.clone()), &status) {
         return Ok(None);
     }
     let mut whole = object.value().clone();

@@ -122,7 +122,7 @@ impl Set {
     /// `wanted` is a template without the hash.
     fn has_template(&self, wanted: &Value) -> bool {
         match tree::get(self.object.value(), "spec.template") {
-            Some(template) => without_hash(template) == *wanted,
+            Some(template) => tree::same(&without_hash(template), wanted),
             None => false,
         }
     }

@@ -220,7 +220,7 @@ impl DeploymentController {
         let is_ours = there.controller().is_some_and(|owner| owner.uid == uid);
         let wanted = without_hash(deployment.template());
         let template = tree::get(there.value(), "spec.template").map(without_hash);
-        if is_ours && template == Some(wanted) {
+        if is_ours && template.is_some_and(|template| tree::same(&template, &wanted)) {
             return Err(ControllerError::CacheBehind(name.to_owned()).into());
         }
         let mut status = deployment

@@ -2,12 +2,7 @@
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
-use serde_json::{Value, json};
-
-/// The list is shown even when it is empty.
-pub(super) fn default(role: &mut Value) {
-    tree::set_missing(role, "rules", json!([]));
-}
+use serde_json::Value;
 
 /// Validates the rules of a role; only cluster roles may speak of URLs.
 pub(super) fn validate(role: &Value, namespaced: bool) -> ErrorList {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use k3s_cri::v1;
+use k3s_meta::tree;
 use serde_json::{Map, Value, json};
 
 use super::info::{Machine, architecture};
@@ -179,9 +180,7 @@ pub(crate) fn patch(
     let mut status = Map::new();
     for (name, value) in after {
         let old = before.get(name);
-        let is_same = old == Some(value);
-        let is_absent = old.is_none() && is_empty(value);
-        if is_same || is_absent {
+        if tree::same(old.unwrap_or(&Value::Null), value) {
             continue;
         }
         let value = match (name.as_str(), value) {
@@ -214,10 +213,6 @@ fn conditions_changed(before: &Value, conditions: &[Value]) -> bool {
         !old.any(|old| same_condition(old, condition))
     };
     conditions.iter().any(is_new)
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn same_condition(a: &Value, b: &Value) -> bool {

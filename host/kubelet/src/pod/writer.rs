@@ -8,6 +8,7 @@ use k3s_base::error::chain;
 use k3s_base::{BackoffPolicy, Random};
 use k3s_client::{Client, DeleteParams, Error, Informer, Object, Patch, resources, uid_is};
 use k3s_lifecycle::Tasks;
+use k3s_meta::tree;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
@@ -255,7 +256,8 @@ fn patch(uid: &str, old: &Value, new: &Value) -> Option<Value> {
     for field in FIELDS {
         let before = old.get(field);
         let after = new.get(field);
-        if before == after {
+        let [stored, wanted] = [before, after].map(|value| value.unwrap_or(&Value::Null));
+        if tree::same(stored, wanted) {
             continue;
         }
         let value = match (field, after) {

@@ -90,7 +90,7 @@ impl Tables {
     }
 
     pub(super) fn field_row(&mut self, owner: &str, name: &str, spec: &Value) -> Result<String> {
-        let flags = flags(spec)? | encoding_flags(owner, name, spec);
+        let flags = flags(spec)? | encoding_flags(owner, spec);
         let name = self.names.id(name);
         let ty = self.value_type(&spec["t"])?;
         let keys = self.key_set(&strings(&spec["keys"]));

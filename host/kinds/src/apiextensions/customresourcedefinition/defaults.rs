@@ -7,9 +7,6 @@ pub(super) fn default(definition: &mut Value) {
     for field in ["kind", "plural"] {
         tree::set_missing(definition, &format!("status.acceptedNames.{field}"), "");
     }
-    for field in ["conditions", "storedVersions"] {
-        tree::set_missing(definition, &format!("status.{field}"), json!([]));
-    }
     let Some(spec) = tree::get_mut(definition, "spec") else {
         return;
     };
