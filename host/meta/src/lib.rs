@@ -7,9 +7,11 @@
 //! Wording of errors follows upstream's `apimachinery`, because clients and tests match on it.
 
 pub mod address;
+pub mod base64;
 pub mod condition;
 pub mod field;
 pub mod gvk;
+pub mod json_syntax;
 pub mod mask;
 pub mod names;
 pub mod object;
@@ -18,6 +20,7 @@ pub mod quantity;
 pub mod quote;
 pub mod selector;
 pub mod status;
+pub mod strconv;
 pub mod tree;
 pub mod user;
 pub mod yaml;

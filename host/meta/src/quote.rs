@@ -28,16 +28,27 @@ fn push_escaped(out: &mut String, c: char) {
     };
     if !named.is_empty() {
         out.push_str(named);
-    } else if !c.is_control() {
+    } else if is_printable(c) {
         out.push(c);
     } else {
         // Writing to a String cannot fail.
-        let _ = if (c as u32) < 0x80 {
-            write!(out, "\\x{:02x}", c as u32)
-        } else {
-            write!(out, "\\u{:04x}", c as u32)
+        let _ = match c as u32 {
+            code @ ..0x80 => write!(out, "\\x{code:02x}"),
+            code @ ..0x1_0000 => write!(out, "\\u{code:04x}"),
+            code => write!(out, "\\U{code:08x}"),
         };
     }
+}
+
+/// Whether Go prints the character as it is (`unicode.IsPrint`): no control or format character, no space but the
+/// common one, nothing for private use.
+pub fn is_printable(c: char) -> bool {
+    let is_format = matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}');
+    let is_private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
+    c == ' ' || !(c.is_control() || c.is_whitespace() || is_format || is_private)
 }
 
 #[cfg(test)]
@@ -52,6 +63,8 @@ mod tests {
             ("\n\u{1}", "\"\\n\\x01\""),
             ("é", "\"é\""),
             ("\u{85}", "\"\\u0085\""),
+            ("\u{feff}a\u{a0}", "\"\\ufeffa\\u00a0\""),
+            ("\u{100000}", "\"\\U00100000\""),
         ] {
             assert_eq!(quote(text), want);
         }

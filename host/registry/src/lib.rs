@@ -48,7 +48,7 @@ pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};
 pub use dynamic::{Dynamic, DynamicSet};
 pub use encoding::{RawObject, encode};
 pub use error::{Error, Result};
-pub use list::{ListRequest, ListResult, Selectors, VersionMatch};
+pub use list::{ContinueToken, ListRequest, ListResult, Selectors, VersionMatch};
 pub use object::Object;
 pub use registry::Registry;
 pub use resource::{Hooks, Reservation, Resource, Resources};

@@ -33,7 +33,11 @@ pub(super) async fn one(
             &call,
         )
         .await?;
-    answer(context, &deleted)
+    let mut response = answer(context, &deleted)?;
+    if options.accept_pending && matches!(deleted, Deleted::Pending(_)) {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    Ok(response)
 }
 
 /// Jobs leave their pods where the client does not say otherwise (`pkg/registry/batch/job/storage`).
@@ -78,7 +82,7 @@ pub(super) async fn collection(
     resource: Arc<Resource>,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
-    let list = options::list(&context.info, &context.query)?;
+    let list = options::list(&context.info, &context.query, &resource)?;
     let (options, dry_run) = read_options(&context, request).await?;
     warn_of_orphans(&context, &resource, &options);
     let call = context.call(dry_run);

@@ -14,7 +14,7 @@ pub(super) async fn handle(
     context: Arc<Context>,
     resource: Arc<Resource>,
 ) -> Result<Response<Body>> {
-    let request = options::list(&context.info, &context.query)?;
+    let request = options::list(&context.info, &context.query, &resource)?;
     let list = context.registry().list(&resource, &request).await?;
     respond::list::response(context, &resource, list)
 }

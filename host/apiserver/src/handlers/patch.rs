@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::namespace;
 use crate::context::Context;
-use crate::request::options::WriteOptions;
+use crate::request::options::{PATCH_OPTIONS, WriteOptions};
 use crate::request::{body, yaml};
 use crate::respond;
 
@@ -50,7 +50,7 @@ pub(crate) async fn patch_with(
             "application/json-patch+json, application/merge-patch+json",
         ));
     }
-    let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    let options = WriteOptions::read(&context.query, PATCH_OPTIONS)?;
     let bytes = body::read(request.into_body()).await?;
     let change = parse(kind, &bytes).await?;
     let update = Update {

@@ -21,8 +21,8 @@ pub(super) async fn handle(
     context: Arc<Context>,
     resource: Arc<Resource>,
 ) -> Result<Response<Body>> {
-    let request = options::watch(&context.info, &context.query)?;
-    let deadline = Instant::now() + timeout(&context)?;
+    let (request, seconds) = options::watch(&context.info, &context.query, &resource)?;
+    let deadline = Instant::now() + timeout(&context, seconds);
     match context.registry().watch(&resource, &request) {
         Ok(watch) => respond::watch::response(context, watch, deadline),
         // Upstream's cache says so in the stream, and clients expect it there.
@@ -33,15 +33,10 @@ pub(super) async fn handle(
     }
 }
 
-fn timeout(context: &Context) -> Result<Duration> {
-    let asked = options::number(&context.query, "timeoutSeconds")?.filter(|seconds| *seconds > 0);
-    let seconds = asked.map_or_else(
-        || {
-            MIN_TIMEOUT_SECONDS
-                .saturating_add(context.registry().random().below(MIN_TIMEOUT_SECONDS))
-        },
-        |seconds| seconds as u64,
-    );
+fn timeout(context: &Context, asked_seconds: Option<u64>) -> Duration {
+    let seconds = asked_seconds.unwrap_or_else(|| {
+        MIN_TIMEOUT_SECONDS.saturating_add(context.registry().random().below(MIN_TIMEOUT_SECONDS))
+    });
     // A year stands for no limit, and adding it to the clock cannot overflow.
-    Ok(Duration::from_secs(seconds.min(31_536_000)))
+    Duration::from_secs(seconds.min(31_536_000))
 }

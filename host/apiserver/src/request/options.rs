@@ -1,14 +1,16 @@
 //! `ListOptions`, `DeleteOptions` and the write options, read from the query (and the body of a
 //! delete), with upstream's validation.
 
+use k3s_meta::quote::is_printable;
 use k3s_meta::{
-    ErrorList, FieldSelector, GroupKind, LabelSelector, Path, Status, field, object, tree,
+    ErrorList, FieldError, FieldSelector, GroupKind, LabelSelector, Path, Status, field, strconv,
+    tree,
 };
 use k3s_registry::{
-    DeleteOptions, ListRequest, Preconditions, Propagation, Result, Selectors, VersionMatch,
-    WatchRequest,
+    ContinueToken, DeleteOptions, ListRequest, Preconditions, Propagation, Resource, Result,
+    Selectors, VersionMatch, WatchRequest,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Query, RequestInfo};
 
@@ -31,32 +33,29 @@ pub(crate) struct WriteOptions {
 const FIELD_MANAGER_MAX: usize = 128;
 
 impl WriteOptions {
+    /// Reads the options of `CreateOptions`, `UpdateOptions` or `PatchOptions`.
+    ///
+    /// # Errors
+    /// 422 in upstream's words.
     pub(crate) fn read(query: &Query, kind: &'static str) -> Result<Self> {
         let mut errors = ErrorList::new();
+        if kind == PATCH_OPTIONS && query.optional_flag("force").is_some() {
+            let why = "may not be specified for non-apply patch";
+            errors.push(field::forbidden(&Path::new("force"), why));
+        }
+        check_field_manager(query.get("fieldManager").unwrap_or_default(), &mut errors);
         let dry_run = dry_run(query.all("dryRun"), &mut errors);
         let validation = match query.get("fieldValidation").unwrap_or("Warn") {
             "Ignore" => FieldValidation::Ignore,
             "Strict" => FieldValidation::Strict,
             "Warn" => FieldValidation::Warn,
             other => {
+                let supported = ["", "Ignore", "Strict", "Warn"];
                 let path = Path::new("fieldValidation");
-                errors.push(field::not_supported(
-                    &path,
-                    other,
-                    &["Ignore", "Strict", "Warn"],
-                ));
+                errors.push(field::not_supported(&path, other, &supported));
                 FieldValidation::Strict
             }
         };
-        if query
-            .get("fieldManager")
-            .is_some_and(|name| name.len() > FIELD_MANAGER_MAX)
-        {
-            errors.push(field::too_long(
-                &Path::new("fieldManager"),
-                FIELD_MANAGER_MAX,
-            ));
-        }
         check(errors, kind)?;
         Ok(Self {
             dry_run,
@@ -65,15 +64,30 @@ impl WriteOptions {
     }
 }
 
-fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut ErrorList) -> bool {
-    let mut on = false;
-    for value in values.filter(|value| !value.is_empty()) {
-        if value != "All" {
-            errors.push(field::not_supported(&Path::new("dryRun"), value, &["All"]));
-        }
-        on = true;
+/// The kind of options that a patch has.
+pub(crate) const PATCH_OPTIONS: &str = "PatchOptions";
+
+fn check_field_manager(name: &str, errors: &mut ErrorList) {
+    let path = Path::new("fieldManager");
+    if name.len() > FIELD_MANAGER_MAX {
+        errors.push(field::too_long(&path, FIELD_MANAGER_MAX));
     }
-    on
+    for (at, c) in name.char_indices().filter(|(_, c)| !is_printable(*c)) {
+        let why = format!(
+            "invalid character U+{:04X} (at position {at})",
+            u32::from(c)
+        );
+        errors.push(field::invalid(&path, name, why));
+    }
+}
+
+fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut ErrorList) -> bool {
+    let values: Vec<&str> = values.collect();
+    if values.iter().any(|value| *value != "All") {
+        let path = Path::new("dryRun");
+        errors.push(field::not_supported(&path, &json!(values), &["All"]));
+    }
+    !values.is_empty()
 }
 
 fn check(errors: ErrorList, kind: &'static str) -> Result<()> {
@@ -83,86 +97,130 @@ fn check(errors: ErrorList, kind: &'static str) -> Result<()> {
     Err(Status::invalid(&GroupKind::new("meta.k8s.io", kind), "", &errors).into())
 }
 
-pub(crate) fn selectors(info: &RequestInfo, query: &Query) -> Result<Selectors> {
-    let labels = query
-        .get("labelSelector")
-        .map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
-    let labels = labels.map_err(Status::bad_request)?;
-    let mut fields = query
-        .get("fieldSelector")
-        .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse)
-        .map_err(Status::bad_request)?;
-    if !info.name.is_empty() {
-        // The name, from the path of a watch or from the selector itself, is what was authorised: nothing
-        // else may be selected.
-        if fields.is_empty() {
-            fields = FieldSelector::equals("metadata.name", &info.name);
-        } else if fields.exact_match("metadata.name") != Some(info.name.as_str()) {
+/// What lists and watches have in common: `ListOptions` as the query gives them, before they are held against
+/// each other.
+struct ListParameters {
+    /// Negative ones mean nothing.
+    timeout_seconds: Option<i64>,
+    /// Negative ones mean nothing.
+    limit: i64,
+    selectors: Selectors,
+}
+
+impl ListParameters {
+    /// Reads in upstream's order, which decides what of several mistakes is named: numbers, then selectors.
+    fn read(query: &Query) -> Result<Self> {
+        let timeout_seconds = number(query, "timeoutSeconds")?;
+        let limit = number(query, "limit")?.unwrap_or(0);
+        let labels = query
+            .get("labelSelector")
+            .map_or_else(|| Ok(LabelSelector::everything()), LabelSelector::parse);
+        let labels = labels.map_err(Status::bad_request)?;
+        let fields = query
+            .get("fieldSelector")
+            .map_or_else(|| Ok(FieldSelector::everything()), FieldSelector::parse);
+        let fields = fields.map_err(Status::bad_request)?;
+        Ok(Self {
+            timeout_seconds,
+            limit,
+            selectors: Selectors { labels, fields },
+        })
+    }
+
+    /// The selectors, which may choose by fields that the resource offers, and by no other name than that of the
+    /// request: the name, from the path of a watch or from the selector itself, is what was authorised.
+    fn select(self, info: &RequestInfo, resource: &Resource) -> Result<Selectors> {
+        let mut selectors = self.selectors;
+        selectors.check_fields(resource)?;
+        if info.name.is_empty() {
+            return Ok(selectors);
+        }
+        if selectors.fields.is_empty() {
+            selectors.fields = FieldSelector::equals("metadata.name", &info.name);
+        } else if selectors.fields.exact_match("metadata.name") != Some(info.name.as_str()) {
             let why = "fieldSelector metadata.name doesn't match requested name";
             return Err(Status::bad_request(why).into());
         }
+        Ok(selectors)
     }
-    Ok(Selectors { labels, fields })
 }
 
-fn version(query: &Query) -> Result<Option<u64>> {
-    match query.get("resourceVersion") {
-        None => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| {
-            let path = Path::new("resourceVersion");
-            let error = field::invalid(
-                &path,
-                text,
-                format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-            );
-            Status::invalid(
-                &GroupKind::new("meta.k8s.io", "ListOptions"),
-                "",
-                &error.into(),
-            )
-            .into()
-        }),
-    }
+/// The resource version, or the field error of one that is no number.
+fn version(query: &Query) -> std::result::Result<Option<u64>, FieldError> {
+    let Some(text) = query.get("resourceVersion") else {
+        return Ok(None);
+    };
+    let path = Path::new("resourceVersion");
+    let parsed = strconv::parse_uint(text).map(Some);
+    parsed.map_err(|why| field::invalid(&path, text, why))
 }
 
 /// The options of a list.
 ///
 /// # Errors
 /// 400 and 422 in upstream's words.
-pub(crate) fn list(info: &RequestInfo, query: &Query) -> Result<ListRequest> {
+pub(crate) fn list(info: &RequestInfo, query: &Query, resource: &Resource) -> Result<ListRequest> {
+    let parameters = ListParameters::read(query)?;
     let mut errors = ErrorList::new();
     let version_match = version_match(query, &mut errors);
-    check_version_match(query, version_match, &mut errors);
     if query.optional_flag("sendInitialEvents").is_some() {
         errors.push(field::forbidden(
             &Path::new("sendInitialEvents"),
             "sendInitialEvents is forbidden for list",
         ));
     }
-    check(errors, "ListOptions")?;
-    let version = version(query)?;
-    if query.get("continue").is_some() && version.is_some_and(|version| version > 0) {
-        return Err(Status::bad_request(
-            "specifying resource version is not allowed when using continue",
-        )
-        .into());
-    }
+    check(errors, LIST_OPTIONS)?;
+    let limit = usize::try_from(parameters.limit).unwrap_or(0);
+    let selectors = parameters.select(info, resource)?;
+    let continue_token = query
+        .get("continue")
+        .map(ContinueToken::parse)
+        .transpose()?;
+    let version = if continue_token.is_none() {
+        version(query)
+            .map_err(|error| Status::bad_request(format!("invalid resource version: {error}")))?
+    } else {
+        let version = query.get("resourceVersion");
+        if version.is_some_and(|version| version != "0") {
+            let why = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(why).into());
+        }
+        None
+    };
     Ok(ListRequest {
         namespace: info.namespace.clone(),
-        selectors: selectors(info, query)?,
-        limit: number(query, "limit")?.unwrap_or(0),
-        continue_token: query.get("continue").unwrap_or_default().to_owned(),
+        selectors,
+        limit,
+        continue_token,
         version,
         version_match,
     })
 }
 
+const LIST_OPTIONS: &str = "ListOptions";
+
+/// How the version is meant, which must fit the version and the token that are given with it.
 fn version_match(query: &Query, errors: &mut ErrorList) -> Option<VersionMatch> {
-    match query.get("resourceVersionMatch")? {
-        "Exact" => Some(VersionMatch::Exact),
+    let text = query.get("resourceVersionMatch")?;
+    let path = Path::new("resourceVersionMatch");
+    if query.get("resourceVersion").is_none() {
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        errors.push(field::forbidden(&path, why));
+    }
+    if query.get("continue").is_some() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        errors.push(field::forbidden(&path, why));
+    }
+    match text {
+        "Exact" => {
+            if query.get("resourceVersion") == Some("0") {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                errors.push(field::forbidden(&path, why));
+            }
+            Some(VersionMatch::Exact)
+        }
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
         other => {
-            let path = Path::new("resourceVersionMatch");
             let supported = ["Exact", "NotOlderThan", ""];
             errors.push(field::not_supported(&path, other, &supported));
             None
@@ -170,155 +228,163 @@ fn version_match(query: &Query, errors: &mut ErrorList) -> Option<VersionMatch> 
     }
 }
 
-/// The match must fit the version and the token that are given with it.
-fn check_version_match(query: &Query, version_match: Option<VersionMatch>, errors: &mut ErrorList) {
-    if query.get("resourceVersionMatch").is_none() {
-        return;
-    }
-    let path = Path::new("resourceVersionMatch");
-    let mut forbid = |text: &str| errors.push(field::forbidden(&path, text));
-    if query.get("resourceVersion").is_none() {
-        forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
-    }
-    if query.get("continue").is_some() {
-        forbid("resourceVersionMatch is forbidden when continue is provided");
-    }
-    if version_match == Some(VersionMatch::Exact) && query.get("resourceVersion") == Some("0") {
-        forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
-    }
-}
-
-pub(crate) fn watch(info: &RequestInfo, query: &Query) -> Result<WatchRequest> {
-    let mut errors = ErrorList::new();
-    let path = Path::new("resourceVersionMatch");
+/// The options of a watch, and the seconds that the client asks for.
+///
+/// # Errors
+/// 400 and 422 in upstream's words.
+pub(crate) fn watch(
+    info: &RequestInfo,
+    query: &Query,
+    resource: &Resource,
+) -> Result<(WatchRequest, Option<u64>)> {
+    let parameters = ListParameters::read(query)?;
     let send_initial = query.optional_flag("sendInitialEvents");
-    match (send_initial, query.get("resourceVersionMatch")) {
-        (Some(_), Some("NotOlderThan")) | (None, None) => {}
-        (Some(_), None) => errors.push(field::forbidden(
-            &path,
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        )),
-        (None, Some(_)) => errors.push(field::forbidden(
-            &path,
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )),
-        (Some(_), Some(other)) => {
-            errors.push(field::not_supported(&path, other, &["NotOlderThan"]))
-        }
-    }
-    check(errors, "ListOptions")?;
-    Ok(WatchRequest {
+    check(watch_errors(query, send_initial), LIST_OPTIONS)?;
+    let seconds = parameters.timeout_seconds;
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let selectors = parameters.select(info, resource)?;
+    let version = version(query).map_err(|error| {
+        // Upstream puts the resource where a kind belongs.
+        let gk = GroupKind::new(resource.kind.group, resource.kind.plural);
+        Status::invalid(&gk, "", &error.into())
+    })?;
+    let request = WatchRequest {
         namespace: info.namespace.clone(),
-        selectors: selectors(info, query)?,
-        version: version(query)?,
+        selectors,
+        version,
         send_initial,
         bookmarks: query.flag("allowWatchBookmarks"),
-    })
+    };
+    Ok((request, seconds.filter(|seconds| *seconds > 0)))
 }
 
-/// A non-negative number; negative ones mean nothing, as upstream treats a limit.
-pub(crate) fn number(query: &Query, name: &str) -> Result<Option<usize>> {
-    match query.get(name).map(str::parse::<i64>) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(usize::try_from(value).ok()),
-        Some(Err(_)) => {
-            let text = query.get(name).unwrap_or_default();
-            Err(Status::bad_request(format!(
-                "strconv.ParseInt: parsing {text:?}: invalid syntax"
-            ))
-            .into())
-        }
+fn watch_errors(query: &Query, send_initial: Option<bool>) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("resourceVersionMatch");
+    let text = query.get("resourceVersionMatch");
+    if send_initial.is_some() && text != Some("NotOlderThan") {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        errors.push(field::forbidden(&path, why));
     }
+    let Some(text) = text else {
+        return errors;
+    };
+    if send_initial.is_none() {
+        let why =
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        errors.push(field::forbidden(&path, why));
+    }
+    if text != "NotOlderThan" {
+        errors.push(field::not_supported(&path, text, &["NotOlderThan"]));
+    }
+    if query.get("continue").is_some() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        errors.push(field::forbidden(&path, why));
+    }
+    errors
+}
+
+/// A number as Go reads it, also where the parameter is there and empty.
+fn number(query: &Query, name: &str) -> Result<Option<i64>> {
+    let text = query.all(name).next();
+    let number = text.map(strconv::parse_int).transpose();
+    number.map_err(|why| Status::bad_request(why).into())
 }
 
 /// Options of a delete: the body's where it has one, otherwise the query's.
 pub(crate) fn delete(query: &Query, body: Option<&Value>) -> Result<(DeleteOptions, bool)> {
-    let mut errors = ErrorList::new();
-    let (options, dry) = match body {
-        Some(body) => from_body(body, &mut errors)?,
-        None => from_query(query, &mut errors)?,
+    let given = match body {
+        Some(body) => GivenDelete::in_body(body),
+        None => GivenDelete::in_query(query)?,
     };
-    check(errors, "DeleteOptions")?;
-    Ok((options, dry))
+    given.check()
 }
 
-fn from_body(body: &Value, errors: &mut ErrorList) -> Result<(DeleteOptions, bool)> {
-    let kind = object::kind(body);
-    if !matches!(kind, "" | "DeleteOptions") {
-        return Err(Status::bad_request(format!(
-            "decoded object cannot be converted to DeleteOptions: {kind}"
-        ))
-        .into());
-    }
-    let text = |path| {
-        Some(tree::text(body, path))
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    let dry = tree::list(body, "dryRun").iter().filter_map(Value::as_str);
-    let dry = dry_run(dry, errors);
-    let options = DeleteOptions {
-        grace_period_seconds: tree::int(body, "gracePeriodSeconds"),
-        propagation: propagation(
-            text("propagationPolicy").as_deref(),
-            tree::get(body, "orphanDependents").and_then(Value::as_bool),
-            errors,
-        ),
-        preconditions: Preconditions {
-            uid: text("preconditions.uid"),
-            resource_version: text("preconditions.resourceVersion"),
-        },
-        ignore_store_read_error: tree::flag(body, IGNORE_STORE_READ_ERROR),
-    };
-    check_unsafe(&options, dry, errors);
-    Ok((options, dry))
-}
-
-fn from_query(query: &Query, errors: &mut ErrorList) -> Result<(DeleteOptions, bool)> {
-    let grace = match query.get("gracePeriodSeconds").map(str::parse::<i64>) {
-        Some(Err(error)) => {
-            return Err(Status::bad_request(format!("gracePeriodSeconds: {error}")).into());
-        }
-        Some(Ok(seconds)) => Some(seconds),
-        None => None,
-    };
-    let dry = dry_run(query.all("dryRun"), errors);
-    let propagation = propagation(
-        query.get("propagationPolicy"),
-        query.optional_flag("orphanDependents"),
-        errors,
-    );
-    let options = DeleteOptions {
-        grace_period_seconds: grace,
-        propagation,
-        preconditions: Preconditions::default(),
-        ignore_store_read_error: query.flag(IGNORE_STORE_READ_ERROR),
-    };
-    check_unsafe(&options, dry, errors);
-    Ok((options, dry))
+/// `DeleteOptions` as a client gives them.
+struct GivenDelete {
+    grace_period_seconds: Option<i64>,
+    policy: Option<String>,
+    orphan: Option<bool>,
+    preconditions: Option<Preconditions>,
+    dry_run: Vec<String>,
+    ignore_store_read_error: bool,
 }
 
 const IGNORE_STORE_READ_ERROR: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
 
-/// What cannot be decoded is removed as it is: nothing else that options ask for can be honoured.
-fn check_unsafe(options: &DeleteOptions, dry_run: bool, errors: &mut ErrorList) {
-    if !options.ignore_store_read_error {
-        return;
+impl GivenDelete {
+    fn in_body(body: &Value) -> Self {
+        let text = |path| {
+            tree::get(body, path)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let dry_run = tree::list(body, "dryRun").iter();
+        Self {
+            grace_period_seconds: tree::int(body, "gracePeriodSeconds"),
+            policy: text("propagationPolicy"),
+            orphan: tree::get(body, "orphanDependents").and_then(Value::as_bool),
+            preconditions: tree::get(body, "preconditions").map(|_| Preconditions {
+                uid: text("preconditions.uid"),
+                resource_version: text("preconditions.resourceVersion"),
+            }),
+            dry_run: dry_run
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            ignore_store_read_error: tree::flag(body, IGNORE_STORE_READ_ERROR),
+        }
     }
-    let preconditions = &options.preconditions;
-    let given = [
-        ("dryRun", dry_run),
-        ("propagationPolicy", options.propagation.is_some()),
-        ("gracePeriodSeconds", options.grace_period_seconds.is_some()),
-        (
-            "preconditions",
-            preconditions.uid.is_some() || preconditions.resource_version.is_some(),
-        ),
-    ];
-    for (other, _) in given.into_iter().filter(|(_, given)| *given) {
-        let path = Path::new(IGNORE_STORE_READ_ERROR);
-        let why = format!("cannot be set together with .{other}");
-        errors.push(field::invalid(&path, true, why));
+
+    fn in_query(query: &Query) -> Result<Self> {
+        let text = |name| query.get(name).map(str::to_owned);
+        let preconditions = Preconditions {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+        };
+        let has_any = preconditions.uid.is_some() || preconditions.resource_version.is_some();
+        Ok(Self {
+            grace_period_seconds: number(query, "gracePeriodSeconds")?,
+            policy: query.all("propagationPolicy").next().map(str::to_owned),
+            orphan: query.optional_flag("orphanDependents"),
+            preconditions: has_any.then_some(preconditions),
+            dry_run: query.all("dryRun").map(str::to_owned).collect(),
+            ignore_store_read_error: query.flag(IGNORE_STORE_READ_ERROR),
+        })
+    }
+
+    fn check(self) -> Result<(DeleteOptions, bool)> {
+        let mut errors = ErrorList::new();
+        let propagation = propagation(self.policy.as_deref(), self.orphan, &mut errors);
+        let dry = dry_run(self.dry_run.iter().map(String::as_str), &mut errors);
+        if self.ignore_store_read_error {
+            self.check_unsafe(dry, &mut errors);
+        }
+        check(errors, "DeleteOptions")?;
+        let options = DeleteOptions {
+            grace_period_seconds: self.grace_period_seconds,
+            propagation,
+            accept_pending: self.orphan == Some(false),
+            preconditions: self.preconditions.unwrap_or_default(),
+            ignore_store_read_error: self.ignore_store_read_error,
+        };
+        Ok((options, dry))
+    }
+
+    /// What cannot be decoded is removed as it is: nothing else that options ask for can be honoured.
+    fn check_unsafe(&self, dry_run: bool, errors: &mut ErrorList) {
+        let given = [
+            ("dryRun", dry_run),
+            ("propagationPolicy", self.policy.is_some()),
+            ("orphanDependents", self.orphan.is_some()),
+            ("gracePeriodSeconds", self.grace_period_seconds.is_some()),
+            ("preconditions", self.preconditions.is_some()),
+        ];
+        for (other, _) in given.into_iter().filter(|(_, given)| *given) {
+            let path = Path::new(IGNORE_STORE_READ_ERROR);
+            let why = format!("cannot be set together with .{other}");
+            errors.push(field::invalid(&path, true, why));
+        }
     }
 }
 

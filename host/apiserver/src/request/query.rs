@@ -40,7 +40,7 @@ impl Query {
         self.0
             .iter()
             .find(|(key, _)| key == name)
-            .is_some_and(|(_, value)| !matches!(value.as_str(), "0" | "false"))
+            .is_some_and(|(_, value)| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
     /// The flag, or `None` when the parameter is missing.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn escapes_and_flags() {
-        let query = Query::parse("labelSelector=a%3Db%2Cc+in&watch&limit=&x=%zz&pretty=false");
+        let query = Query::parse("labelSelector=a%3Db%2Cc+in&watch&limit=&x=%zz&pretty=False");
         assert_eq!(query.get("labelSelector"), Some("a=b,c in"));
         assert!(query.flag("watch") && !query.flag("pretty") && !query.flag("missing"));
         assert_eq!(query.get("limit"), None);

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use k3s_base::error::chain;
-use k3s_meta::{GroupKind, Path, Reason, Status, field};
+use k3s_meta::{GroupKind, Path, Reason, Status, field, strconv};
 use k3s_registry::Result;
 use k3s_serve::{Body, body, connect, one_way, websocket};
 
@@ -105,7 +105,7 @@ fn validate(query: &Query, name: &str) -> Result<()> {
         let Some(text) = query.get(option) else {
             continue;
         };
-        match text.parse::<i64>() {
+        match strconv::parse_int(text) {
             Ok(number) if number >= least => {}
             Ok(number) => {
                 let detail = format!(
@@ -114,10 +114,7 @@ fn validate(query: &Query, name: &str) -> Result<()> {
                 );
                 errors.push(field::invalid(&Path::new(option), number, detail));
             }
-            Err(_) => {
-                let text = format!("strconv.ParseInt: parsing {text:?}: invalid syntax");
-                return Err(Status::bad_request(text).into());
-            }
+            Err(why) => return Err(Status::bad_request(why).into()),
         }
     }
     if query.get("sinceSeconds").is_some() && query.get("sinceTime").is_some() {

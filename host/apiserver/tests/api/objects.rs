@@ -165,6 +165,63 @@ async fn preconditions_of_a_delete() {
 }
 
 #[tokio::test]
+async fn mistakes_in_delete_options_are_named() {
+    let api = start().await;
+    api.ok("POST", MAPS, map("a", "1")).await;
+    let head = "DeleteOptions.meta.k8s.io \"\" is invalid: ";
+    let policies = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+    for (query, body, code, message) in [
+        (
+            "gracePeriodSeconds=x",
+            json!(null),
+            400,
+            "strconv.ParseInt: parsing \"x\": invalid syntax".to_owned(),
+        ),
+        (
+            "propagationPolicy=",
+            json!(null),
+            422,
+            format!("{head}propagationPolicy: Unsupported value: \"\": {policies}"),
+        ),
+        (
+            "",
+            json!({"propagationPolicy": "", "orphanDependents": true}),
+            422,
+            format!(
+                "{head}[propagationPolicy: Invalid value: \"\": orphanDependents and deletionPropagation cannot be both set, propagationPolicy: Unsupported value: \"\": {policies}]"
+            ),
+        ),
+        (
+            "dryRun=All&dryRun=Some",
+            json!(null),
+            422,
+            format!(
+                "{head}dryRun: Unsupported value: [\"All\",\"Some\"]: supported values: \"All\""
+            ),
+        ),
+    ] {
+        let answer = api.call("DELETE", &format!("{MAPS}/a?{query}"), body).await;
+        answer.refused(code, &message);
+    }
+    let stale = api
+        .call("DELETE", &format!("{MAPS}/a?uid=other"), Value::Null)
+        .await;
+    assert_eq!(stale.code, 409, "{}", stale.text);
+}
+
+#[tokio::test]
+async fn who_asks_for_cascading_hears_that_an_object_stays() {
+    let api = start().await;
+    let mut held = map("a", "1");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    api.ok("POST", MAPS, held).await;
+    for (query, code) in [("orphanDependents=false", 202), ("", 200)] {
+        let path = format!("{MAPS}/a?{query}");
+        assert_eq!(api.call("DELETE", &path, Value::Null).await.code, code);
+    }
+}
+
+#[tokio::test]
 async fn a_bound_pod_gets_its_grace() {
     let api = start().await;
     api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))

@@ -58,7 +58,24 @@ async fn unknown_and_repeated_fields() {
             map("x", "1"),
         )
         .await;
-    assert_eq!(bad.code, 422);
+    bad.refused(
+        422,
+        "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Sometimes\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+    );
+    let unprintable = api
+        .call("POST", &format!("{MAPS}?fieldManager=a%07b"), map("x", "1"))
+        .await;
+    unprintable.refused(
+        422,
+        "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: \"a\\ab\": invalid character U+0007 (at position 1)",
+    );
+    let forced = api
+        .call("PATCH", &format!("{MAPS}/x?force=true"), json!({}))
+        .await;
+    forced.refused(
+        422,
+        "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+    );
 }
 
 #[tokio::test]
@@ -258,7 +275,7 @@ async fn sizes_methods_and_paths() {
         .await;
     assert!(
         odd.message()
-            .contains("dryRun: Unsupported value: \"Some\": supported values: \"All\""),
+            .contains("dryRun: Unsupported value: [\"Some\"]: supported values: \"All\""),
         "{}",
         odd.message()
     );

@@ -32,6 +32,8 @@ pub struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
     /// What happens to dependents; the kind's own when missing.
     pub propagation: Option<Propagation>,
+    /// `orphanDependents: false`: the client is told with 202 when the object stays for now.
+    pub accept_pending: bool,
     /// What must hold.
     pub preconditions: Preconditions,
     /// `ignoreStoreReadErrorWithClusterBreakingPotential` (KEP-3926): delete the object only if what is

@@ -11,7 +11,7 @@ use k3s_store::{Entry, ListError, ListOptions, ListPage, Revision};
 
 pub use request::{ListRequest, VersionMatch};
 pub use selectors::Selectors;
-use token::Token;
+pub use token::ContinueToken;
 
 use crate::error::Result;
 use crate::registry::Registry;
@@ -59,7 +59,7 @@ impl Registry {
         };
         let page = match self.store.list(&range, options).await {
             Ok(page) => page,
-            Err(ListError::Compacted { .. }) if !request.continue_token.is_empty() => {
+            Err(ListError::Compacted { .. }) if request.continue_token.is_some() => {
                 return Err(self.expired_token(&range, start.after.as_deref()).into());
             }
             Err(error) => return Err(error.into()),
@@ -72,8 +72,7 @@ impl Registry {
     }
 
     fn start(&self, request: &ListRequest, range: &str) -> Result<Start> {
-        if !request.continue_token.is_empty() {
-            let token = Token::parse(&request.continue_token)?;
+        if let Some(token) = &request.continue_token {
             let at = u64::try_from(token.revision).ok().map(Revision);
             return Ok(Start {
                 at,
@@ -110,7 +109,7 @@ impl Registry {
             .and_then(|key| key.strip_prefix(range))
             .unwrap_or_default();
         let mut status = Status::expired(EXPIRED_TOKEN);
-        status.metadata.continue_token = Token {
+        status.metadata.continue_token = ContinueToken {
             revision: -1,
             after: after.to_owned(),
         }
@@ -181,7 +180,7 @@ fn filtered(
 fn token_after(last: Option<&Arc<Entry>>, range: &str, revision: Revision) -> Option<String> {
     let after = last?.key.strip_prefix(range)?.to_owned();
     Some(
-        Token {
+        ContinueToken {
             revision: i64::try_from(revision.0).ok()?,
             after,
         }

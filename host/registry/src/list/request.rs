@@ -1,6 +1,6 @@
 //! What to list.
 
-use super::Selectors;
+use super::{ContinueToken, Selectors};
 use crate::resource::Resource;
 
 /// `resourceVersionMatch`.
@@ -21,8 +21,8 @@ pub struct ListRequest {
     pub selectors: Selectors,
     /// Objects at most; 0 for all.
     pub limit: usize,
-    /// The token of the page before; empty for the first.
-    pub continue_token: String,
+    /// The token of the page before; `None` for the first.
+    pub continue_token: Option<ContinueToken>,
     /// `resourceVersion`: `None` for the newest, 0 for any.
     pub version: Option<u64>,
     /// How the version is meant.

@@ -49,8 +49,11 @@ impl Selectors {
         self.fields.is_empty() || self.fields.matches(lookup)
     }
 
-    /// Refuses fields that the kind does not offer.
-    pub(crate) fn check_fields(&self, resource: &Resource) -> Result<()> {
+    /// Whether the kind offers the fields that are selected by.
+    ///
+    /// # Errors
+    /// 400 for a field that it does not offer.
+    pub fn check_fields(&self, resource: &Resource) -> Result<()> {
         if self.fields.is_empty() {
             return Ok(());
         }
