@@ -56,21 +56,20 @@ pub enum FrameError {
 
 /// The frames of a peer that have an effect here.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Incoming {
+pub enum Incoming {
+    /// A stream that the client opens.
     Open {
         id: u32,
         headers: Headers,
         fin: bool,
     },
-    Data {
-        id: u32,
-        data: Bytes,
-        fin: bool,
-    },
-    Reset {
-        id: u32,
-    },
+    /// Data, or a piece of it.
+    Data { id: u32, data: Bytes, fin: bool },
+    /// The client wants nothing more of a stream.
+    Reset { id: u32 },
+    /// To be sent back.
     Ping(u32),
+    /// The client opens no more streams.
     GoAway,
     /// Settings, window updates, late headers: they have no effect.
     Nothing,
@@ -85,8 +84,8 @@ pub(crate) enum Outgoing {
     Ping(u32),
 }
 
-/// Reads frames.
-pub(crate) struct FrameReader<R> {
+/// Reads frames. Holds one piece of data or one control frame at a time.
+pub struct FrameReader<R> {
     io: R,
     headers: Decompressor,
     /// A data frame under way: stream, octets left, whether it ends the stream.
@@ -94,7 +93,8 @@ pub(crate) struct FrameReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(crate) fn new(io: R) -> Self {
+    /// Begins at the first octet after the upgrade.
+    pub fn new(io: R) -> Self {
         Self {
             io,
             headers: Decompressor::new(),
@@ -109,7 +109,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 
     /// The next frame or piece of one; none at the end of the connection. Not cancellation safe.
-    pub(crate) async fn next(&mut self) -> Result<Option<Incoming>, FrameError> {
+    ///
+    /// # Errors
+    /// Where the connection breaks, or is none of SPDY/3.1 within the limits here.
+    pub async fn next(&mut self) -> Result<Option<Incoming>, FrameError> {
         if let Some((id, left, fin)) = self.open.take() {
             return self.piece(id, left, fin).await.map(Some);
         }

@@ -11,11 +11,13 @@
 mod dictionary;
 mod frame;
 mod header;
+mod room;
 mod session;
 mod stream;
 
-pub use frame::FrameError;
+pub use frame::{FrameError, FrameReader, Incoming};
 pub use header::Headers;
+pub use room::Room;
 pub use session::{Acceptor, connect};
 pub use stream::{Stream, StreamWriter};
 

@@ -8,12 +8,15 @@ use tokio::sync::mpsc;
 
 use crate::frame::{FrameEncoder, FrameError, FrameReader, Incoming, Outgoing, REFUSED};
 use crate::header::Headers;
+use crate::room::Room;
 use crate::stream::Stream;
 
 /// Frames waiting to be written; a full queue makes the streams wait.
 const OUT_FRAMES: usize = 32;
 /// Pieces of data waiting for a stream's reader; a full queue holds the connection back.
 const IN_PIECES: usize = 8;
+/// Octets waiting for the readers of all streams; without room the connection is held back.
+const WAITING_BYTES: u32 = 4 * 1024 * 1024;
 /// Streams waiting to be accepted; more wait in the connection.
 const WAITING_STREAMS: usize = 16;
 /// Streams at once; more are refused. A forwarded connection has two.
@@ -54,6 +57,7 @@ where
         accepted,
         out: out.downgrade(),
         streams: HashMap::new(),
+        room: Room::new(WAITING_BYTES),
     };
     let driver = async move {
         let (read, write) = tokio::io::split(io);
@@ -93,6 +97,7 @@ struct Reading {
     /// Weak: the reader alone does not keep a connection open.
     out: mpsc::WeakSender<Outgoing>,
     streams: HashMap<u32, mpsc::Sender<Bytes>>,
+    room: Room,
 }
 
 impl Reading {
@@ -150,8 +155,9 @@ impl Reading {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
-        // Data for a stream without a reader is dropped.
-        let gone = !data.is_empty() && stream.send(data).await.is_err();
+        // Data for a stream without a reader is dropped, and needs no room.
+        let gone = stream.is_closed()
+            || (!data.is_empty() && stream.send(self.room.hold(data).await).await.is_err());
         if fin || gone {
             self.streams.remove(&id);
         }
@@ -284,5 +290,46 @@ mod tests {
         };
         let ((), (), driven) = tokio::join!(client_side, server_side, driver);
         driven.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_readers_is_bounded_over_all_streams() {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (mut acceptor, driver) = connect(server);
+        let (mut read, mut write) = tokio::io::split(client);
+        let piece = vec![7; 32 * 1024];
+        let sent = std::cell::Cell::new(0);
+        let sending = async {
+            let mut compressor = Compressor::default();
+            for id in (1..2000).step_by(2) {
+                let opening = open(&mut compressor, id, &[]);
+                write.write_all(&opening).await.unwrap();
+                write.write_all(&data(id, &piece, false)).await.unwrap();
+                sent.set(sent.get() + piece.len());
+            }
+        };
+        let accepting = async {
+            let mut streams = Vec::new();
+            while let Some(stream) = acceptor.accept().await {
+                streams.push(stream);
+            }
+        };
+        let mut sink = tokio::io::sink();
+        let settled = async {
+            for _ in 0..20_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = driver => panic!("the connection ended"),
+            _ = tokio::io::copy(&mut read, &mut sink) => panic!("the server left"),
+            () = accepting => panic!("no more streams"),
+            () = sending => panic!("everything was taken"),
+            () = settled => {}
+        }
+        let bound = usize::try_from(WAITING_BYTES).unwrap();
+        let under_way = 2 * WRITE_BYTES + piece.len();
+        assert!(sent.get() <= bound + under_way, "{}", sent.get());
+        assert!(sent.get() >= bound / 2, "{}", sent.get());
     }
 }

@@ -7,6 +7,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use k3s_lifecycle::Tasks;
 use k3s_serve::websocket::{Message, Pending, Socket};
+use k3s_spdy::Room;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -19,6 +20,8 @@ use crate::streaming::error::SessionError;
 pub(crate) const MAX_PORTS: usize = 127;
 /// Messages on their way to or from one connection.
 const QUEUE: usize = 8;
+/// Octets on their way to all connections of a client; a message has at most as many.
+const WAITING_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Writes to one channel.
 pub(super) struct ChannelWriter {
@@ -100,6 +103,7 @@ async fn receive(
     mut source: SplitStream<Socket>,
     inputs: &[mpsc::Sender<Bytes>],
 ) -> Result<(), SessionError> {
+    let room = Room::new(WAITING_BYTES);
     while let Some(received) = source.next().await {
         let data: Bytes = match received? {
             Message::Binary(data) => data,
@@ -113,9 +117,9 @@ async fn receive(
         };
         // What comes on a channel for errors has no meaning.
         let input = (channel % 2 == 0).then(|| inputs.get(channel / 2));
-        if let Some(input) = input.flatten() {
+        if let Some(input) = input.flatten().filter(|input| !input.is_closed()) {
             // A connection that has ended accepts nothing more; the others continue.
-            let _ended = input.send(data.slice(1..)).await;
+            let _ended = input.send(room.hold(data.slice(1..)).await).await;
         }
     }
     Ok(())
