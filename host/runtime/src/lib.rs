@@ -47,7 +47,10 @@ pub use child::{child_main, is_child_invocation};
 pub use cleanup::kill_everything;
 pub use config::RuntimeConfig;
 pub use image::artifact::{ArtifactError, ArtifactSource, fetch_artifact};
+pub use image::reference::{InvalidReference, Reference};
+pub use image::{count_images, unpack_layer};
 pub use network::{
     Bandwidth, NetworkError, NoNetwork, PodIps, PodNetwork, PortMapping, Protocol, SandboxNetwork,
 };
 pub use runtime::{Runtime, StartError};
+pub use streaming::channel::{Input as ChannelInput, Protocol as ChannelProtocol};

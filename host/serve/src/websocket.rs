@@ -101,16 +101,21 @@ impl Pending {
     /// # Errors
     /// [`ServeError::Http`] where the client went away before.
     pub async fn socket(self) -> Result<Socket, ServeError> {
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_MESSAGE_BYTES))
-            .max_frame_size(Some(MAX_MESSAGE_BYTES));
         Ok(WebSocketStream::from_raw_socket(
             TokioIo::new(self.upgrade.await?),
             Role::Server,
-            Some(config),
+            Some(limits()),
         )
         .await)
     }
+}
+
+/// What a peer may send.
+#[must_use]
+pub fn limits() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
 fn negotiate(

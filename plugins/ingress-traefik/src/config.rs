@@ -5,12 +5,12 @@ use serde::Deserialize;
 /// The document given to `configure`; all fields may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     /// Serve Services of type `ExternalName`. Off as in Traefik, because an author of such a Service could
     /// reach whatever this host reaches.
-    pub(crate) allow_external_name_services: bool,
+    pub allow_external_name_services: bool,
     /// Let routes use Middlewares, TraefikServices and Services of other namespaces.
-    pub(crate) allow_cross_namespace: bool,
+    pub allow_cross_namespace: bool,
 }
 
 #[cfg(test)]

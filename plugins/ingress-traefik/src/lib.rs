@@ -36,4 +36,7 @@ mod view;
 /// The contract's records, in which this component decides.
 use k3s_plugin_sdk::ingress::contract as wit;
 
+pub use config::Config;
+pub use traefik::Traefik;
+
 k3s_plugin_sdk::export_ingress!(traefik::Traefik);

@@ -12,7 +12,7 @@ use crate::{crd, ingress, kinds};
 
 /// The ingress controller: its settings.
 #[derive(Debug)]
-pub(crate) struct Traefik {
+pub struct Traefik {
     config: Config,
 }
 

@@ -18,6 +18,8 @@ const KEPT: &[(&str, &str)] = &[
         "tests make a node of a network namespace",
     ),
     ("with_comment", "tests compare with what nft prints"),
+    ("unpack_layer", "a fuzz target gives it archives"),
+    ("count_images", "a fuzz target gives it archives"),
     (
         "two_way_strategic",
         "the inverse of a strategic merge, which tests are checked with",

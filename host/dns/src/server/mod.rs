@@ -53,7 +53,7 @@ enum Step {
 
 impl Server {
     /// Answers a datagram without waiting if that can be; `Err` has what is left to do.
-    fn begin(
+    pub(crate) fn begin(
         &self,
         bytes: &[u8],
         from: IpAddr,
@@ -201,7 +201,7 @@ impl Server {
     }
 }
 
-struct Pending {
+pub(crate) struct Pending {
     step: Step,
     edns: Option<Edns>,
     limit: u16,

@@ -81,6 +81,16 @@ pub(crate) async fn import(
     Ok(recorded.into_values().collect())
 }
 
+/// How many images are in an archive; `scratch` is a folder for its files. Nothing is unpacked.
+///
+/// # Errors
+/// The cause is what is wrong with the archive, or the disk.
+pub fn count_images(archive: &Path, scratch: &Path) -> io::Result<usize> {
+    let found = Extracted::of(archive, scratch, &Cancelled::default())
+        .and_then(|extracted| found(&extracted, archive));
+    Ok(found.map_err(io::Error::other)?.len())
+}
+
 /// An image of an archive, not unpacked yet.
 struct Found {
     /// Its names and size.

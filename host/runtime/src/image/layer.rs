@@ -48,6 +48,15 @@ pub(crate) fn apply(file: File, root: &Path, cancelled: &Cancelled) -> Result<St
     Ok(reader.finish()?)
 }
 
+/// Unpacks a layer in this process, with all bounds but those of memory and time. Returns the digest of the uncompressed
+/// archive.
+///
+/// # Errors
+/// The cause is what is wrong with the layer, or the disk.
+pub fn unpack_layer(layer: File, root: &Path) -> io::Result<String> {
+    apply(layer, root, &Cancelled::default()).map_err(io::Error::other)
+}
+
 /// Recognises the compression by the first octets, not by the name.
 pub(crate) fn decompress(file: File) -> io::Result<Box<dyn Read + Send>> {
     let mut reader = BufReader::with_capacity(COPY_BUFFER_BYTES, file);

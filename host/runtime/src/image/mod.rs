@@ -16,3 +16,6 @@ pub(crate) mod store;
 mod tarball;
 pub(crate) mod unpack;
 pub(crate) mod watch;
+
+pub use archive::count_images;
+pub use layer::unpack_layer;

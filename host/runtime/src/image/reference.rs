@@ -11,11 +11,11 @@ const DEFAULT_TAG: &str = "latest";
 /// A name that is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid reference format: {0:?}")]
-pub(crate) struct InvalidReference(pub(crate) String);
+pub struct InvalidReference(pub(crate) String);
 
 /// A normalised reference: `busybox` is `docker.io/library/busybox:latest`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Reference {
+pub struct Reference {
     /// Host and port of the registry.
     pub(crate) domain: String,
     /// Repository in it.
@@ -31,7 +31,7 @@ impl Reference {
     ///
     /// # Errors
     /// When it is not a reference.
-    pub(crate) fn parse(text: &str) -> Result<Self, InvalidReference> {
+    pub fn parse(text: &str) -> Result<Self, InvalidReference> {
         let invalid = || InvalidReference(text.to_owned());
         let (rest, digest) = text
             .split_once('@')

@@ -1,12 +1,10 @@
 //! The channels that one WebSocket message begins with, and the status that ends a session.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use bytes::Bytes;
 use k3s_serve::websocket::{self, Message};
 use serde_json::{Value, json};
-
-use super::error::SessionError;
 
 /// What a client can ask for beside the streams themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +37,7 @@ enum Codec {
 
 /// What is spoken in a WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Protocol {
+pub struct Protocol {
     version: Version,
     codec: Codec,
 }
@@ -59,7 +57,8 @@ impl Protocol {
     }
 
     /// What was agreed on. A client that names nothing speaks the oldest.
-    pub(super) fn agreed(name: Option<&str>) -> Self {
+    #[must_use]
+    pub fn agreed(name: Option<&str>) -> Self {
         let name = name.unwrap_or(websocket::CHANNEL);
         let known = PROTOCOLS.iter().find(|(known, ..)| *known == name);
         let (version, codec) = known.map_or((Version::V1, Codec::Raw), |(_, version, codec)| {
@@ -68,7 +67,9 @@ impl Protocol {
         Self { version, codec }
     }
 
-    pub(super) fn message(self, channel: u8, data: &[u8]) -> Message {
+    /// Data on a channel, as it is sent.
+    #[must_use]
+    pub fn message(self, channel: u8, data: &[u8]) -> Message {
         match self.codec {
             Codec::Raw => Message::binary(message(channel, data)),
             Codec::Base64 => {
@@ -80,7 +81,10 @@ impl Protocol {
     }
 
     /// What a message of the client means.
-    pub(super) fn parse(self, message: &Bytes) -> Result<Input, SessionError> {
+    ///
+    /// # Errors
+    /// Where it shall be base64 and is not.
+    pub fn parse(self, message: &Bytes) -> Result<Input, DecodeError> {
         let Some((first, data)) = message.split_first() else {
             return Ok(Input::Nothing);
         };
@@ -125,10 +129,14 @@ pub(super) fn message(channel: u8, data: &[u8]) -> Vec<u8> {
 
 /// A message of the client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Input {
+pub enum Input {
+    /// For the process; not empty.
     Data(Bytes),
+    /// The size of the client's terminal, as JSON.
     Resize(Bytes),
+    /// The client sends nothing more to the process.
     HalfClose,
+    /// Nothing that has a meaning here.
     Nothing,
 }
 

@@ -5,7 +5,7 @@
 //! for older clients, and what came before over WebSocket alone; port-forward uses `portforward.k8s.io` over SPDY/3.1, or `v4.channel.k8s.io` over
 //! WebSocket (kubernetes `pkg/util/remotecommand`, `staging/src/k8s.io/kubelet/pkg/cri/streaming`).
 
-mod channel;
+pub(crate) mod channel;
 mod client;
 mod error;
 pub(crate) mod forward;
