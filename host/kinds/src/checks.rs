@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use k3s_meta::address::{Special, special};
 use k3s_meta::field::{self, BadValue, ErrorList, Path};
 use k3s_meta::names::{self, Checked};
-use k3s_meta::tree;
+use k3s_meta::{LabelSelector, tree};
 use serde_json::Value;
 
 use crate::equality::semantic_eq;
@@ -66,6 +66,20 @@ pub(crate) fn one_of(
     }
 }
 
+/// A text that is one of a few; a missing one is none of them.
+pub(crate) fn is_one_of(
+    errors: &mut ErrorList,
+    object: &Value,
+    name: &str,
+    path: &Path,
+    supported: &[&str],
+) {
+    let text = tree::text(object, name);
+    if !supported.contains(&text) {
+        errors.push(field::not_supported(&path.child(name), text, supported));
+    }
+}
+
 /// A text that must be there and one of a few.
 pub(crate) fn required_one_of(
     errors: &mut ErrorList,
@@ -83,6 +97,42 @@ pub(crate) fn required_one_of(
 pub(crate) fn immutable(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
     if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
         errors.push(field::immutable(&Path::new(name), tree::get(new, name)));
+    }
+}
+
+/// A counter of the status that only grows.
+pub(crate) fn not_decremented(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
+    let [after, before] = [new, old].map(|object| tree::int(object, name));
+    if before.is_some_and(|before| after.is_none_or(|after| after < before)) {
+        let after = after.unwrap_or(0);
+        errors.push(field::invalid(
+            &Path::new(name),
+            after,
+            "cannot be decremented",
+        ));
+    }
+}
+
+/// A path below a domain, such as `example.com/name` (`IsDomainPrefixedPath`).
+pub(crate) fn domain_prefixed_path(errors: &mut ErrorList, text: &str, path: &Path) {
+    if text.is_empty() {
+        errors.push(field::required(path, ""));
+        return;
+    }
+    let parts = text.split_once('/');
+    let Some((host, below)) = parts.filter(|(host, below)| !host.is_empty() && !below.is_empty())
+    else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        errors.push(field::invalid(path, text, detail));
+        return;
+    };
+    errors.check(path, host, names::is_dns1123_subdomain(host));
+    let is_path_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !below.bytes().all(is_path_byte) {
+        let detail =
+            "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(field::invalid(path, below, detail));
     }
 }
 
@@ -149,6 +199,14 @@ pub(crate) fn label_selector(selector: &Value, path: &Path) -> ErrorList {
     errors
 }
 
+/// The selector that an object has, a missing one selecting nothing; `None` when it is malformed.
+pub(crate) fn read_selector(selector: Option<&Value>) -> Option<LabelSelector> {
+    let selector = selector.unwrap_or(&Value::Null);
+    let is_well_formed = label_selector(selector, &Path::root()).is_empty();
+    let read = is_well_formed.then(|| LabelSelector::from_value(selector));
+    read.and_then(Result::ok)
+}
+
 /// Whether a selector selects everything.
 pub(crate) fn selects_all(selector: &Value) -> bool {
     !tree::has(selector, "matchLabels") && !tree::has(selector, "matchExpressions")
@@ -157,15 +215,7 @@ pub(crate) fn selects_all(selector: &Value) -> bool {
 /// An `IntOrString` that is a count or a percentage.
 pub(crate) fn int_or_percent(errors: &mut ErrorList, value: &Value, path: &Path) {
     match value {
-        Value::String(text) => {
-            if names::is_percent(text).is_err() {
-                errors.push(field::invalid(
-                    path,
-                    value,
-                    "must be an integer or percentage (e.g '5%')",
-                ));
-            }
-        }
+        Value::String(text) => errors.check(path, value, names::is_percent(text)),
         _ => {
             if let Some(number) = value.as_i64().filter(|number| *number < 0) {
                 errors.push(field::invalid(path, number, NOT_NEGATIVE));
@@ -176,7 +226,19 @@ pub(crate) fn int_or_percent(errors: &mut ErrorList, value: &Value, path: &Path)
 
 /// The percentage in an `IntOrString`, if it is one.
 pub(crate) fn percent(value: &Value) -> Option<i64> {
-    value.as_str()?.strip_suffix('%')?.parse().ok()
+    let text = value
+        .as_str()
+        .filter(|text| names::is_percent(text).is_ok())?;
+    let digits = text.strip_suffix('%')?;
+    Some(digits.parse().unwrap_or(i64::MAX))
+}
+
+/// Whether an `IntOrString` stands for nothing: what is neither a number nor a percentage does.
+pub(crate) fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::String(text) => percent(value).or_else(|| text.parse().ok()).unwrap_or(0) == 0,
+        _ => value.as_i64().unwrap_or(0) == 0,
+    }
 }
 
 /// A percentage above the whole.

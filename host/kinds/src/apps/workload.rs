@@ -1,8 +1,7 @@
 //! Rules that the workload kinds share: selector, template, replica counts.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::object;
-use k3s_meta::{LabelSelector, tree};
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
 use crate::checks;
@@ -25,48 +24,52 @@ pub(crate) fn selector(errors: &mut ErrorList, spec: &Value, path: &Path, kind: 
     }
 }
 
-/// Validates that the selector finds the pods that the template makes.
-pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let Some(selector) =
-        tree::get(spec, "selector").filter(|selector| !checks::selects_all(selector))
-    else {
-        return;
+/// Validates that the selector finds the pods that the template makes. False when it is malformed and finds
+/// none.
+pub(crate) fn matches(errors: &mut ErrorList, spec: &Value, path: &Path) -> bool {
+    let Some(selector) = checks::read_selector(tree::get(spec, "selector")) else {
+        return false;
     };
-    let Ok(parsed) = LabelSelector::from_value(selector) else {
-        return;
-    };
-    let labels = object::string_map(tree::get(spec, "template.metadata.labels"));
-    if !parsed.matches(|key| labels.get(key).map(String::as_str)) {
+    let labels = tree::get(spec, "template.metadata.labels");
+    if !selector.matches_labels(&object::string_map(labels)) {
         let detail = "`selector` does not match template `labels`";
-        let shown = tree::get(spec, "template.metadata.labels")
-            .cloned()
-            .unwrap_or(Value::Null);
-        errors.push(field::invalid(
-            &path.child("template.metadata.labels"),
-            &shown,
-            detail,
-        ));
+        let at = path.child("template.metadata.labels");
+        errors.push(field::invalid(&at, labels, detail));
     }
+    true
 }
 
 /// Validates the template of a workload whose pods are always restarted.
 pub(crate) fn template(errors: &mut ErrorList, spec: &Value, path: &Path, kind: &str) {
     let at = path.child("template");
     errors.append(validation::template(tree::get(spec, "template"), &at));
+    always_restarted(errors, spec, path, kind);
+}
+
+/// Validates what a template says of the end of its pods.
+pub(crate) fn always_restarted(errors: &mut ErrorList, spec: &Value, path: &Path, kind: &str) {
+    let at = path.child("template.spec");
     let policy = tree::text(spec, "template.spec.restartPolicy");
     if !policy.is_empty() && policy != "Always" {
-        errors.push(field::not_supported(
-            &at.child("spec.restartPolicy"),
-            policy,
-            &["Always"],
-        ));
+        let at = at.child("restartPolicy");
+        errors.push(field::not_supported(&at, policy, &["Always"]));
     }
     if tree::get(spec, "template.spec.activeDeadlineSeconds").is_some() {
         let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
-        errors.push(field::forbidden(
-            &at.child("spec.activeDeadlineSeconds"),
-            detail,
-        ));
+        errors.push(field::forbidden(&at.child("activeDeadlineSeconds"), detail));
+    }
+}
+
+/// Validates selector and template of a workload that makes ReplicaSets, or is one.
+pub(crate) fn selected_template(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    // Upstream's ReplicaSets speak of a deployment, too.
+    selector(errors, spec, path, "deployment");
+    if matches(errors, spec, path) {
+        template(errors, spec, path, "ReplicaSet");
+    } else {
+        let shown = tree::get(spec, "selector");
+        let at = path.child("selector");
+        errors.push(field::invalid(&at, shown, "invalid label selector"));
     }
 }
 
@@ -81,6 +84,7 @@ pub(crate) fn replica_status(object: &Value) -> ErrorList {
         "readyReplicas",
         "availableReplicas",
         "observedGeneration",
+        "terminatingReplicas",
     ] {
         checks::not_negative(&mut errors, status, name, &path);
     }

@@ -14,6 +14,7 @@ pub(super) fn default(set: &mut Value) {
     ] {
         tree::set_missing(set, &format!("status.{field}"), 0);
     }
+    tree::ensure(set, "spec.template.spec");
     defaults::template(set, "spec.template");
     let Some(spec) = tree::get_mut(set, "spec") else {
         return;

@@ -9,8 +9,10 @@ use crate::equality::semantic_eq;
 
 const GENERATION: &str = "deprecated.daemonset.template.generation";
 
+/// A new set keeps the count that a client gives it, as one does that moves it from another cluster.
 pub(super) fn prepare_create(set: &mut Value, _: &Context<'_>) {
-    put(set, 1);
+    let given = count(set);
+    put(set, given.max(1));
 }
 
 /// The server counts; what the client sends is not looked at.
@@ -20,8 +22,12 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value, _: &Context<'_>) {
         tree::get(old, "spec.template"),
     );
     let changed = !semantic_eq(template, stored);
-    let before = object::annotation(old, GENERATION).and_then(|text| text.parse::<i64>().ok());
-    put(new, before.unwrap_or(0).saturating_add(i64::from(changed)));
+    put(new, count(old).saturating_add(i64::from(changed)));
+}
+
+fn count(set: &Value) -> i64 {
+    let text = object::annotation(set, GENERATION);
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn put(set: &mut Value, generation: i64) {
@@ -39,6 +45,16 @@ mod tests {
 
     fn generation(set: &Value) -> &str {
         object::annotation(set, GENERATION).unwrap_or("none")
+    }
+
+    #[test]
+    fn a_new_set_keeps_its_count() {
+        let user = UserInfo::default();
+        for (given, kept) in [("7", "7"), ("-2", "1"), ("x", "1")] {
+            let mut set = json!({"metadata": {"annotations": {GENERATION: given}}});
+            prepare_create(&mut set, &Context::at_epoch(&user));
+            assert_eq!(generation(&set), kept);
+        }
     }
 
     #[test]

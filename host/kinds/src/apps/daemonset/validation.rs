@@ -12,8 +12,7 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(set, "spec").unwrap_or(&Value::Null);
-    workload::selector(&mut errors, spec, &path, "daemonset");
-    workload::matches(&mut errors, spec, &path);
+    selector(&mut errors, spec, &path);
     workload::template(&mut errors, spec, &path, "DaemonSet");
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
     checks::not_negative(&mut errors, spec, "revisionHistoryLimit", &path);
@@ -23,6 +22,20 @@ pub(super) fn validate(set: &Value) -> ErrorList {
         &path.child("updateStrategy"),
     );
     errors
+}
+
+/// A missing selector selects nothing, so it does not match.
+fn selector(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let at = path.child("selector");
+    let selector = tree::get(spec, "selector");
+    if let Some(selector) = selector {
+        errors.append(checks::label_selector(selector, &at));
+    }
+    workload::matches(errors, spec, path);
+    if selector.is_some_and(checks::selects_all) {
+        let detail = "empty selector is invalid for daemonset";
+        errors.push(field::invalid(&at, selector, detail));
+    }
 }
 
 fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
@@ -35,7 +48,7 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
         _ => errors.push(field::not_supported(
             path,
             strategy,
-            &["OnDelete", "RollingUpdate"],
+            &["RollingUpdate", "OnDelete"],
         )),
     }
 }
@@ -43,12 +56,14 @@ fn strategy(errors: &mut ErrorList, strategy: &Value, path: &Path) {
 fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
     let value = |name: &str| tree::get(rolling, name).cloned().unwrap_or(Value::Null);
     let (unavailable, surge) = (value("maxUnavailable"), value("maxSurge"));
-    for (name, value) in [("maxUnavailable", &unavailable), ("maxSurge", &surge)] {
+    let both = [("maxUnavailable", &unavailable), ("maxSurge", &surge)];
+    for (name, value) in both {
         checks::int_or_percent(errors, value, &path.child(name));
+    }
+    for (name, value) in both {
         checks::not_above_hundred(errors, value, &path.child(name));
     }
-    let zero = |value: &Value| value.as_i64() == Some(0) || checks::percent(value) == Some(0);
-    match (zero(&unavailable), zero(&surge)) {
+    match (checks::is_zero(&unavailable), checks::is_zero(&surge)) {
         (true, true) => errors.push(field::required(
             &path.child("maxUnavailable"),
             "cannot be 0 when maxSurge is 0",
@@ -62,12 +77,13 @@ fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate(new);
+    let mut errors = ErrorList::new();
     checks::immutable(&mut errors, new, old, "spec.selector");
+    errors.append(validate(new));
     errors
 }
 
-pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let status = tree::get(new, "status").unwrap_or(&Value::Null);
     for name in [
@@ -79,9 +95,11 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         "updatedNumberScheduled",
         "numberAvailable",
         "numberUnavailable",
+        "collisionCount",
     ] {
         checks::not_negative(&mut errors, status, name, &Path::new("status"));
     }
+    checks::not_decremented(&mut errors, new, old, "status.collisionCount");
     errors
 }
 

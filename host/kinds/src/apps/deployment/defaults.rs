@@ -7,6 +7,7 @@ use crate::core::podspec::defaults;
 
 pub(super) fn default(deployment: &mut Value) {
     tree::set_missing(deployment, "status", json!({}));
+    tree::ensure(deployment, "spec.template.spec");
     defaults::template(deployment, "spec.template");
     let Some(spec) = tree::get_mut(deployment, "spec") else {
         return;

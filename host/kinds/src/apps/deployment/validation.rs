@@ -13,9 +13,7 @@ pub(super) fn validate(deployment: &Value) -> ErrorList {
     let path = Path::new("spec");
     let spec = tree::get(deployment, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "replicas", &path);
-    workload::selector(&mut errors, spec, &path, "deployment");
-    workload::matches(&mut errors, spec, &path);
-    workload::template(&mut errors, spec, &path, "ReplicaSet");
+    workload::selected_template(&mut errors, spec, &path);
     strategy(
         &mut errors,
         tree::get(spec, "strategy").unwrap_or(&Value::Null),
@@ -69,8 +67,7 @@ fn rolling(errors: &mut ErrorList, rolling: &Value, path: &Path) {
     let (unavailable, surge) = (value("maxUnavailable"), value("maxSurge"));
     checks::int_or_percent(errors, &unavailable, &path.child("maxUnavailable"));
     checks::int_or_percent(errors, &surge, &path.child("maxSurge"));
-    let zero = |value: &Value| value.as_i64() == Some(0) || checks::percent(value) == Some(0);
-    if zero(&unavailable) && zero(&surge) {
+    if checks::is_zero(&unavailable) && checks::is_zero(&surge) {
         let detail = "may not be 0 when `maxSurge` is 0";
         errors.push(field::invalid(
             &path.child("maxUnavailable"),
@@ -87,7 +84,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
-pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status");
     let status = tree::get(new, "status").unwrap_or(&Value::Null);
@@ -98,6 +95,8 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
         "readyReplicas",
         "availableReplicas",
         "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
     ];
     for name in names {
         checks::not_negative(&mut errors, status, name, &path);
@@ -120,6 +119,7 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
             detail,
         ));
     }
+    checks::not_decremented(&mut errors, new, old, "status.collisionCount");
     errors
 }
 
@@ -154,7 +154,7 @@ mod tests {
             ),
             (
                 |it| drop(tree::remove(it, "spec.selector")),
-                "spec.selector: Required value",
+                "[spec.selector: Required value, spec.template.metadata.labels: Invalid value: {\"app\":\"a\"}: `selector` does not match template `labels`]",
             ),
             (
                 |it| tree::set(it, "spec.template.metadata.labels", json!({"app": "b"})),

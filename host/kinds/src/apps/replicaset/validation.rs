@@ -14,9 +14,7 @@ pub(super) fn validate(set: &Value) -> ErrorList {
     let spec = tree::get(set, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "replicas", &path);
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
-    workload::selector(&mut errors, spec, &path, "replicaset");
-    workload::matches(&mut errors, spec, &path);
-    workload::template(&mut errors, spec, &path, "ReplicaSet");
+    workload::selected_template(&mut errors, spec, &path);
     errors
 }
 

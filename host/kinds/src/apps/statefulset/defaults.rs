@@ -9,13 +9,18 @@ use crate::core::podspec::defaults;
 pub(super) fn default(set: &mut Value) {
     tree::set_missing(set, "status.replicas", 0);
     tree::set_missing(set, "status.availableReplicas", 0);
+    tree::ensure(set, "spec.template.spec");
     defaults::template(set, "spec.template");
     let Some(spec) = tree::get_mut(set, "spec") else {
         return;
     };
     tree::set_zero(spec, "podManagementPolicy", "OrderedReady");
-    tree::set_zero(spec, "updateStrategy.type", "RollingUpdate");
-    if tree::text(spec, "updateStrategy.type") == "RollingUpdate" {
+    if !tree::has(spec, "updateStrategy.type") {
+        tree::set(spec, "updateStrategy.type", "RollingUpdate");
+        tree::ensure(spec, "updateStrategy.rollingUpdate");
+    }
+    let is_rolling = tree::text(spec, "updateStrategy.type") == "RollingUpdate";
+    if is_rolling && tree::get(spec, "updateStrategy.rollingUpdate").is_some() {
         tree::set_missing(spec, "updateStrategy.rollingUpdate.partition", 0);
     }
     tree::set_zero(

@@ -3,6 +3,7 @@
 mod columns;
 mod convert;
 mod defaults;
+mod metrics;
 mod validation;
 
 use crate::rules::Rules;

@@ -1,69 +1,55 @@
-//! Validation of horizontal pod autoscalers.
+//! Validation of horizontal pod autoscalers (`pkg/apis/autoscaling/validation`).
+
+use std::borrow::Cow;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::{Quantity, names, tree};
 use serde_json::Value;
 
+use super::{convert, metrics};
 use crate::checks::{self, Check};
+use crate::object_meta::NOT_NEGATIVE;
+use crate::quantity;
 
-const SOURCES: [(&str, &str); 5] = [
-    ("ContainerResource", "containerResource"),
-    ("External", "external"),
-    ("Object", "object"),
-    ("Pods", "pods"),
-    ("Resource", "resource"),
-];
+/// How an `apiVersion` of a reference is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VersionRule {
+    /// Not at all.
+    Any,
+    /// It must be well-formed.
+    Form,
+    /// It must be well-formed and name a group.
+    Group,
+}
 
 pub(super) fn validate(scaler: &Value) -> ErrorList {
-    spec(scaler, true)
+    spec(&latest(scaler), None)
 }
 
-/// A target of an older rule stays as long as it is not changed.
+/// What an older rule let in stays as long as it is not changed.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let target = |scaler, part: &str| tree::text(scaler, &format!("spec.scaleTargetRef.{part}"));
-    let is_changed = |part: &&str| target(new, part) != target(old, part);
-    spec(new, ["apiVersion", "kind"].iter().any(is_changed))
+    spec(&latest(new), Some(&latest(old)))
 }
 
-fn spec(scaler: &Value, checks_version: bool) -> ErrorList {
+/// The object as version 2 has it, which has all fields; the rules are about that one.
+fn latest(scaler: &Value) -> Cow<'_, Value> {
+    if tree::text(scaler, "apiVersion") != "autoscaling/v1" {
+        return Cow::Borrowed(scaler);
+    }
+    let mut latest = scaler.clone();
+    (convert::V1.to_stored)(&mut latest);
+    Cow::Owned(latest)
+}
+
+fn spec(scaler: &Value, old: Option<&Value>) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(scaler, "spec").unwrap_or(&Value::Null);
-    let minimum = tree::int(spec, "minReplicas").unwrap_or(1);
-    let maximum = tree::int(spec, "maxReplicas").unwrap_or(0);
-    if minimum < 1 {
-        errors.push(field::invalid(
-            &path.child("minReplicas"),
-            minimum,
-            "must be greater than or equal to 1",
-        ));
-    }
-    if maximum == 0 {
-        let detail = "must be set and greater than 0";
-        errors.push(field::required(&path.child("maxReplicas"), detail));
-    } else if maximum < 0 {
-        errors.push(field::invalid(
-            &path.child("maxReplicas"),
-            maximum,
-            "must be greater than or equal to 1",
-        ));
-    }
-    if maximum < minimum {
-        errors.push(field::invalid(
-            &path.child("maxReplicas"),
-            maximum,
-            "must be greater than or equal to `minReplicas`",
-        ));
-    }
+    replicas(&mut errors, spec, old, &path);
     let target = tree::get(spec, "scaleTargetRef").unwrap_or(&Value::Null);
-    reference(&mut errors, target, &path.child("scaleTargetRef"));
-    if checks_version {
-        let at = path.child("scaleTargetRef.apiVersion");
-        target_version(&mut errors, target, &at);
-    }
-    for (index, metric) in tree::list(spec, "metrics").iter().enumerate() {
-        self::metric(&mut errors, metric, &path.child("metrics").index(index));
-    }
+    let rule = target_rule(target, old);
+    reference(&mut errors, target, rule, &path.child("scaleTargetRef"));
+    metrics::validate(&mut errors, spec, metrics_rule(old), &path);
     for rules in ["scaleUp", "scaleDown"] {
         if let Some(found) = tree::get(spec, &format!("behavior.{rules}")) {
             self::rules(&mut errors, found, &path.child("behavior").child(rules));
@@ -72,151 +58,128 @@ fn spec(scaler: &Value, checks_version: bool) -> ErrorList {
     errors
 }
 
-fn reference(errors: &mut ErrorList, target: &Value, path: &Path) {
+fn replicas(errors: &mut ErrorList, spec: &Value, old: Option<&Value>, path: &Path) {
+    // Scaling to zero is behind a feature that is off; objects from where it was on stay as they are.
+    let was_zero = old.and_then(|old| tree::int(old, "spec.minReplicas")) == Some(0);
+    let bound = i64::from(!was_zero);
+    let minimum = tree::int(spec, "minReplicas");
+    let maximum = tree::int(spec, "maxReplicas").unwrap_or(0);
+    if let Some(minimum) = minimum.filter(|minimum| *minimum < bound) {
+        let detail = format!("must be greater than or equal to {bound}");
+        errors.push(field::invalid(&path.child("minReplicas"), minimum, detail));
+    }
+    let at = path.child("maxReplicas");
+    if maximum == 0 {
+        errors.push(field::required(&at, "must be set and greater than 0"));
+    } else if maximum < 0 {
+        let detail = "must be greater than or equal to 1";
+        errors.push(field::invalid(&at, maximum, detail));
+    }
+    if minimum.is_some_and(|minimum| maximum < minimum) {
+        let detail = "must be greater than or equal to `minReplicas`";
+        errors.push(field::invalid(&at, maximum, detail));
+    }
+}
+
+/// Only one kind of the core group has a scale.
+fn target_rule(target: &Value, old: Option<&Value>) -> VersionRule {
+    let before = old.map(|old| tree::get(old, "spec.scaleTargetRef").unwrap_or(&Value::Null));
+    let is_same =
+        |part: &&str| before.map(|old| tree::text(old, part)) == Some(tree::text(target, part));
+    if ["apiVersion", "kind"].iter().all(is_same) {
+        VersionRule::Any
+    } else if tree::text(target, "kind") == "ReplicationController" {
+        VersionRule::Form
+    } else {
+        VersionRule::Group
+    }
+}
+
+fn metrics_rule(old: Option<&Value>) -> VersionRule {
+    let is_malformed = |metric: &Value| {
+        let version = tree::text(metric, "object.describedObject.apiVersion");
+        tree::text(metric, "type") == "Object" && version.matches('/').count() > 1
+    };
+    let before = old.map_or(&[][..], |old| tree::list(old, "spec.metrics"));
+    if before.iter().any(is_malformed) {
+        VersionRule::Any
+    } else {
+        VersionRule::Form
+    }
+}
+
+/// Validates a `CrossVersionObjectReference`.
+pub(super) fn reference(errors: &mut ErrorList, target: &Value, rule: VersionRule, path: &Path) {
     for part in ["kind", "name"] {
         if checks::required(errors, target, part, path, "") {
             let text = tree::text(target, part);
             errors.check(&path.child(part), text, names::is_path_segment(text));
         }
     }
-}
-
-/// Only one kind of the core group has a scale.
-fn target_version(errors: &mut ErrorList, target: &Value, path: &Path) {
     let version = tree::text(target, "apiVersion");
     let detail = match version.matches('/').count() {
-        0 | 1 if version.contains('/') && !version.starts_with('/') => return,
-        0 | 1 if tree::text(target, "kind") == "ReplicationController" => return,
+        _ if rule == VersionRule::Any => return,
+        0 | 1 if rule == VersionRule::Form => return,
+        1 if !version.starts_with('/') => return,
         0 | 1 => "apiVersion must specify API group".to_owned(),
         _ => format!("unexpected GroupVersion string: {version}"),
     };
-    errors.push(field::invalid(path, version, detail));
-}
-
-fn metric(errors: &mut ErrorList, metric: &Value, path: &Path) {
-    let Some(source) = source(errors, metric, path) else {
-        return;
-    };
-    for (_, other) in SOURCES.iter().filter(|(_, other)| *other != source) {
-        if tree::get(metric, other).is_some() {
-            let detail = "must populate the given metric source only";
-            errors.push(field::forbidden(&path.child(other), detail));
-        }
-    }
-    let at = path.child(source);
-    let Some(found) = tree::get(metric, source) else {
-        let detail = "must populate information for the given metric source";
-        errors.push(field::required(&at, detail));
-        return;
-    };
-    let (name, detail) = if matches!(source, "resource" | "containerResource") {
-        ("name", "must specify a resource name")
-    } else {
-        ("metric.name", "")
-    };
-    checks::required(errors, found, name, &at, detail);
-    target(errors, source, found, &at);
-}
-
-/// The field of the source that `type` names.
-fn source(errors: &mut ErrorList, metric: &Value, path: &Path) -> Option<&'static str> {
-    let at = path.child("type");
-    let kind = tree::text(metric, "type");
-    if kind.is_empty() {
-        errors.push(field::required(&at, "must specify a metric source type"));
-        return None;
-    }
-    let named = SOURCES.iter().find(|(name, _)| *name == kind);
-    if named.is_none() {
-        let supported = SOURCES.map(|(name, _)| name);
-        errors.push(field::not_supported(&at, kind, &supported));
-    }
-    named.map(|(_, source)| *source)
-}
-
-/// The value that a source is to reach, in a form that the source has.
-fn target(errors: &mut ErrorList, source: &str, found: &Value, path: &Path) {
-    let has = |field: &str| tree::get(found, &format!("target.{field}")).is_some();
-    let average_value = path.child("target.averageValue");
-    match source {
-        "resource" | "containerResource" => {
-            match (has("averageUtilization"), has("averageValue")) {
-                (false, false) => {
-                    let at = path.child("target.averageUtilization");
-                    let detail = "must set either a target raw value or a target utilization";
-                    errors.push(field::required(&at, detail));
-                }
-                (true, true) => {
-                    let detail = "may not set both a target raw value and a target utilization";
-                    errors.push(field::forbidden(&average_value, detail));
-                }
-                _ => {}
-            }
-        }
-        "pods" if !has("averageValue") => {
-            let detail = "must specify a positive target averageValue";
-            errors.push(field::required(&average_value, detail));
-        }
-        "object" | "external" if !has("value") && !has("averageValue") => {
-            let detail = "must set either a target value or averageValue";
-            errors.push(field::required(&average_value, detail));
-        }
-        _ => {}
-    }
+    errors.push(field::invalid(&path.child("apiVersion"), version, detail));
 }
 
 fn rules(errors: &mut ErrorList, rules: &Value, path: &Path) {
     if let Some(window) = tree::int(rules, "stabilizationWindowSeconds") {
         let at = path.child("stabilizationWindowSeconds");
         if window < 0 {
-            errors.push(field::invalid(
-                &at,
-                window,
-                "must be greater than or equal to zero",
-            ));
+            let detail = "must be greater than or equal to zero";
+            errors.push(field::invalid(&at, window, detail));
         } else if window > 3600 {
-            errors.push(field::invalid(
-                &at,
-                window,
-                "must be less than or equal to 3600",
-            ));
+            let detail = "must be less than or equal to 3600";
+            errors.push(field::invalid(&at, window, detail));
         }
     }
-    checks::one_of(
-        errors,
-        rules,
-        "selectPolicy",
-        path,
-        &["Disabled", "Max", "Min"],
-    );
+    if tree::get(rules, "selectPolicy").is_some() {
+        let policies = ["Disabled", "Max", "Min"];
+        checks::is_one_of(errors, rules, "selectPolicy", path, &policies);
+    }
     let policies = tree::list(rules, "policies");
+    let at = path.child("policies");
     if policies.is_empty() {
-        errors.push(field::required(
-            &path.child("policies"),
-            "must specify at least one Policy",
-        ));
+        errors.push(field::required(&at, "must specify at least one Policy"));
     }
     for (index, policy) in policies.iter().enumerate() {
-        let at = path.child("policies").index(index);
-        checks::required_one_of(errors, policy, "type", &at, &["Percent", "Pods"]);
-        for name in ["value", "periodSeconds"] {
-            let number = tree::int(policy, name).unwrap_or(0);
-            if number <= 0 {
-                errors.push(field::invalid(
-                    &at.child(name),
-                    number,
-                    "must be greater than zero",
-                ));
-            }
+        self::policy(errors, policy, &at.index(index));
+    }
+    let tolerance = tree::get(rules, "tolerance");
+    if tolerance
+        .and_then(quantity::read)
+        .is_some_and(Quantity::is_negative)
+    {
+        errors.push(field::invalid(
+            &path.child("tolerance"),
+            tolerance,
+            NOT_NEGATIVE,
+        ));
+    }
+}
+
+fn policy(errors: &mut ErrorList, policy: &Value, path: &Path) {
+    checks::is_one_of(errors, policy, "type", path, &["Percent", "Pods"]);
+    for name in ["value", "periodSeconds"] {
+        let number = tree::int(policy, name).unwrap_or(0);
+        if number <= 0 {
+            let detail = "must be greater than zero";
+            errors.push(field::invalid(&path.child(name), number, detail));
         }
-        if let Some(seconds) = tree::int(policy, "periodSeconds").filter(|seconds| *seconds > 1800)
-        {
-            errors.push(field::invalid(
-                &at.child("periodSeconds"),
-                seconds,
-                "must be less than or equal to 1800",
-            ));
-        }
+    }
+    let seconds = tree::int(policy, "periodSeconds");
+    if let Some(seconds) = seconds.filter(|seconds| *seconds > 1800) {
+        let detail = "must be less than or equal to 1800";
+        errors.push(field::invalid(
+            &path.child("periodSeconds"),
+            seconds,
+            detail,
+        ));
     }
 }
 

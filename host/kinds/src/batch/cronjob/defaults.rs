@@ -7,6 +7,7 @@ use crate::batch::job::defaults as job_defaults;
 
 pub(super) fn default(cron: &mut Value) {
     tree::set_missing(cron, "status", json!({}));
+    tree::ensure(cron, "spec.jobTemplate.spec.template.spec");
     let Some(spec) = tree::get_mut(cron, "spec") else {
         return;
     };

@@ -13,6 +13,7 @@ pub(crate) const RULES: Rules = Rules {
     status: true,
     generation: Generation::Spec,
     validate: validation::validate,
+    validate_update: Some(validation::validate_update),
     warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,

@@ -7,6 +7,7 @@ use crate::core::podspec::defaults;
 
 pub(crate) fn default(job: &mut Value) {
     tree::set_missing(job, "status", json!({}));
+    tree::ensure(job, "spec.template.spec");
     let labels = tree::map(job, "spec.template.metadata.labels").clone();
     if !labels.is_empty() && !tree::has(job, "metadata.labels") {
         tree::set(job, "metadata.labels", labels);

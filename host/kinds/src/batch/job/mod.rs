@@ -3,6 +3,8 @@
 mod columns;
 pub(crate) mod defaults;
 mod failure_policy;
+mod indexes;
+mod status;
 pub(crate) mod strategy;
 mod success_policy;
 pub(crate) mod validation;
@@ -23,7 +25,7 @@ pub(crate) const RULES: Rules = Rules {
     prepare_create: strategy::prepare_create,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
-    validate_status_update: validation::validate_status_update,
+    validate_status_update: status::validate_update,
     warnings: validation::warnings,
     delete: DeletePolicy::ORPHAN_DEPENDENTS,
     columns: columns::COLUMNS,

@@ -4,6 +4,7 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
+use super::indexes;
 use crate::checks;
 
 const MAX_RULES: usize = 20;
@@ -42,7 +43,7 @@ fn rule(errors: &mut ErrorList, rule: &Value, completions: i64, path: &Path) {
         errors.push(field::required(path, detail));
     }
     let total =
-        listed.map(|text| indexes(errors, text, completions, &path.child("succeededIndexes")));
+        listed.map(|text| self::listed(errors, text, completions, &path.child("succeededIndexes")));
     let Some(count) = count else { return };
     checks::not_negative(errors, rule, "succeededCount", path);
     let at = path.child("succeededCount");
@@ -61,57 +62,15 @@ fn rule(errors: &mut ErrorList, rule: &Value, completions: i64, path: &Path) {
 }
 
 /// How many indexes the text names.
-fn indexes(errors: &mut ErrorList, text: &str, completions: i64, path: &Path) -> i64 {
+fn listed(errors: &mut ErrorList, text: &str, completions: i64, path: &Path) -> i64 {
     if text.len() > MAX_INDEXES_BYTES {
         errors.push(field::too_long(path, MAX_INDEXES_BYTES));
     }
-    parse(text, completions).unwrap_or_else(|why| {
+    indexes::count(text, completions).unwrap_or_else(|why| {
         let detail = format!("error parsing succeededIndexes: {why}");
         errors.push(field::invalid(path, text, detail));
         0
     })
-}
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum IndexesError {
-    #[error(
-        "the fragment {0:?} violates the requirement that an index interval can have at most two parts separated by '-'"
-    )]
-    Parts(String),
-    #[error("cannot convert string to integer for index: {0:?}")]
-    Number(String),
-    #[error("too large index: {0:?}")]
-    TooLarge(String),
-    #[error("non-increasing order, previous: {0}, current: {1}")]
-    Order(i64, i64),
-}
-
-/// The number of indexes in a text such as `0-2,5`.
-fn parse(text: &str, completions: i64) -> Result<i64, IndexesError> {
-    let number = |text: &str| match text.parse::<i64>() {
-        Err(_) => Err(IndexesError::Number(text.to_owned())),
-        Ok(index) if index >= completions => Err(IndexesError::TooLarge(text.to_owned())),
-        Ok(index) => Ok(index),
-    };
-    let mut total = 0_i64;
-    let mut last = None;
-    for part in text.split(',').filter(|_| !text.is_empty()) {
-        let ends: Vec<&str> = part.split('-').collect();
-        let (from, to) = match ends.as_slice() {
-            [only] => (number(only)?, number(only)?),
-            [from, to] => (number(from)?, number(to)?),
-            _ => return Err(IndexesError::Parts(part.to_owned())),
-        };
-        if ends.len() > 1 && from >= to {
-            return Err(IndexesError::Order(from, to));
-        }
-        if let Some(last) = last.filter(|last| *last >= from) {
-            return Err(IndexesError::Order(last, from));
-        }
-        total = total.saturating_add(to.saturating_sub(from).saturating_add(1));
-        last = Some(to);
-    }
-    Ok(total)
 }
 
 #[cfg(test)]

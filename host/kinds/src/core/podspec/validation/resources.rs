@@ -71,7 +71,7 @@ pub(crate) fn list(errors: &mut ErrorList, holder: &Value, field: &str, path: &P
     }
 }
 
-fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
+pub(crate) fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
     let is_qualified = names::is_qualified_name(name);
     let is_well_formed = is_qualified.is_ok();
     errors.check(path, name, is_qualified);
