@@ -1,5 +1,5 @@
 //! LimitRanger: a container without requests or limits gets those of the namespace's LimitRanges; then
-//! containers, pods and claims are held to their minima, maxima and ratios
+//! containers, pods and claims are held to their minima, maxima and ratios; so are resized pods
 //! (`plugin/pkg/admission/limitranger`).
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use k3s_registry::{Attributes, Operation, Result};
 use serde_json::{Map, Value};
 
 use super::listers::{LimitItem, LimitKind, LimitRange, Listers};
-use super::{Step, forbidden, is_write_of};
+use super::{Step, forbidden, is_resize, is_write_of};
 
 /// Says what was filled in.
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
@@ -252,15 +252,26 @@ fn aggregate(mut broken: Vec<String>) -> Option<String> {
     }
 }
 
+/// Whether the request says what a pod's containers get: later their resources change by a resize only.
+fn states_resources(attributes: &Attributes<'_>) -> bool {
+    let creates = attributes.operation == Operation::Create;
+    (creates && is_write_of(attributes, "", "pods")) || is_resize(attributes)
+}
+
+/// What is deleted already may end as it is.
+fn is_deleting(old: Option<&Value>) -> bool {
+    old.is_some_and(|old| object::deletion_timestamp(old).is_some())
+}
+
 #[async_trait]
 impl Step for LimitRanger {
     async fn mutate(
         &self,
         attributes: &Attributes<'_>,
         pod: &mut Value,
-        _: Option<&Value>,
+        old: Option<&Value>,
     ) -> Result<()> {
-        if attributes.operation != Operation::Create || !is_write_of(attributes, "", "pods") {
+        if !states_resources(attributes) || is_deleting(old) {
             return Ok(());
         }
         let ranges = self.0.limit_ranges.list(attributes.namespace)?;
@@ -275,15 +286,18 @@ impl Step for LimitRanger {
         &self,
         attributes: &Attributes<'_>,
         new: Option<&Value>,
-        _: Option<&Value>,
+        old: Option<&Value>,
     ) -> Result<()> {
         let creates = attributes.operation == Operation::Create;
-        let is_pod = creates && is_write_of(attributes, "", "pods");
+        let is_pod = states_resources(attributes);
         let is_claim = (creates || attributes.operation == Operation::Update)
             && is_write_of(attributes, "", "persistentvolumeclaims");
         let Some(new) = new.filter(|_| is_pod || is_claim) else {
             return Ok(());
         };
+        if is_deleting(old) {
+            return Ok(());
+        }
         let ranges = self.0.limit_ranges.list(attributes.namespace)?;
         let broken = match tree::get(new, "spec") {
             Some(spec) if is_pod => check_pod(items(&ranges), spec),

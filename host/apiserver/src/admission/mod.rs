@@ -12,6 +12,7 @@ mod limit_ranger;
 mod listers;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_resize;
 mod pod_security;
 mod priority;
 mod resource_quota;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k3s_lifecycle::Tasks;
 use k3s_meta::Status;
-use k3s_registry::{Admission, Attributes, Error, Registry, Result};
+use k3s_registry::{Admission, Attributes, Error, Operation, Registry, Result};
 use serde_json::Value;
 
 use crate::authz::Authorizer;
@@ -80,6 +81,7 @@ impl Chain {
             Box::new(claim_resize::PersistentVolumeClaimResize::new(&listers)),
             Box::new(runtime_class::RuntimeClass::new(&listers)),
             Box::new(default_ingress_class::DefaultIngressClass::new(&listers)),
+            Box::new(pod_resize::PodResizeValidator::new(&listers)),
             Box::new(pod_security::PodSecurity::new(registry, &listers)),
             // The last: what is charged should also be stored.
             Box::new(resource_quota::QuotaStep::new(registry, &listers)),
@@ -118,6 +120,13 @@ impl Admission for Chain {
 /// True for a write of the object itself (no subresource) of this group and plural.
 fn is_write_of(attributes: &Attributes<'_>, group: &str, plural: &str) -> bool {
     attributes.subresource.is_empty() && attributes.resource.is(group, plural)
+}
+
+/// True for a change of a pod's resources while it runs.
+fn is_resize(attributes: &Attributes<'_>) -> bool {
+    attributes.operation == Operation::Update
+        && attributes.subresource == "resize"
+        && attributes.resource.is("", "pods")
 }
 
 /// The 403 with which a step refuses the object `name`; `text` says why, in upstream's words.

@@ -20,7 +20,7 @@ use k3s_registry::{
 use serde_json::Value;
 
 use super::listers::{Listers, ResourceQuota};
-use super::{Step, forbidden};
+use super::{Step, forbidden, is_resize};
 
 pub(super) struct QuotaStep {
     registry: Registry,
@@ -207,7 +207,7 @@ fn is_counted(attributes: &Attributes<'_>) -> bool {
     let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
     // Events are many, short-lived, and never counted.
     writes
-        && attributes.subresource.is_empty()
+        && (attributes.subresource.is_empty() || is_resize(attributes))
         && !attributes.namespace.is_empty()
         && attributes.resource.kind.plural != "events"
 }

@@ -48,11 +48,6 @@ pub(crate) async fn dispatch(
     }
     match known.name {
         "status" => part::handle(&context, &resource, request, Scope::Status).await,
-        "resize" if info.verb == "get" => part::handle(&context, &resource, request, Scope::Main).await,
-        "resize" => Err(Status::bad_request(
-            "resizing the resources of a running pod is not supported by this server: delete the pod and create it again",
-        )
-        .into()),
         "scale" => scale::handle(&context, &resource, request).await,
         "binding" => binding::create(&context, &resource, request).await,
         "eviction" => eviction::create(&context, &resource, request).await,
@@ -60,7 +55,10 @@ pub(crate) async fn dispatch(
         "log" => log::get(&context, request).await,
         "exec" | "attach" | "portforward" => stream::connect(&context, request).await,
         "proxy" => proxy::connect(&context, request).await,
-        other => Err(Status::bad_request(format!("the subresource {other:?} is not supported by this server")).into()),
+        other => Err(Status::bad_request(format!(
+            "the subresource {other:?} is not supported by this server"
+        ))
+        .into()),
     }
 }
 

@@ -19,6 +19,7 @@ use k3s_client::{Client, Informer, InformerEvent, Object, Resource};
 use k3s_meta::tree;
 use k3s_reconcile::{Controller, Error, Key, Outcome, Reconciler};
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use crate::common::write;
 use crate::context::Context;
@@ -109,7 +110,16 @@ fn matters(event: &InformerEvent) -> bool {
     let old = old.value();
     let new = new.value();
     let phase_changed = tree::text(old, "status.phase") != tree::text(new, "status.phase");
-    phase_changed || tree::get(old, "spec") != tree::get(new, "spec")
+    let spec_changed = tree::get(old, "spec") != tree::get(new, "spec");
+    phase_changed || spec_changed || actual_resources(old) != actual_resources(new)
+}
+
+/// What each container of a pod has, which a resize changes after the spec.
+fn actual_resources(pod: &Value) -> Vec<(&str, Option<&Value>)> {
+    let lists = ["status.containerStatuses", "status.initContainerStatuses"];
+    let statuses = lists.into_iter().flat_map(|list| tree::list(pod, list));
+    let of = |status| (tree::text(status, "name"), tree::get(status, "resources"));
+    statuses.map(of).collect()
 }
 
 impl Reconciler for ResourceQuotaController {

@@ -2,6 +2,7 @@
 
 mod model;
 mod qos;
+mod resize;
 mod sums;
 
 use std::collections::BTreeMap;

@@ -130,6 +130,10 @@ view! {
         pub init_container_statuses: Vec<ContainerStatus>,
         /// When the kubelet took the pod, RFC 3339.
         pub start_time: Option<String>,
+        /// Requests and limits that the pod as a whole has.
+        pub resources: Option<ResourceRequirements>,
+        /// Requests of the pod as a whole that its node has accepted.
+        pub allocated_resources: ResourceList,
     }
 
     /// `core/v1.PodIP`
@@ -146,6 +150,10 @@ view! {
         pub restart_count: i64,
         /// State now.
         pub state: ContainerState,
+        /// Requests and limits that it has.
+        pub resources: Option<ResourceRequirements>,
+        /// Requests that its node has accepted.
+        pub allocated_resources: ResourceList,
     }
 
     /// `core/v1.ContainerState`

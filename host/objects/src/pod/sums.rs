@@ -94,6 +94,7 @@ impl PodSpec {
 
 fn container(value: &Value) -> Container {
     Container {
+        name: tree::text(value, "name").to_owned(),
         resources: tree::get(value, "resources")
             .map(requirements)
             .unwrap_or_default(),
@@ -102,14 +103,14 @@ fn container(value: &Value) -> Container {
     }
 }
 
-fn requirements(value: &Value) -> ResourceRequirements {
+pub(super) fn requirements(value: &Value) -> ResourceRequirements {
     ResourceRequirements {
         requests: list(value, "requests"),
         limits: list(value, "limits"),
     }
 }
 
-fn list(value: &Value, path: &str) -> ResourceList {
+pub(super) fn list(value: &Value, path: &str) -> ResourceList {
     tree::get(value, path)
         .map(ResourceList::from_value)
         .unwrap_or_default()

@@ -24,7 +24,8 @@ const SCORED_MILLI_CPU: i64 = 100;
 const SCORED_MEMORY_BYTES: i64 = 200 * 1024 * 1024;
 
 /// A pod, from its object and the view of it.
-pub(super) fn pod_info(object: &Obj, pod: Pod) -> PodInfo {
+pub(super) fn pod_info(object: &Obj, mut pod: Pod) -> PodInfo {
+    pod.count_status_resources();
     let Pod { spec, status } = pod;
     let meta = object.meta();
     let requests = spec.requests();

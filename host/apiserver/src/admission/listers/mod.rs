@@ -7,6 +7,7 @@
 mod ingress_class;
 mod limit_range;
 mod namespace;
+mod node;
 mod priority_class;
 mod resource_quota;
 mod runtime_class;
@@ -20,6 +21,7 @@ use k3s_registry::{Registry, Result};
 pub(super) use ingress_class::IngressClass;
 pub(super) use limit_range::{LimitItem, LimitKind, LimitRange};
 pub(super) use namespace::Namespace;
+pub(super) use node::Node;
 pub(super) use priority_class::PriorityClass;
 pub(super) use resource_quota::ResourceQuota;
 pub(super) use runtime_class::RuntimeClass;
@@ -36,6 +38,7 @@ pub(super) struct Listers {
     pub(super) storage_classes: Lister<StorageClass>,
     pub(super) ingress_classes: Lister<IngressClass>,
     pub(super) runtime_classes: Lister<RuntimeClass>,
+    pub(super) nodes: Lister<Node>,
 }
 
 impl Listers {
@@ -49,6 +52,7 @@ impl Listers {
             storage_classes: Lister::start("storage class mirror", registry, tasks)?,
             ingress_classes: Lister::start("ingress class mirror", registry, tasks)?,
             runtime_classes: Lister::start("runtime class mirror", registry, tasks)?,
+            nodes: Lister::start("node mirror", registry, tasks)?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod defaults;
 mod delete;
 pub(crate) mod diff;
 mod fields;
+mod resize;
 pub(crate) mod resources;
 mod status_text;
 mod strategy;
@@ -29,7 +30,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     warnings: validation::warnings,
-    subresources: &[subresource::EPHEMERAL_CONTAINERS],
+    subresources: &[subresource::EPHEMERAL_CONTAINERS, resize::RESIZE],
     delete: delete::POLICY,
     columns: columns::COLUMNS,
     cells: columns::cells,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use k3s_meta::quantity::Quantity;
 use k3s_meta::tree;
+use k3s_objects::PodSpec;
 use serde_json::Value;
 
-use crate::core::podspec::amounts::{Amounts, amounts, pod_limits, pod_requests};
+use crate::core::podspec::amounts::{Amounts, amounts};
 
 /// Kinds of the core group that are also counted by their plain name.
 const PLAIN: [&str; 7] = [
@@ -48,7 +49,7 @@ pub fn usage(group: &str, plural: &str, object: &Value) -> Amounts {
                 return used;
             }
             used.insert("pods".to_owned(), one);
-            pod(&mut used, tree::get(object, "spec").unwrap_or(&Value::Null));
+            pod(&mut used, object);
         }
         ("", "services") => {
             used.insert("services".to_owned(), one);
@@ -66,14 +67,15 @@ pub fn usage(group: &str, plural: &str, object: &Value) -> Amounts {
     used
 }
 
-fn pod(used: &mut Amounts, spec: &Value) {
-    for (name, amount) in pod_requests(spec) {
+fn pod(used: &mut Amounts, pod: &Value) {
+    let spec = PodSpec::counted_from_value(pod);
+    for (name, amount) in spec.requests() {
         if PLAIN_REQUESTS.contains(&name.as_str()) || name.starts_with("hugepages-") {
             used.insert(name.clone(), amount);
         }
         used.insert(format!("requests.{name}"), amount);
     }
-    for (name, amount) in pod_limits(spec) {
+    for (name, amount) in spec.limits() {
         if PLAIN_REQUESTS.contains(&name.as_str()) {
             used.insert(format!("limits.{name}"), amount);
         }
@@ -275,6 +277,11 @@ mod tests {
             shown(&usage("", "pods", &pod)),
             "count/pods=1,cpu=1,limits.memory=1Gi,pods=1,requests.cpu=1"
         );
+        let mut smaller = pod;
+        smaller["status"]["containerStatuses"] =
+            json!([{"name": "c", "resources": {"requests": {"cpu": "2"}}}]);
+        let used = usage("", "pods", &smaller);
+        assert_eq!(used["requests.cpu"].to_string(), "2");
         let done = json!({"status": {"phase": "Succeeded"}, "spec": {"containers": []}});
         assert_eq!(shown(&usage("", "pods", &done)), "count/pods=1");
         let service =
