@@ -16,6 +16,7 @@ pub mod mask;
 pub mod names;
 pub mod object;
 pub mod patch;
+pub mod plain;
 pub mod quantity;
 pub mod quote;
 pub mod selector;

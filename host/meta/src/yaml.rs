@@ -3,6 +3,8 @@
 use serde_json::Value;
 use serde_saphyr::Options;
 
+use crate::plain::Plain;
+
 /// A document that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableYaml {
@@ -28,7 +30,9 @@ pub fn options() -> Options {
 pub fn parse(bytes: &[u8]) -> Result<Value, UnreadableYaml> {
     let text = std::str::from_utf8(bytes).map_err(UnreadableYaml::NotUtf8)?;
     let options = bounded(text.len());
-    serde_saphyr::from_str_with_options(text, options).map_err(UnreadableYaml::Malformed)
+    serde_saphyr::from_str_with_options(text, options)
+        .map(|Plain(value)| value)
+        .map_err(UnreadableYaml::Malformed)
 }
 
 /// What a text of this length may cost: aliases may say again a few times as much as there is text. (Go's
@@ -102,6 +106,12 @@ mod tests {
             parse(many.as_bytes()).unwrap().as_object().unwrap().len(),
             20_000
         );
+    }
+
+    #[test]
+    fn no_key_starts_a_document_of_its_own() {
+        let read = parse(b"x: {\"\\u0024serde_json::private::RawValue\": \"[[]]\"}").unwrap();
+        assert_eq!(read["x"][crate::plain::RESERVED_KEY], "[[]]");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use k3s_meta::{Status, tree};
+use k3s_meta::{Status, plain, tree};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -13,12 +13,17 @@ use crate::error::{Error, Result};
 /// the revision of the write itself.
 ///
 /// # Errors
-/// 413 for an object that nests deeper than [`tree::MAX_DEPTH`]: it could be stored and not be read again.
+/// 413 for an object that nests deeper than [`tree::MAX_DEPTH`] and 400 for one with [`plain::RESERVED_KEY`]: it could
+/// be stored and not be read again.
 pub fn encode(object: &mut Value) -> Result<Bytes> {
     if tree::depth(object) > tree::MAX_DEPTH {
         let max = tree::MAX_DEPTH;
         let message = format!("the object nests deeper than {max} levels");
         return Err(Status::too_large(&message).into());
+    }
+    if plain::has_reserved_key(object) {
+        let key = plain::RESERVED_KEY;
+        return Err(Status::bad_request(format!("no field can have the name {key:?}")).into());
     }
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
@@ -247,6 +252,12 @@ mod tests {
         assert!(encode(&mut object).is_ok());
         let mut deeper = json!({"data": object});
         assert!(encode(&mut deeper).is_err());
+    }
+
+    #[test]
+    fn an_object_that_would_be_read_as_another_is_not_stored() {
+        let mut object = json!({"metadata": {}, "data": [{(plain::RESERVED_KEY): "{}"}]});
+        assert!(encode(&mut object).is_err());
     }
 
     #[test]

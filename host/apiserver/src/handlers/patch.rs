@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use k3s_api::fields;
 use k3s_meta::{PatchError, Status, object, patch};
 use k3s_registry::{Error, Resource, Result, Scope, Update};
 use k3s_serve::Body;
@@ -124,8 +125,8 @@ fn unknown_format(accepted: &str) -> Error {
 }
 
 async fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
-    let parsed: Value = match serde_json::from_slice(bytes) {
-        Ok(parsed) => parsed,
+    let parsed = match fields::parse(bytes) {
+        Ok(parsed) => parsed.value,
         // kubectl sends patches as it was given them.
         Err(error) => yaml::read(bytes.clone())
             .await

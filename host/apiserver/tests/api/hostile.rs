@@ -63,6 +63,18 @@ async fn a_refusal_is_no_multiple_of_what_it_refuses() {
     }
 }
 
+/// The JSON library would read the map as the JSON in its text, when the object is read again.
+#[tokio::test]
+async fn no_field_makes_an_object_another_one_when_it_is_read_again() {
+    let api = start().await;
+    let path = "/apis/apps/v1/namespaces/default/controllerrevisions";
+    let data = json!({"x": {(k3s_meta::plain::RESERVED_KEY): "{\"y\": 1}"}});
+    let body = json!({"metadata": {"name": "a"}, "revision": 1, "data": data});
+    let refused = api.call("POST", path, body).await;
+    assert_eq!(refused.code, 400, "{}", refused.text);
+    assert!(refused.text.contains("RawValue"), "{}", refused.text);
+}
+
 #[tokio::test]
 async fn bodies_of_subresources_have_the_types_of_their_kinds() {
     let api = start().await;
