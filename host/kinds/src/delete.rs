@@ -26,8 +26,11 @@ pub struct DeletePolicy {
     /// Changes an object when its deletion begins: phase, conditions, finalizers of the kind's own.
     pub begin: fn(&mut Value, &Context<'_>),
     /// Whether something besides `metadata.finalizers` holds the object. `None` for kinds without
-    /// finalizers in their spec. Those that have them record no grace period.
+    /// finalizers in their spec.
     pub held_by_spec: Option<fn(&Value) -> bool>,
+    /// Whether the deletion of an object that is held is a new generation and records a grace period, as
+    /// upstream's generic store has it. Kinds with a `Delete` of their own mark their objects without that.
+    pub generic_marks: bool,
     /// Whether a delete is answered with the last state of the object rather than a status
     /// (`ReturnDeletedObject`).
     pub returns_object: bool,
@@ -40,6 +43,7 @@ impl DeletePolicy {
         garbage_collection: GarbageCollection::DeleteDependents,
         begin: |_, _| {},
         held_by_spec: None,
+        generic_marks: true,
         returns_object: false,
     };
 

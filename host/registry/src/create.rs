@@ -110,6 +110,11 @@ impl Registry {
         reservation: Box<dyn Reservation>,
         generated: bool,
     ) -> Result<Object> {
+        // A text that is no number is dropped, as upstream's versioner drops it.
+        if object::resource_version(&object).is_some_and(|version| version != 0) {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(Status::unclassified(why).into());
+        }
         resource.stored_form(&mut object);
         let mut write = Write::put(
             resource.key(namespace, name),
@@ -153,7 +158,6 @@ impl Registry {
     /// The fields that the server gives every new object.
     fn fill(&self, object: &mut Value) {
         for gone in [
-            "resourceVersion",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
             "selfLink",
@@ -161,7 +165,6 @@ impl Registry {
         ] {
             system_meta::remove(object, gone);
         }
-        system_meta::remove(object, "generation");
         system_meta::set(object, "uid", system_meta::new_uid(&self.random));
         system_meta::set(object, "creationTimestamp", rfc3339(self.clock.now()));
     }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 /// The bytes of an object as they are stored. `metadata.resourceVersion` is left out, since it is
-/// the revision of the write itself.
+/// the revision of the write itself, and so is `selfLink`, which no server fills in any more
+/// (`PrepareObjectForStorage`).
 ///
 /// # Errors
 /// 413 for an object that nests deeper than [`tree::MAX_DEPTH`] and 400 for one with [`plain::RESERVED_KEY`]: it could
@@ -27,6 +28,7 @@ pub fn encode(object: &mut Value) -> Result<Bytes> {
     }
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
+        meta.remove("selfLink");
     }
     serde_json::to_vec(object)
         .map(Bytes::from)

@@ -158,6 +158,7 @@ impl Registry {
             _ => Box::new(()),
         };
         resource.settle(&mut new);
+        count_generation(resource, update.scope, &mut new, &old);
         let errors = validate(resource, update.scope, &new, &old);
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), name, &errors).into());
@@ -311,9 +312,7 @@ fn keep_system_fields(new: &mut Value, old: &Value) {
     for field in ["generation", "resourceVersion"] {
         system_meta::keep(new, old, field);
     }
-    for gone in ["selfLink", "managedFields"] {
-        system_meta::remove(new, gone);
-    }
+    system_meta::remove(new, "managedFields");
 }
 
 fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value, context: &Context<'_>) {
@@ -323,13 +322,18 @@ fn prepare(resource: &Resource, scope: Scope, new: &mut Value, old: &Value, cont
         Scope::Status => strategy.prepare_status_update(new, old, context),
         Scope::Subresource(subresource) => (subresource.prepare)(new, old, context),
     }
+}
+
+/// The generation is the old one, or one more after a change that counts. Zero values must have their stored
+/// form in both objects.
+fn count_generation(resource: &Resource, scope: Scope, new: &mut Value, old: &Value) {
     system_meta::keep(new, old, "generation");
     let counts = match scope {
         Scope::Main => true,
         Scope::Status => false,
         Scope::Subresource(subresource) => subresource.new_generation,
     };
-    if counts && strategy.rules().generation.changed(new, old) {
+    if counts && resource.strategy.rules().generation.changed(new, old) {
         system_meta::set(new, "generation", object::generation(old).saturating_add(1));
     }
 }

@@ -52,6 +52,79 @@ async fn an_update_that_changes_nothing_writes_nothing() {
     assert_eq!(api.store.revision(), before);
 }
 
+/// The server's own fields are wiped or filled in; a kind that does not count generations keeps what was sent.
+#[tokio::test]
+async fn metadata_that_belongs_to_the_server_is_not_taken_from_a_client() {
+    let api = start().await;
+    let mut sent = map("a", "1");
+    sent["metadata"] = json!({"name": "a", "generation": 7, "selfLink": "/a", "uid": "u",
+        "deletionGracePeriodSeconds": 3, "deletionTimestamp": "2020-01-01T00:00:00Z", "resourceVersion": "x"});
+    let made = api.ok("POST", MAPS, sent.clone()).await;
+    let meta = |object: &Value, key: &str| object["metadata"][key].clone();
+    assert_eq!(meta(&made, "generation"), 7);
+    for key in [
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        assert_eq!(meta(&made, key), Value::Null, "{key}");
+    }
+    assert_ne!(meta(&made, "uid"), "u");
+    assert_ne!(meta(&made, "resourceVersion"), "x");
+
+    let path = format!("{MAPS}/a");
+    let change = json!({"metadata": {"generation": 9, "selfLink": "/b"}});
+    let tried = format!("{path}?dryRun=All");
+    let tried = api.ok("PATCH", &tried, change.clone()).await;
+    let changed = api.ok("PATCH", &path, change).await;
+    assert_eq!(
+        (meta(&tried, "generation"), meta(&tried, "selfLink")),
+        (json!(7), json!("/b"))
+    );
+    assert_eq!(
+        (meta(&changed, "generation"), meta(&changed, "selfLink")),
+        (json!(7), Value::Null)
+    );
+
+    sent["metadata"] = json!({"name": "b", "resourceVersion": "5"});
+    api.call("POST", MAPS, sent).await.refused(
+        500,
+        "resourceVersion should not be set on objects to be created",
+    );
+}
+
+#[tokio::test]
+async fn null_is_stored_where_go_writes_it() {
+    let api = start().await;
+    let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    let slice = json!({"metadata": {"name": "a"}, "addressType": "IPv4", "ports": [],
+        "endpoints": [{"addresses": ["10.0.0.1"]}]});
+    let made = api.ok("POST", path, slice).await;
+    assert_eq!(made.get("ports"), Some(&Value::Null));
+    assert_eq!(made["endpoints"][0]["conditions"], json!({}));
+    let path = format!("{path}/a");
+    let before = api.store.revision();
+    let mut same = made.clone();
+    same["ports"] = json!([]);
+    assert_eq!(api.ok("PUT", &path, same).await, made);
+    assert_eq!(api.store.revision(), before);
+}
+
+/// The answer shows the last state: a Pod that is removed at once was marked before.
+#[tokio::test]
+async fn a_pod_that_is_removed_at_once_is_shown_as_deleted() {
+    let api = start().await;
+    let made = api.ok("POST", PODS, pod("a")).await;
+    let options = json!({"gracePeriodSeconds": 0});
+    let gone = api.ok("DELETE", &format!("{PODS}/a"), options).await;
+    assert_eq!(gone["metadata"]["deletionGracePeriodSeconds"], 0);
+    assert!(gone["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(gone["metadata"]["uid"], made["metadata"]["uid"]);
+    api.get(&format!("{PODS}/a"))
+        .await
+        .refused(404, "pods \"a\" not found");
+}
+
 #[tokio::test]
 async fn put_never_creates_where_upstream_does_not() {
     let api = start().await;

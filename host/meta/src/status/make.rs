@@ -274,6 +274,11 @@ impl Status {
         }
     }
 
+    /// A failure that upstream's handlers have no reason for (`ErrorToAPIStatus`).
+    pub fn unclassified(message: &str) -> Self {
+        failure(500, Reason::Unknown, message)
+    }
+
     /// `Timeout: ...`; the operation may still complete.
     pub fn timeout(message: &str) -> Self {
         let status = failure(504, Reason::Timeout, format!("Timeout: {message}"));

@@ -148,23 +148,29 @@ impl Registry {
                 system_meta::set_revision(&mut marked, entry.mod_revision.0);
                 return Ok(Some(Deleted::Pending(Object::tree(resource, *marked))));
             }
-            Plan::Remove if dry_run => return Ok(Some(Deleted::Gone(Object::tree(resource, old)))),
+            Plan::Remove(last) if dry_run => {
+                let last = last.map_or(old, |last| *last);
+                return Ok(Some(Deleted::Gone(Object::tree(resource, last))));
+            }
             Plan::Mark(mut marked) => {
                 resource.stored_form(&mut marked);
                 self.mark(resource, entry, encode(&mut marked)?).await
             }
-            Plan::Remove => {
+            Plan::Remove(last) => {
                 let write = Write::delete(
                     entry.key.clone(),
                     Precondition::Revision(entry.mod_revision),
                 );
                 self.store.write(write).await.map(|committed| {
                     after_removal(resource, &old);
-                    Deleted::Gone(Object::at_revision(
-                        resource,
-                        entry.clone(),
-                        committed.revision.0,
-                    ))
+                    let revision = committed.revision.0;
+                    Deleted::Gone(match last {
+                        Some(mut last) => {
+                            system_meta::set_revision(&mut last, revision);
+                            Object::tree(resource, *last)
+                        }
+                        None => Object::at_revision(resource, entry.clone(), revision),
+                    })
                 })
             }
         };

@@ -20,8 +20,8 @@ pub(super) enum Plan {
     Nothing,
     /// The object stays for now, in this form.
     Mark(Box<Value>),
-    /// The object is removed at once.
-    Remove,
+    /// The object is removed at once. The answer shows the form that its deletion gave it, where it gave it one.
+    Remove(Option<Box<Value>>),
 }
 
 pub(super) fn plan(
@@ -53,10 +53,11 @@ pub(super) fn plan(
     match grace {
         Grace::Begun(seconds) if seconds > 0 || held => Plan::Mark(Box::new(object)),
         Grace::NotSupported if held => {
-            mark(&mut object, context.now, policy.held_by_spec.is_none());
+            mark(&mut object, context.now, policy.generic_marks);
             Plan::Mark(Box::new(object))
         }
-        _ => Plan::Remove,
+        Grace::Begun(_) => Plan::Remove(Some(Box::new(object))),
+        _ => Plan::Remove(None),
     }
 }
 
@@ -67,7 +68,11 @@ fn is_held(policy: &DeletePolicy, object: &Value) -> bool {
 
 /// What is left to do for an object whose deletion has begun.
 fn remove_unless(held: bool) -> Plan {
-    if held { Plan::Nothing } else { Plan::Remove }
+    if held {
+        Plan::Nothing
+    } else {
+        Plan::Remove(None)
+    }
 }
 
 enum Grace {
@@ -86,24 +91,31 @@ fn begin_grace(
     options: &DeleteOptions,
     now: Timestamp,
 ) -> Grace {
+    let asked = options.grace_period_seconds;
+    // A negative grace is a second.
+    let asked = asked.map(|seconds| if seconds < 0 { 1 } else { seconds });
     if let Some(stamp) = object::deletion_timestamp(object) {
         let Some(have) = system_meta::grace_period(object) else {
             return Grace::NotSupported;
         };
         // A second request may only shorten the grace.
-        let Some(want) = options.grace_period_seconds.filter(|want| *want < have) else {
+        let Some(want) = asked.filter(|want| *want < have) else {
             return Grace::Pending;
         };
-        let want = want.max(0);
         let earlier = stamp.parse::<Timestamp>().ok().and_then(|at| {
             at.checked_sub(SignedDuration::from_secs(have.saturating_sub(want)))
                 .ok()
         });
-        system_meta::set(object, "deletionTimestamp", rfc3339(earlier.unwrap_or(now)));
-        system_meta::set(object, "deletionGracePeriodSeconds", want);
-        return Grace::Begun(want);
+        let (until, seconds) = match earlier {
+            Some(until) if until >= now => (until, want),
+            // The deletion is not moved into the past, and one that is to be graceful stays so.
+            _ => (now, want.min(1)),
+        };
+        system_meta::set(object, "deletionTimestamp", rfc3339(until));
+        system_meta::set(object, "deletionGracePeriodSeconds", seconds);
+        return Grace::Begun(seconds);
     }
-    let seconds = grace_seconds(object, options.grace_period_seconds);
+    let seconds = grace_seconds(object, asked);
     let until = now
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);
@@ -114,12 +126,14 @@ fn begin_grace(
 }
 
 /// `markAsDeleting`: for objects that only finalizers hold.
-fn mark(object: &mut Value, now: Timestamp, records_grace: bool) {
+fn mark(object: &mut Value, now: Timestamp, generic: bool) {
     if object::deletion_timestamp(object).is_none() {
         system_meta::set(object, "deletionTimestamp", rfc3339(now));
-        system_meta::bump_generation(object);
+        if generic {
+            system_meta::bump_generation(object);
+        }
     }
-    if records_grace {
+    if generic {
         system_meta::set(object, "deletionGracePeriodSeconds", 0);
     }
 }

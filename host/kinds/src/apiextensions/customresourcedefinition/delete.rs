@@ -12,6 +12,7 @@ const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 pub(super) const POLICY: DeletePolicy = DeletePolicy {
     begin: begin_cleanup,
+    generic_marks: false,
     ..DeletePolicy::PLAIN
 };
 
@@ -25,7 +26,7 @@ fn begin_cleanup(definition: &mut Value, context: &Context<'_>) {
     conditions.retain(|condition| tree::text(condition, "type") != "Terminating");
     conditions.push(json!({
         "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
-        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will be initiated soon",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
         "lastTransitionTime": context.time_stamp(),
     }));
     tree::set(definition, "status.conditions", conditions);

@@ -27,6 +27,7 @@ pub(super) const FINALIZE: Subresource = Subresource {
 /// `spec.finalizers`.
 pub(super) const DELETE: DeletePolicy = DeletePolicy {
     begin: |namespace, _| tree::set(namespace, "status.phase", "Terminating"),
+    generic_marks: false,
     held_by_spec: Some(|namespace| tree::has(namespace, "spec.finalizers")),
     ..DeletePolicy::RETURNS_OBJECT
 };

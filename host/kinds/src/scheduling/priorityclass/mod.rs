@@ -9,7 +9,7 @@ use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
-    generation: Generation::Content(&["globalDefault", "description"]),
+    generation: Generation::Content(&[]),
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,

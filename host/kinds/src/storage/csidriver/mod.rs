@@ -5,10 +5,12 @@ mod defaults;
 mod validation;
 
 use crate::delete::DeletePolicy;
+use crate::generation::Generation;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    generation: Generation::SpecOfUpdates,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,
