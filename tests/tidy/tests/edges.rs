@@ -12,6 +12,7 @@ use std::process::Command;
 /// Folder → layer. A crate may depend only on crates of lower layers, plus [`SAME_LAYER`].
 const LAYERS: &[(&str, u8)] = &[
     ("base", 0),
+    ("cel", 0),
     ("duration", 0),
     ("meta", 0),
     ("sys", 0),
