@@ -80,6 +80,20 @@ pub(crate) fn is_one_of(
     }
 }
 
+/// A text that must be one of a few where it is given, the empty one included (a pointer in Go).
+pub(crate) fn supported(
+    errors: &mut ErrorList,
+    object: &Value,
+    name: &str,
+    path: &Path,
+    supported: &[&str],
+) {
+    let text = tree::get(object, name).and_then(Value::as_str);
+    if let Some(text) = text.filter(|text| !supported.contains(text)) {
+        errors.push(field::not_supported(&path.child(name), text, supported));
+    }
+}
+
 /// A text that must be there and one of a few.
 pub(crate) fn required_one_of(
     errors: &mut ErrorList,

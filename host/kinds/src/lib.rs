@@ -35,6 +35,7 @@ mod batch;
 mod certificates;
 mod checks;
 mod column;
+mod conditions;
 mod context;
 mod convert;
 mod coordination;
@@ -63,6 +64,7 @@ mod selectable;
 mod storage;
 mod strategy;
 mod subresource;
+mod webhook_client;
 
 pub use apiextensions::{definition_schema_errors, is_protected_group};
 pub use column::Column;

@@ -3,8 +3,10 @@
 use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
-use crate::admissionregistration::shared;
+use crate::admissionregistration::policy;
 
 pub(super) fn validate(binding: &Value) -> ErrorList {
-    shared::validate_binding(binding)
+    let mut errors = ErrorList::new();
+    policy::binding(&mut errors, binding, true);
+    errors
 }

@@ -2,15 +2,18 @@
 
 mod columns;
 mod defaults;
-mod validation;
 
+use crate::admissionregistration::{shared, webhook};
 use crate::generation::Generation;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     generation: Generation::Content(&["webhooks"]),
-    validate: validation::validate,
+    unconditional_update: false,
+    validate: webhook::validate,
+    validate_update: Some(webhook::validate_update),
+    warnings: shared::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     any_finalizer: true,
