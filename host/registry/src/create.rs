@@ -157,14 +157,7 @@ impl Registry {
 
     /// The fields that the server gives every new object.
     fn fill(&self, object: &mut Value) {
-        for gone in [
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-            "managedFields",
-        ] {
-            system_meta::remove(object, gone);
-        }
+        system_meta::wipe(object);
         system_meta::set(object, "uid", system_meta::new_uid(&self.random));
         system_meta::set(object, "creationTimestamp", rfc3339(self.clock.now()));
     }
@@ -203,6 +196,19 @@ impl<'a> Call<'a> {
             warnings,
         }
     }
+}
+
+/// What happens to the metadata of every object that is created, before anything looks at it: the fields of the
+/// server are emptied, the namespace is that of the request. For objects that are not stored.
+///
+/// # Errors
+/// When the object names another namespace.
+pub fn receive(resource: &Resource, namespace: &str, object: &mut Value) -> Result<()> {
+    system_meta::wipe(object);
+    for key in ["uid", "creationTimestamp"] {
+        system_meta::remove(object, key);
+    }
+    check_namespace(resource, namespace, object)
 }
 
 /// The namespace in the object, where it has one, must be the one in the request.

@@ -44,6 +44,7 @@ pub mod watch;
 
 pub use admission::{Admission, Attributes, NoAdmission, Operation};
 pub use call::{Call, Warnings};
+pub use create::receive;
 pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};
 pub use dynamic::{Dynamic, DynamicSet};
 pub use encoding::{RawObject, encode};

@@ -21,6 +21,18 @@ pub(crate) fn remove(value: &mut Value, key: &str) {
     }
 }
 
+/// Removes what only the server sets and no new object has (`WipeObjectMetaSystemFields`).
+pub(crate) fn wipe(value: &mut Value) {
+    for key in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "managedFields",
+    ] {
+        remove(value, key);
+    }
+}
+
 /// Makes a field of the metadata what it is in `old`, missing included.
 pub(crate) fn keep(new: &mut Value, old: &Value, key: &str) {
     match old.get("metadata").and_then(|meta| meta.get(key)) {

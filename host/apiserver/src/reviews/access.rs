@@ -4,6 +4,7 @@ use k3s_meta::{ErrorList, GroupKind, Path, Status, UserInfo, field, tree};
 use k3s_registry::Result;
 use serde_json::{Value, json};
 
+use super::selectors;
 use crate::authz::{Attributes, Decision};
 use crate::context::Context;
 
@@ -20,11 +21,16 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
         );
     }
     let attributes = attributes_of(review, &user);
-    Ok(match context.core.authorizer.authorize(&attributes) {
+    let mut status = match context.core.authorizer.authorize(&attributes) {
         Decision::Allow => json!({"allowed": true}),
         Decision::Deny(reason) if reason.is_empty() => json!({"allowed": false}),
         Decision::Deny(reason) => json!({"allowed": false, "reason": reason}),
-    })
+    };
+    let complaints = selectors::complaints(review);
+    if !complaints.is_empty() {
+        tree::set(&mut status, "evaluationError", complaints);
+    }
+    Ok(status)
 }
 
 /// The question that a review asks about a user.

@@ -2,6 +2,7 @@
 
 mod access;
 mod rules;
+mod selectors;
 mod token;
 mod whoami;
 
@@ -15,6 +16,7 @@ use k3s_serve::Body;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
+use crate::handlers::namespace;
 use crate::request::options::WriteOptions;
 use crate::request::{Accept, Shape, body};
 use crate::{respond, subresources};
@@ -60,16 +62,24 @@ pub(crate) async fn dispatch(
         &context.warnings,
     )
     .await?;
+    k3s_registry::receive(&resource, namespace(&context, &resource), &mut review)?;
     let status = match resource.kind.kind {
         "TokenReview" => token::review(&context, &review).await?,
         "SelfSubjectReview" => whoami::review(&context),
         "SelfSubjectRulesReview" => rules::review(&context, &review)?,
         kind => access::review(&context, kind, &mut review)?,
     };
-    // The others have the metadata that the client sent.
-    if resource.kind.kind == "SelfSubjectReview" {
-        let now = rfc3339(context.registry().clock().now());
-        tree::set(&mut review, "metadata.creationTimestamp", now);
+    // What is about the asker alone repeats nothing of what was sent.
+    match resource.kind.kind {
+        "SelfSubjectReview" => {
+            let now = rfc3339(context.registry().clock().now());
+            tree::set(&mut review, "metadata", json!({"creationTimestamp": now}));
+        }
+        "SelfSubjectRulesReview" => {
+            tree::set(&mut review, "metadata", json!({}));
+            tree::set(&mut review, "spec", json!({}));
+        }
+        _ => {}
     }
     tree::set(&mut review, "status", status);
     respond::object::virtual_object(&context, StatusCode::CREATED, &review)

@@ -66,14 +66,26 @@ pub(super) async fn create(
     let expiry = now
         .checked_add(SignedDuration::from_secs(seconds))
         .unwrap_or(now);
-    let answer = json!({
-        "kind": "TokenRequest",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": info.name, "namespace": info.namespace, "uid": object::uid(&account), "creationTimestamp": rfc3339(now)},
-        "spec": request.get("spec"),
-        "status": {"token": token, "expirationTimestamp": rfc3339(expiry)},
-    });
+    let status = json!({"token": token, "expirationTimestamp": rfc3339(expiry)});
+    let answer = answer(request, &account, &rfc3339(now), status);
     respond::object::virtual_object(context, StatusCode::CREATED, &answer)
+}
+
+/// The request as it was sent, with the account it is for and what came of it.
+fn answer(mut request: Value, account: &Value, created: &str, status: Value) -> Value {
+    for (path, value) in [
+        ("kind", TOKEN_REQUEST.kind),
+        ("apiVersion", "authentication.k8s.io/v1"),
+        ("metadata.name", object::name(account)),
+        ("metadata.namespace", object::namespace(account)),
+        ("metadata.uid", object::uid(account)),
+        ("metadata.creationTimestamp", created),
+    ] {
+        tree::set(&mut request, path, value);
+    }
+    tree::remove(&mut request, "metadata.managedFields");
+    tree::set(&mut request, "status", status);
+    request
 }
 
 /// After admission, which has to know what was asked for.
