@@ -9,7 +9,7 @@ use crate::checks::Check;
 use crate::equality::semantic_eq;
 
 /// Keys and values of all annotations together.
-const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
+pub(crate) const ANNOTATIONS_LIMIT_BYTES: usize = 256 * 1024;
 
 /// How an object of a kind may be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,18 +139,59 @@ pub(crate) fn validate_labels(holder: &Value, field: &str, path: &Path) -> Error
 /// Errors of an annotation map.
 pub(crate) fn validate_annotations(meta: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    let mut bytes = 0;
-    for (key, value) in tree::map(meta, "annotations") {
+    for key in tree::map(meta, "annotations").keys() {
         // Keys are matched without regard to case.
         errors.check(
             path,
             key.as_str(),
             names::is_qualified_name(&key.to_lowercase()),
         );
-        bytes += key.len() + value.as_str().unwrap_or_default().len();
     }
-    if bytes > ANNOTATIONS_LIMIT_BYTES {
+    if annotations_bytes(meta, "annotations") > ANNOTATIONS_LIMIT_BYTES {
         errors.push(field::too_long(path, ANNOTATIONS_LIMIT_BYTES));
+    }
+    errors
+}
+
+/// Bytes of all keys and values of the annotations `name`.
+pub(crate) fn annotations_bytes(holder: &Value, name: &str) -> usize {
+    let annotations = tree::map(holder, name).iter();
+    let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().unwrap_or("").len();
+    annotations.map(bytes).sum()
+}
+
+/// Fields of metadata that a template of another object may not have, in the order of the Go struct and with
+/// the names that upstream makes of it.
+const NOT_OF_TEMPLATES: [(&str, &str); 13] = [
+    ("name", "name"),
+    ("generateName", "generateName"),
+    ("namespace", "namespace"),
+    ("selfLink", "selfLink"),
+    ("uid", "uID"),
+    ("resourceVersion", "resourceVersion"),
+    ("generation", "generation"),
+    ("creationTimestamp", "creationTimestamp"),
+    ("deletionTimestamp", "deletionTimestamp"),
+    ("deletionGracePeriodSeconds", "deletionGracePeriodSeconds"),
+    ("ownerReferences", "ownerReferences"),
+    ("finalizers", "finalizers"),
+    ("managedFields", "managedFields"),
+];
+
+/// Errors of the metadata of a template, at `path`: labels and annotations, and nothing else
+/// (`ValidateTemplateObjectMeta`).
+pub(crate) fn validate_template_meta(meta: &Value, path: &Path) -> ErrorList {
+    let mut errors = validate_annotations(meta, &path.child("annotations"));
+    errors.append(validate_labels(meta, "labels", &path.child("labels")));
+    for (name, shown) in NOT_OF_TEMPLATES {
+        let is_set = match tree::get(meta, name) {
+            None => false,
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(value) => name != "generation" || value.as_i64() != Some(0),
+        };
+        if is_set {
+            errors.push(field::forbidden(&path.child(shown), "cannot be set"));
+        }
     }
     errors
 }

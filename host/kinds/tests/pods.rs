@@ -338,6 +338,41 @@ fn mistakes_in_the_pod_are_worded_as_upstream() {
             "spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
         ),
         (
+            with_spec(json!({"overhead": {"odd": "1"}})),
+            "[spec.overhead.limits[odd]: Invalid value: \"odd\": must be a standard resource type or fully qualified, spec.overhead.limits[odd]: Invalid value: \"odd\": must be a standard resource for containers]",
+        ),
+        (
+            with_spec(json!({"resources": {"limits": {"odd": "1"}}})),
+            "spec.resources.limits[odd]: Invalid value: \"odd\": must be a standard resource type or fully qualified",
+        ),
+        (
+            with_spec(json!({"resources": {"requests": {"pods": "1"}}})),
+            "spec.resources.requests[pods]: Unsupported value: \"pods\": supported values: \"cpu\", \"hugepages-\", \"memory\"",
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}},
+                "containers": [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "2"}, "requests": {"cpu": "2"}}}]}),
+            "[spec.resources.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 2, spec.resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of 1]",
+        ),
+        (
+            with_container(json!({"resources": {"limits": {"hugepages-2Mi": "3Mi", "cpu": "1"}}})),
+            "[spec.containers[0].resources.limits[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi, spec.containers[0].resources.requests[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi]",
+        ),
+        (
+            with_spec(json!({"runtimeClassName": "a/b", "preemptionPolicy": "x"})),
+            "[spec.runtimeClassName: Invalid value: \"a/b\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'), spec.preemptionPolicy: Unsupported value: \"x\": supported values: \"PreemptLowerPriority\", \"Never\"]",
+        ),
+        (
+            with_spec(json!({"securityContext": {"windowsOptions": {"runAsUserName": ""}}})),
+            "spec.securityContext.windowsOptions.runAsUserName: Invalid value: \"\": runAsUserName cannot be an empty string",
+        ),
+        (
+            with_spec(
+                json!({"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}),
+            ),
+            "spec.volumes[0].projected.sources[0].serviceAccountToken: Forbidden: must not be specified when serviceAccountName is not set",
+        ),
+        (
             with_spec(json!({"dnsConfig": {"searches": ["_a.example.com", ".", "a..b"]}})),
             "spec.dnsConfig.searches[2]: Invalid value: \"a..b\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')",
         ),

@@ -1,3 +1,4 @@
 //! Certificate signing requests.
 
 pub(crate) mod certificatesigningrequest;
+pub(crate) mod signer;

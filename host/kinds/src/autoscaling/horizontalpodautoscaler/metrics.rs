@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::validation::{VersionRule, reference};
 use crate::checks::{self, Check};
-use crate::core::podspec::validation::resources;
+use crate::core::podspec::validation::resource_names;
 use crate::quantity;
 
 /// Types and the fields that hold them, in the order of their names.
@@ -110,7 +110,7 @@ fn identifier(errors: &mut ErrorList, found: &Value, path: &Path) {
 
 fn container_resource(errors: &mut ErrorList, found: &Value, path: &Path) {
     if checks::required(errors, found, "name", path, "must specify a resource name") {
-        resources::resource_name(errors, tree::text(found, "name"), &path.child("name"));
+        resource_names::container_name(errors, tree::text(found, "name"), &path.child("name"));
     }
     if checks::required(errors, found, "container", path, "must specify a container") {
         let container = tree::text(found, "container");

@@ -3,10 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::checks::{Check, Unique};
+use crate::certificates::signer;
+use crate::checks::Unique;
 use crate::equality::semantic_eq;
 use crate::object_meta::validate_meta_update;
 
@@ -44,7 +45,7 @@ pub(super) fn validate(request: &Value) -> ErrorList {
     let path = Path::new("spec");
     body(&mut errors, request, &path.child("request"));
     usages(&mut errors, request, &path.child("usages"));
-    signer(
+    signer::validate(
         &mut errors,
         tree::text(request, "spec.signerName"),
         &path.child("signerName"),
@@ -94,31 +95,6 @@ fn usages(errors: &mut ErrorList, request: &Value, path: &Path) {
             errors.push(field::not_supported(&path.index(index), *usage, &USAGES));
         }
         seen.insert(errors, usage, &path.index(index));
-    }
-}
-
-/// `domain.example/path`, as certificates and trust bundles name signers.
-fn signer(errors: &mut ErrorList, name: &str, path: &Path) {
-    if name.is_empty() {
-        errors.push(field::required(path, ""));
-        return;
-    }
-    match name.split('/').collect::<Vec<_>>().as_slice() {
-        [domain, segments] if !segments.is_empty() => {
-            if domain.split('.').count() < 2 {
-                let detail = "should be a domain with at least two segments separated by dots";
-                errors.push(field::invalid(path, *domain, detail));
-            }
-            errors.check(path, *domain, names::is_dns1123_subdomain(domain));
-            for segment in segments.split('.') {
-                errors.check(path, *segments, names::is_dns1123_label(segment));
-            }
-        }
-        _ => {
-            let detail =
-                "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-            errors.push(field::invalid(path, name, detail));
-        }
     }
 }
 

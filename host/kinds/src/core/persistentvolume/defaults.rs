@@ -9,6 +9,7 @@ use crate::quantity;
 /// Volumes made by hand are kept, and carry a file system.
 pub(super) fn default(volume: &mut Value) {
     tree::set_zero(volume, "status.phase", "Pending");
+    tree::ensure(volume, "spec");
     let Some(spec) = tree::get_mut(volume, "spec") else {
         return;
     };

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::persistentvolumeclaim::validation as claim;
-use crate::core::podspec::validation::{node_selector, volumes};
+use crate::core::pod::diff;
+use crate::core::podspec::validation::node_selector;
+use crate::core::podspec::validation::resources::{basic_amount, positive};
+use crate::core::podspec::validation::sources::{self, Owner};
 use crate::equality::semantic_eq;
-use crate::quantity;
 
 /// Fields of the spec that say where the data is; exactly one is given.
-const SOURCES: [&str; 23] = [
+const SOURCES: [&str; 22] = [
     "hostPath",
     "gcePersistentDisk",
     "awsElasticBlockStore",
@@ -34,8 +36,25 @@ const SOURCES: [&str; 23] = [
     "local",
     "storageos",
     "csi",
-    "image",
 ];
+/// Sources whose options for mounting may stand in an annotation.
+const WITH_MOUNT_OPTIONS: [&str; 13] = [
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "iscsi",
+    "cinder",
+    "cephfs",
+    "azureFile",
+    "vsphereVolume",
+    "azureDisk",
+    "photonPersistentDisk",
+];
+const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+const ATTRIBUTES: &str = "volumeAttributesClassName";
 
 pub(super) fn validate(volume: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -46,33 +65,56 @@ pub(super) fn validate(volume: &Value) -> ErrorList {
     }
     claim::access_modes(&mut errors, spec, &path);
     capacity(&mut errors, spec, &path.child("capacity"));
-    checks::one_of(
-        &mut errors,
-        spec,
-        "persistentVolumeReclaimPolicy",
-        &path,
-        &["Delete", "Recycle", "Retain"],
-    );
-    if let Some(selector) = tree::get(spec, "nodeAffinity.required") {
-        node_selector(&mut errors, selector, &path.child("nodeAffinity.required"));
-    }
-    source(&mut errors, spec, &path);
+    let policies = ["Delete", "Recycle", "Retain"];
+    let policy = "persistentVolumeReclaimPolicy";
+    checks::one_of(&mut errors, spec, policy, &path, &policies);
+    affinity(&mut errors, spec, &path.child("nodeAffinity"));
+    let name = tree::text(volume, "metadata.name");
+    source(&mut errors, spec, &path, Owner::PersistentVolume(name));
+    recycled_root(&mut errors, spec, &path.child(policy));
+    classes(&mut errors, spec, &path);
+    mount_options(&mut errors, volume, spec);
+    errors
+}
+
+fn classes(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let class = tree::text(spec, "storageClassName");
     if !class.is_empty() {
-        errors.check(
-            &path.child("storageClassName"),
-            class,
-            names::is_dns1123_subdomain(class),
-        );
+        let outcome = names::is_dns1123_subdomain(class);
+        errors.check(&path.child("storageClassName"), class, outcome);
     }
-    checks::one_of(
-        &mut errors,
+    checks::supported(errors, spec, "volumeMode", path, &claim::VOLUME_MODES);
+    let Some(class) = tree::get(spec, ATTRIBUTES).and_then(Value::as_str) else {
+        return;
+    };
+    if checks::required(
+        errors,
         spec,
-        "volumeMode",
-        &path,
-        &["Block", "Filesystem"],
-    );
-    errors
+        ATTRIBUTES,
+        path,
+        "an empty string is disallowed",
+    ) {
+        let outcome = names::is_dns1123_subdomain(class);
+        errors.check(&path.child(ATTRIBUTES), class, outcome);
+    }
+    if tree::get(spec, "csi").is_none() {
+        let detail = "has to be specified when using volumeAttributesClassName";
+        errors.push(field::required(&path.child("csi"), detail));
+    }
+}
+
+fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let Some(affinity) = tree::get(spec, "nodeAffinity") else {
+        return;
+    };
+    let at = path.child("required");
+    match tree::get(affinity, "required") {
+        Some(selector) => node_selector(errors, selector, &at),
+        None => errors.push(field::required(
+            &at,
+            "must specify required node constraints",
+        )),
+    }
 }
 
 fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
@@ -88,84 +130,155 @@ fn capacity(errors: &mut ErrorList, spec: &Value, path: &Path) {
         ));
     }
     for (name, amount) in capacity {
-        if quantity::read(amount).is_none_or(|quantity| quantity.milli() <= 0) {
-            errors.push(field::invalid(
-                &path.key(name),
-                amount,
-                "must be greater than zero",
-            ));
-        }
+        let at = path.key(name);
+        basic_amount(errors, amount, &at);
+        positive(errors, amount, &at);
     }
 }
 
-fn source(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let mut given = 0;
-    for kind in SOURCES {
-        let Some(source) = tree::get(spec, kind) else {
-            continue;
-        };
-        let at = path.child(kind);
-        given += 1;
-        if given > 1 {
-            errors.push(field::forbidden(
-                &at,
-                "may not specify more than 1 volume type",
-            ));
-            continue;
-        }
-        match kind {
-            "hostPath" => volumes::host_path(errors, source, &at),
-            "nfs" => volumes::nfs(errors, source, &at),
-            "csi" => {
-                volumes::csi(errors, source, &at);
-                checks::required(errors, source, "volumeHandle", &at, "");
+fn source(errors: &mut ErrorList, spec: &Value, path: &Path, owner: Owner<'_>) {
+    let given = SOURCES
+        .iter()
+        .filter_map(|kind| Some((*kind, tree::get(spec, kind)?)));
+    let mut count = 0;
+    for (kind, source) in given {
+        count += 1;
+        // Upstream forgets to refuse a flex volume beside another source.
+        if count == 1 || kind == "flexVolume" {
+            sources::validate(errors, kind, source, path, owner);
+            if kind == "local" && tree::get(spec, "nodeAffinity").is_none() {
+                let detail = "Local volume requires node affinity";
+                errors.push(field::required(&path.child("nodeAffinity"), detail));
             }
-            "local" => {
-                checks::required(errors, source, "path", &at, "");
-                if tree::get(spec, "nodeAffinity").is_none() {
-                    let detail = "Local volume requires node affinity";
-                    errors.push(field::required(&path.child("nodeAffinity"), detail));
-                }
-            }
-            _ => {}
+        } else {
+            let at = path.child(if kind == "cephfs" { "cephFS" } else { kind });
+            let detail = "may not specify more than 1 volume type";
+            errors.push(field::forbidden(&at, detail));
         }
     }
-    if given == 0 {
+    if count == 0 {
         errors.push(field::required(path, "must specify a volume type"));
     }
-    if tree::text(spec, "hostPath.path") == "/"
-        && tree::text(spec, "persistentVolumeReclaimPolicy") == "Recycle"
-    {
+}
+
+/// The root of a machine is not emptied.
+fn recycled_root(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let directory = tree::text(spec, "hostPath.path");
+    let is_recycled = tree::text(spec, "persistentVolumeReclaimPolicy") == "Recycle";
+    if is_recycled && is_root(directory) {
         let detail = "may not be 'recycle' for a hostPath mount of '/'";
-        errors.push(field::forbidden(
-            &path.child("persistentVolumeReclaimPolicy"),
-            detail,
-        ));
+        errors.push(field::forbidden(path, detail));
+    }
+}
+
+/// Whether a path leads to the root (Go's `path.Clean`).
+fn is_root(directory: &str) -> bool {
+    let mut depth = 0_usize;
+    for part in directory.split('/') {
+        depth = match part {
+            "" | "." => depth,
+            ".." => depth.saturating_sub(1),
+            _ => depth.saturating_add(1),
+        };
+    }
+    directory.starts_with('/') && depth == 0
+}
+
+fn mount_options(errors: &mut ErrorList, volume: &Value, spec: &Value) {
+    let may_have = WITH_MOUNT_OPTIONS
+        .iter()
+        .any(|kind| tree::get(spec, kind).is_some());
+    if !may_have && tree::map(volume, "metadata.annotations").contains_key(MOUNT_OPTIONS) {
+        let at = Path::new("metadata.annotations").child(MOUNT_OPTIONS);
+        let detail = "may not specify mount options for this volume type";
+        errors.push(field::forbidden(&at, detail));
     }
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
-    let changed = SOURCES.iter().any(|kind| {
-        let at = format!("spec.{kind}");
-        !semantic_eq(tree::get(new, &at), tree::get(old, &at))
-    });
-    if changed {
-        let detail = "spec.persistentvolumesource is immutable after creation";
+    if let Some(changes) = source_changes(new, old) {
+        let detail = format!("spec.persistentvolumesource is immutable after creation\n{changes}");
         errors.push(field::forbidden(
             &Path::new("spec.persistentvolumesource"),
             detail,
         ));
     }
-    let mode = Path::new("volumeMode");
-    let (after, before) = (
-        tree::get(new, "spec.volumeMode"),
-        tree::get(old, "spec.volumeMode"),
-    );
-    if !semantic_eq(after, before) {
-        errors.push(field::immutable(&mode, after));
+    let mode = tree::get(new, "spec.volumeMode");
+    if mode != tree::get(old, "spec.volumeMode") {
+        errors.push(field::immutable(&Path::new("volumeMode"), mode));
+    }
+    let [after, before] = [new, old].map(|volume| tree::get(volume, "spec.nodeAffinity"));
+    if before.is_some() && !same_affinity(after, before) {
+        let detail = "field is immutable, except for updating from beta label to GA";
+        errors.push(field::invalid(&Path::new("nodeAffinity"), after, detail));
+    }
+    let at = Path::new("spec").child(ATTRIBUTES);
+    let [after, before] = [new, old].map(|volume| tree::get(volume, at.as_str()));
+    if before.is_some() && after.is_none() {
+        let detail = "update from non-nil value to nil is forbidden";
+        errors.push(field::forbidden(&at, detail));
     }
     errors
+}
+
+/// How the sources differ, in lines; a secret that is needed to expand the volume may be added.
+fn source_changes(new: &Value, old: &Value) -> Option<String> {
+    let added = "spec.csi.controllerExpandSecretRef";
+    let mut new = new.clone();
+    if tree::get(old, "spec.csi").is_some() && tree::get(old, added).is_none() {
+        tree::remove(&mut new, added);
+    }
+    let (after, before) = (sources_of(&new), sources_of(old));
+    // A source without fields is a source all the same.
+    let differs = SOURCES.iter().any(|kind| {
+        let [after, before] = [&after, &before].map(|all| tree::get(all, kind));
+        after.is_some() != before.is_some() || !semantic_eq(after, before)
+    });
+    differs.then(|| diff::lines(Some(&before), Some(&after)))
+}
+
+/// The sources of a volume alone.
+fn sources_of(volume: &Value) -> Value {
+    let spec = tree::map(volume, "spec").iter();
+    spec.filter(|(kind, _)| SOURCES.contains(&kind.as_str()))
+        .map(|(kind, source)| (kind.clone(), source.clone()))
+        .collect()
+}
+
+/// Labels of nodes that were renamed, and their names now.
+const RENAMED: [(&str, &str); 5] = [
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "topology.kubernetes.io/zone",
+    ),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "topology.kubernetes.io/region",
+    ),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    (
+        "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type",
+    ),
+];
+
+/// Whether two affinities mean the same once labels have the names that they have now.
+fn same_affinity(new: Option<&Value>, old: Option<&Value>) -> bool {
+    let mut renamed = old.cloned().unwrap_or_default();
+    let terms = "required.nodeSelectorTerms";
+    let wanted = new.map(|it| tree::list(it, terms)).unwrap_or_default();
+    for (term, wanted) in tree::each_mut(&mut renamed, terms).zip(wanted) {
+        let expressions = tree::list(wanted, "matchExpressions");
+        for (expression, wanted) in tree::each_mut(term, "matchExpressions").zip(expressions) {
+            let pair = (tree::text(expression, "key"), tree::text(wanted, "key"));
+            if RENAMED.contains(&pair) {
+                tree::copy(expression, wanted, "key");
+            }
+        }
+    }
+    new.is_some() && semantic_eq(Some(&renamed), new)
 }
 
 /// Volume plugins that nothing serves any more, with the name that the warning gives them.
@@ -210,7 +323,7 @@ pub(super) fn warnings(volume: &Value) -> Vec<String> {
             "deprecated since v1.8; use \"storageClassName\" attribute instead",
         ),
         (
-            "volume.beta.kubernetes.io/mount-options",
+            MOUNT_OPTIONS,
             "deprecated since v1.31; use \"mountOptions\" attribute instead",
         ),
     ] {

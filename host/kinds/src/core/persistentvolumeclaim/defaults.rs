@@ -10,6 +10,7 @@ pub(crate) fn default(claim: &mut Value) {
     tree::set_zero(claim, "status.phase", "Pending");
     quantity::canonical_list(claim, "status.capacity");
     quantity::canonical_list(claim, "status.allocatedResources");
+    tree::ensure(claim, "spec");
     if let Some(spec) = tree::get_mut(claim, "spec") {
         default_spec(spec);
     }
@@ -20,21 +21,4 @@ pub(crate) fn default_spec(spec: &mut Value) {
     tree::set_missing(spec, "volumeMode", "Filesystem");
     tree::set_missing(spec, "resources", json!({}));
     quantity::canonical_requirements(spec, "resources");
-    data_source(spec);
-}
-
-/// `dataSource` and `dataSourceRef` mirror one another as long as neither names a namespace
-/// (`NormalizeDataSources`).
-fn data_source(spec: &mut Value) {
-    let (source, reference) = (
-        tree::get(spec, "dataSource").cloned(),
-        tree::get(spec, "dataSourceRef").cloned(),
-    );
-    match (source, reference) {
-        (Some(source), None) => tree::set(spec, "dataSourceRef", source),
-        (None, Some(reference)) if !tree::has(&reference, "namespace") => {
-            tree::set(spec, "dataSource", reference)
-        }
-        _ => {}
-    }
 }

@@ -10,6 +10,7 @@ use crate::core::podspec::defaults::pod_spec;
 
 /// Fills in what a new pod leaves open.
 pub(crate) fn default(pod: &mut Value) {
+    tree::ensure(pod, "spec");
     if let Some(spec) = tree::get_mut(pod, "spec") {
         pod_spec(spec);
         for list in ["containers", "initContainers"] {

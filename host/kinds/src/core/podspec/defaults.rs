@@ -11,12 +11,14 @@ use crate::quantity;
 pub(crate) const CONTAINER_LISTS: [&str; 3] =
     ["initContainers", "containers", "ephemeralContainers"];
 
-/// Defaults of the template at `path` of a workload.
+/// Defaults of the template at `path` of a workload. A spec that is missing gets them as well, since it is
+/// no pointer in Go.
 pub(crate) fn template(object: &mut Value, path: &str) {
     let Some(template) = tree::get_mut(object, path) else {
         return;
     };
     tree::set_missing(template, "metadata", json!({}));
+    tree::ensure(template, "spec");
     if let Some(spec) = tree::get_mut(template, "spec") {
         pod_spec(spec);
     }

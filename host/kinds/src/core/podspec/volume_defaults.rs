@@ -70,9 +70,6 @@ pub(crate) fn legacy(source: &mut Value) {
         ("rbd", "pool", "rbd"),
         ("rbd", "user", "admin"),
         ("rbd", "keyring", "/etc/ceph/keyring"),
-        ("azureDisk", "cachingMode", "ReadWrite"),
-        ("azureDisk", "kind", "Shared"),
-        ("azureDisk", "fsType", "ext4"),
         ("scaleIO", "storageMode", "ThinProvisioned"),
         ("scaleIO", "fsType", "xfs"),
     ];
@@ -82,6 +79,13 @@ pub(crate) fn legacy(source: &mut Value) {
         }
     }
     if let Some(disk) = tree::get_mut(source, "azureDisk") {
+        for (field, text) in [
+            ("cachingMode", "ReadWrite"),
+            ("kind", "Shared"),
+            ("fsType", "ext4"),
+        ] {
+            tree::set_missing(disk, field, text);
+        }
         tree::set_missing(disk, "readOnly", false);
     }
 }

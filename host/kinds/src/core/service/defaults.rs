@@ -9,6 +9,7 @@ const AFFINITY_SECONDS: i64 = 10_800;
 pub(super) fn default(service: &mut Value) {
     tree::set_missing(service, "status", json!({}));
     tree::set_missing(service, "status.loadBalancer", json!({}));
+    tree::ensure(service, "spec");
     let Some(spec) = tree::get_mut(service, "spec") else {
         return;
     };

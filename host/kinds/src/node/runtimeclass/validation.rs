@@ -17,7 +17,7 @@ pub(super) fn validate(class: &Value) -> ErrorList {
         names::is_dns1123_label(handler),
     );
     if let Some(overhead) = tree::get(class, "overhead") {
-        resources::list(&mut errors, overhead, "podFixed", &Path::new("overhead"));
+        resources::overhead(&mut errors, overhead, "podFixed", &Path::new("overhead"));
     }
     if let Some(scheduling) = tree::get(class, "scheduling") {
         let path = Path::new("scheduling");

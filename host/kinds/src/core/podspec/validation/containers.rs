@@ -7,7 +7,7 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use super::volumes::Volumes;
-use super::{claims, env, handlers, mounts, ports, resources, restart, security};
+use super::{env, handlers, mounts, ports, resources, restart, security};
 use crate::checks::{self, Check};
 
 /// Validates `containers`, `initContainers` and `ephemeralContainers`, in upstream's order.
@@ -87,8 +87,7 @@ fn common(
         path,
         &["Always", "IfNotPresent", "Never"],
     );
-    resources::requirements(errors, container, &path.child("resources"));
-    claims::used(errors, container, &path.child("resources.claims"), spec);
+    resources::of_container(errors, container, &path.child("resources"), spec);
     restart::resize(errors, container, &path.child("resizePolicy"), spec);
     let host_users = tree::get(spec, "hostUsers") != Some(&Value::Bool(false));
     security::container(

@@ -1,6 +1,7 @@
 //! Validation of pod specs and pod templates (`ValidatePodSpec` of `pkg/apis/core/validation`).
 
 mod affinity;
+pub(crate) mod annotations;
 mod claims;
 pub(crate) mod containers;
 mod env;
@@ -8,11 +9,15 @@ mod handlers;
 mod mounts;
 mod network;
 mod ports;
+mod projected;
+pub(crate) mod resource_names;
 pub(crate) mod resources;
 mod restart;
 mod scheduling;
 mod security;
-pub(crate) mod volumes;
+pub(crate) mod sources;
+mod volumes;
+mod windows;
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
@@ -24,13 +29,13 @@ use crate::object_meta;
 pub(crate) use affinity::node_selector;
 pub(crate) use scheduling::tolerations;
 
-/// Errors of the pod spec `spec`, found at `path`.
-pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
+/// Errors of the pod spec `spec`, found at `path`. `pod` is the name of the pod, empty in a template.
+pub(crate) fn pod_spec(spec: &Value, path: &Path, pod: &str) -> ErrorList {
     let mut errors = ErrorList::new();
-    let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"));
+    let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"), pod);
     claims::declared(&mut errors, spec, &path.child("resourceClaims"));
     containers::validate(&mut errors, spec, path, &volumes);
-    resources::pod_level(&mut errors, spec, path);
+    resources::of_pod(&mut errors, spec, path);
     ports::on_host_network(&mut errors, spec, path);
     let policies = ["Always", "OnFailure", "Never"];
     checks::required_one_of(&mut errors, spec, "restartPolicy", path, &policies);
@@ -44,6 +49,7 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
     affinity::validate(&mut errors, spec, &path.child("affinity"));
     network::dns_config(&mut errors, spec, &path.child("dnsConfig"));
     scheduling::validate(&mut errors, spec, path);
+    windows::host_processes(&mut errors, spec, path);
     security::host_users(&mut errors, spec, path);
     network::hostname_override(&mut errors, spec, path);
     for name in ["serviceAccountName", "nodeName"] {
@@ -52,10 +58,8 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> ErrorList {
     identity(&mut errors, spec, path);
     tolerations(&mut errors, spec, &path.child("tolerations"));
     network::hosts(&mut errors, spec, path);
-    for name in ["priorityClassName", "runtimeClassName"] {
-        subdomain(&mut errors, spec, name, path);
-    }
-    preemption(&mut errors, spec, path);
+    subdomain(&mut errors, spec, "priorityClassName", path);
+    classes(&mut errors, spec, path);
     system(&mut errors, spec, path);
     volumes::of_variables(&mut errors, spec, path);
     errors
@@ -66,29 +70,20 @@ pub(crate) fn template(template: Option<&Value>, path: &Path) -> ErrorList {
     let Some(template) = template else {
         return field::required(path, "").into();
     };
-    let mut errors = metadata(template, path);
-    let empty = Value::Object(serde_json::Map::new());
-    errors.append(pod_spec(
-        tree::get(template, "spec").unwrap_or(&empty),
-        &path.child("spec"),
-    ));
+    let meta = tree::get(template, "metadata").unwrap_or(&Value::Null);
+    let spec = tree::get(template, "spec").unwrap_or(&Value::Null);
+    let mut errors = object_meta::validate_labels(meta, "labels", &path.child("labels"));
+    let at = path.child("annotations");
+    errors.append(object_meta::validate_annotations(meta, &at));
+    annotations::validate(&mut errors, meta, spec, &at);
+    errors.append(pod_spec(spec, &path.child("spec"), ""));
+    annotations::profiles_match(&mut errors, meta, spec, &path.child("spec"));
     if tree::has(template, "spec.ephemeralContainers") {
         errors.push(field::forbidden(
             &path.child("spec.ephemeralContainers"),
             "ephemeral containers not allowed in pod template",
         ));
     }
-    errors
-}
-
-fn metadata(template: &Value, path: &Path) -> ErrorList {
-    let empty = Value::Null;
-    let meta = tree::get(template, "metadata").unwrap_or(&empty);
-    let mut errors = object_meta::validate_labels(meta, "labels", &path.child("labels"));
-    errors.append(object_meta::validate_annotations(
-        meta,
-        &path.child("annotations"),
-    ));
     errors
 }
 
@@ -123,18 +118,21 @@ fn system(errors: &mut ErrorList, spec: &Value, path: &Path) {
     if name.is_empty() {
         errors.push(field::required(&at.child("name"), ""));
     } else if !["linux", "windows"].contains(&name) {
+        // Upstream names the struct, not its name.
         errors.push(field::not_supported(&at, name, &["linux", "windows"]));
     }
     security::of_system(errors, spec, name, path);
 }
 
-fn preemption(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    checks::one_of(
-        errors,
-        spec,
-        "preemptionPolicy",
-        path,
-        &["PreemptLowerPriority", "Never"],
-    );
-    resources::list(errors, spec, "overhead", path);
+/// The runtime class and what the pod costs with it, and whether the pod may drive out others.
+fn classes(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    if let Some(class) = tree::get(spec, "runtimeClassName").and_then(Value::as_str) {
+        let outcome = names::is_dns1123_subdomain(class);
+        errors.check(&path.child("runtimeClassName"), class, outcome);
+    }
+    let policies = ["PreemptLowerPriority", "Never"];
+    if tree::get(spec, "preemptionPolicy").is_some() {
+        checks::required_one_of(errors, spec, "preemptionPolicy", path, &policies);
+    }
+    resources::overhead(errors, spec, "overhead", &path.child("overhead"));
 }

@@ -150,7 +150,7 @@ fn sub_path(errors: &mut ErrorList, mount: &Value, path: &Path, list: &Path) {
 
 fn propagation(errors: &mut ErrorList, mount: &Value, path: &Path, container: &Value) {
     let supported = ["Bidirectional", "HostToContainer", "None"];
-    checks::one_of(errors, mount, "mountPropagation", path, &supported);
+    checks::supported(errors, mount, "mountPropagation", path, &supported);
     let privileged = tree::flag(container, "securityContext.privileged");
     if tree::text(mount, "mountPropagation") == "Bidirectional" && !privileged {
         let detail = "Bidirectional mount propagation is available only to privileged containers";

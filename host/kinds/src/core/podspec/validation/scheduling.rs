@@ -84,7 +84,7 @@ fn spread(errors: &mut ErrorList, spec: &Value, path: &Path) {
             }
         }
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
-            checks::one_of(errors, constraint, policy, &at, &["Honor", "Ignore"]);
+            checks::supported(errors, constraint, policy, &at, &["Honor", "Ignore"]);
         }
         label_keys(errors, constraint, &at);
         if let Some(selector) = tree::get(constraint, "labelSelector") {

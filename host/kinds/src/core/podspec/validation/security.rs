@@ -4,12 +4,15 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
 
+use super::windows;
 use crate::checks::{self, Check};
 use crate::core::podspec::defaults::CONTAINER_LISTS;
 
 /// Largest user and group ID.
 const MAX_ID: i64 = i32::MAX as i64;
 const SYSCTL_MAX: usize = 253;
+/// Longest name of an AppArmor profile.
+const MAX_PROFILE_BYTES: usize = 4095;
 /// Types of seccomp and AppArmor profiles.
 const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
 
@@ -52,7 +55,7 @@ pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path, 
         return;
     };
     ids(errors, context, path, &["runAsUser", "runAsGroup"]);
-    checks::one_of(errors, context, "procMount", path, &["Default", "Unmasked"]);
+    checks::supported(errors, context, "procMount", path, &["Default", "Unmasked"]);
     // Root of the host's user namespace writes the kernel's settings through an unmasked /proc.
     if host_users && tree::text(context, "procMount") == "Unmasked" {
         let detail = "`hostUsers` must be false to use `Unmasked`";
@@ -60,6 +63,7 @@ pub(super) fn container(errors: &mut ErrorList, container: &Value, path: &Path, 
     }
     seccomp(errors, context, path);
     escalation(errors, context, path);
+    windows::options(errors, context, path);
     app_armor(errors, context, path);
 }
 
@@ -108,13 +112,14 @@ pub(super) fn pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
     sysctls(errors, spec, &path.child("sysctls"));
     let changes = ["Always", "OnRootMismatch"];
-    checks::one_of(errors, context, "fsGroupChangePolicy", &path, &changes);
+    checks::supported(errors, context, "fsGroupChangePolicy", &path, &changes);
     seccomp(errors, context, &path);
+    windows::options(errors, context, &path);
     app_armor(errors, context, &path);
     let groups = ["Merge", "Strict"];
-    checks::one_of(errors, context, "supplementalGroupsPolicy", &path, &groups);
+    checks::supported(errors, context, "supplementalGroupsPolicy", &path, &groups);
     let labels = ["MountOption", "Recursive"];
-    checks::one_of(errors, context, "seLinuxChangePolicy", &path, &labels);
+    checks::supported(errors, context, "seLinuxChangePolicy", &path, &labels);
 }
 
 /// A pod with a user namespace of its own shares no other namespace with the host (`validateHostUsers`,
@@ -273,17 +278,7 @@ fn app_armor(errors: &mut ErrorList, context: &Value, path: &Path) {
             &path.child("type"),
             "type is required when appArmorProfile is set",
         )),
-        "Localhost" => match name {
-            Some(name) if name.trim() != name => {
-                let detail = "must not be padded with whitespace";
-                errors.push(field::invalid(&at, name, detail));
-            }
-            None | Some("") => {
-                let detail = "must be set when AppArmor type is Localhost";
-                errors.push(field::required(&at, detail));
-            }
-            Some(_) => {}
-        },
+        "Localhost" => local_app_armor(errors, name.unwrap_or_default(), &at),
         "RuntimeDefault" | "Unconfined" => {
             if let Some(name) = name {
                 let detail = "can only be set when AppArmor type is Localhost";
@@ -291,5 +286,18 @@ fn app_armor(errors: &mut ErrorList, context: &Value, path: &Path) {
             }
         }
         other => errors.push(field::not_supported(&path.child("type"), other, &PROFILES)),
+    }
+}
+
+fn local_app_armor(errors: &mut ErrorList, name: &str, path: &Path) {
+    if name.is_empty() {
+        let detail = "must be set when AppArmor type is Localhost";
+        errors.push(field::required(path, detail));
+    } else if name.trim() != name {
+        let detail = "must not be padded with whitespace";
+        errors.push(field::invalid(path, name, detail));
+    }
+    if name.len() > MAX_PROFILE_BYTES {
+        errors.push(field::too_long(path, MAX_PROFILE_BYTES));
     }
 }

@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::quote::quote;
+use k3s_meta::{Quantity, names, tree};
 use serde_json::Value;
 
-use super::env;
+use super::sources::{self, Owner};
+use super::{env, projected};
 use crate::checks::{self, Check};
 use crate::core::persistentvolumeclaim;
 use crate::core::podspec::defaults::CONTAINER_LISTS;
+use crate::object_meta;
 use crate::quantity;
 
 /// The volumes that containers may mount, by name.
 pub(super) type Volumes<'a> = HashMap<&'a str, &'a Value>;
 
 /// Kinds of volumes in the order in which a second one is noticed.
-const KINDS: [&str; 29] = [
+const KINDS: [&str; 30] = [
     "emptyDir",
     "hostPath",
     "gitRepo",
@@ -46,8 +49,11 @@ const KINDS: [&str; 29] = [
     "scaleIO",
     "csi",
     "ephemeral",
+    "image",
 ];
 
+const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
+const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const HOST_PATH_TYPES: [&str; 8] = [
     "",
@@ -60,13 +66,20 @@ const HOST_PATH_TYPES: [&str; 8] = [
     "Socket",
 ];
 
-/// Validates `volumes` of a pod spec and gives the names of those that are usable.
-pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path) -> Volumes<'a> {
+/// Validates `volumes` of a pod spec and gives the names of those that are usable. `pod` is the name of the
+/// pod, empty in a template.
+pub(super) fn validate<'a>(
+    errors: &mut ErrorList,
+    spec: &'a Value,
+    path: &Path,
+    pod: &str,
+) -> Volumes<'a> {
     let mut known = Volumes::new();
-    for (index, volume) in tree::list(spec, "volumes").iter().enumerate() {
+    let volumes = tree::list(spec, "volumes");
+    for (index, volume) in volumes.iter().enumerate() {
         let at = path.index(index);
         let before = errors.len();
-        source(errors, volume, &at);
+        source(errors, volume, &at, pod);
         let name = tree::text(volume, "name");
         if name.is_empty() {
             errors.push(field::required(&at.child("name"), ""));
@@ -79,127 +92,137 @@ pub(super) fn validate<'a>(errors: &mut ErrorList, spec: &'a Value, path: &Path)
         if errors.len() == before {
             known.insert(name, volume);
         }
+        let claim = tree::text(volume, "persistentVolumeClaim.claimName");
+        if makes_claim(volumes, pod, claim) {
+            let detail = "must not reference a PVC that gets created for an ephemeral volume";
+            let at = at.child("persistentVolumeClaim.claimName");
+            errors.push(field::invalid(&at, claim, detail));
+        }
     }
     known
 }
 
-fn source(errors: &mut ErrorList, volume: &Value, path: &Path) {
-    let mut given = 0;
-    for (kind, source) in KINDS
+/// Whether the claim of this name is made for one of the volumes of the pod.
+fn makes_claim(volumes: &[Value], pod: &str, claim: &str) -> bool {
+    let of_pod = claim.strip_prefix(pod).and_then(|it| it.strip_prefix('-'));
+    let Some(wanted) = of_pod.filter(|_| !pod.is_empty()) else {
+        return false;
+    };
+    volumes.iter().any(|volume| {
+        tree::text(volume, "name") == wanted && tree::get(volume, "ephemeral").is_some()
+    })
+}
+
+fn source(errors: &mut ErrorList, volume: &Value, path: &Path, pod: &str) {
+    let given = KINDS
         .iter()
-        .chain(&["image"])
-        .filter_map(|kind| Some((*kind, tree::get(volume, kind)?)))
-    {
-        let at = path.child(kind);
-        given += 1;
-        if given > 1 {
-            errors.push(field::forbidden(
-                &at,
-                "may not specify more than 1 volume type",
-            ));
+        .filter_map(|kind| Some((*kind, tree::get(volume, kind)?)));
+    let mut count = 0;
+    for (kind, source) in given {
+        count += 1;
+        if count == 1 {
+            typed(errors, kind, source, path);
+            // The reference of a template may come later.
+            if kind == "image" && !pod.is_empty() {
+                checks::required(errors, source, "reference", &path.child(kind), "");
+            }
+            if kind == "ephemeral" {
+                claim_name(errors, volume, path, pod);
+            }
         } else {
-            typed(errors, kind, source, &at);
+            // Upstream writes two kinds in its own way here.
+            let at = path.child(match kind {
+                "cephfs" => "cephFS",
+                "downwardAPI" => "downwarAPI",
+                kind => kind,
+            });
+            errors.push(field::forbidden(&at, MORE_THAN_ONE));
+        }
+        if kind == "iscsi" {
+            let name = tree::text(volume, "name");
+            sources::session_of_pod(errors, source, name, &path.child("name"));
         }
     }
-    if given == 0 {
+    if count == 0 {
         errors.push(field::required(path, "must specify a volume type"));
     }
 }
 
-fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
-    match kind {
-        "emptyDir" => {
-            let limit = tree::get(source, "sizeLimit").and_then(quantity::read);
-            if limit.is_some_and(|limit| limit.milli() < 0) {
-                let detail = "SizeLimit field must be a valid resource quantity";
-                errors.push(field::forbidden(&path.child("sizeLimit"), detail));
-            }
-        }
-        "hostPath" => host_path(errors, source, path),
-        "secret" => {
-            checks::required(errors, source, "secretName", path, "");
-            modes(errors, source, "defaultMode", path);
-            key_paths(errors, source, path);
-        }
-        "configMap" => {
-            checks::required(errors, source, "name", path, "");
-            modes(errors, source, "defaultMode", path);
-            key_paths(errors, source, path);
-        }
-        "downwardAPI" => {
-            modes(errors, source, "defaultMode", path);
-            downward(errors, source, path);
-        }
-        "projected" => {
-            modes(errors, source, "defaultMode", path);
-            projected(errors, source, path);
-        }
-        "persistentVolumeClaim" => {
-            checks::required(errors, source, "claimName", path, "");
-        }
-        "nfs" => nfs(errors, source, path),
-        "csi" => csi(errors, source, path),
-        "ephemeral" => match tree::get(source, "volumeClaimTemplate.spec") {
-            Some(spec) => persistentvolumeclaim::validation::spec(
-                errors,
-                spec,
-                &path.child("volumeClaimTemplate.spec"),
-            ),
-            None => errors.push(field::required(&path.child("volumeClaimTemplate"), "")),
-        },
-        "image" => {
-            checks::required(errors, source, "reference", path, "");
-            checks::one_of(
-                errors,
-                source,
-                "pullPolicy",
-                path,
-                &["Always", "IfNotPresent", "Never"],
-            );
-        }
-        _ => {}
+/// The claim that is made for an ephemeral volume is named after pod and volume.
+fn claim_name(errors: &mut ErrorList, volume: &Value, path: &Path, pod: &str) {
+    let name = tree::text(volume, "name");
+    if pod.is_empty() || name.is_empty() {
+        return;
+    }
+    let claim = format!("{pod}-{name}");
+    let outcome = names::is_dns1123_subdomain(&claim);
+    for message in outcome.err().into_iter().flatten() {
+        let detail = format!("PVC name {}: {message}", quote(&claim));
+        errors.push(field::invalid(&path.child("name"), name, detail));
     }
 }
 
-/// Validates a path of the host; persistent volumes use one as well.
-pub(crate) fn host_path(errors: &mut ErrorList, source: &Value, path: &Path) {
+fn typed(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path) {
+    let at = path.child(kind);
+    match kind {
+        "emptyDir" => {
+            let limit = tree::get(source, "sizeLimit").and_then(quantity::read);
+            if limit.is_some_and(Quantity::is_negative) {
+                let detail = "SizeLimit field must be a valid resource quantity";
+                errors.push(field::forbidden(&at.child("sizeLimit"), detail));
+            }
+        }
+        "secret" => {
+            checks::required(errors, source, "secretName", &at, "");
+            modes(errors, source, "defaultMode", &at);
+            key_paths(errors, source, &at);
+        }
+        "configMap" => {
+            checks::required(errors, source, "name", &at, "");
+            modes(errors, source, "defaultMode", &at);
+            key_paths(errors, source, &at);
+        }
+        "downwardAPI" => {
+            modes(errors, source, "defaultMode", &at);
+            // Upstream names the volume here, not the item.
+            for item in tree::list(source, "items") {
+                downward_item(errors, item, &at);
+            }
+        }
+        "projected" => {
+            modes(errors, source, "defaultMode", &at);
+            projected::validate(errors, source, &at);
+        }
+        "ephemeral" => claim_template(errors, source, &at.child("volumeClaimTemplate")),
+        "image" => {
+            checks::required_one_of(errors, source, "pullPolicy", &at, &PULL_POLICIES);
+        }
+        kind => sources::validate(errors, kind, source, path, Owner::Pod),
+    }
+}
+
+/// The claim that an ephemeral volume becomes: of its metadata, only labels and annotations may be set.
+fn claim_template(errors: &mut ErrorList, source: &Value, path: &Path) {
+    let Some(template) = tree::get(source, "volumeClaimTemplate") else {
+        errors.push(field::required(path, ""));
+        return;
+    };
+    let meta = tree::get(template, "metadata").unwrap_or(&Value::Null);
+    errors.append(object_meta::validate_template_meta(
+        meta,
+        &path.child("metadata"),
+    ));
+    let spec = tree::get(template, "spec").unwrap_or(&Value::Null);
+    persistentvolumeclaim::validation::spec(errors, spec, &path.child("spec"), true);
+}
+
+/// Validates a path of the host.
+pub(super) fn host_path(errors: &mut ErrorList, source: &Value, path: &Path) {
     if !checks::required(errors, source, "path", path, "") {
         return;
     }
     no_backsteps(errors, tree::text(source, "path"), &path.child("path"));
-    let kind = tree::text(source, "type");
-    if !HOST_PATH_TYPES.contains(&kind) {
-        errors.push(field::not_supported(
-            &path.child("type"),
-            kind,
-            &HOST_PATH_TYPES,
-        ));
-    }
-}
-
-/// Validates an NFS source.
-pub(crate) fn nfs(errors: &mut ErrorList, source: &Value, path: &Path) {
-    checks::required(errors, source, "server", path, "");
-    checks::required(errors, source, "path", path, "");
-    if !tree::text(source, "path").starts_with('/') {
-        errors.push(field::invalid(
-            &path.child("path"),
-            tree::text(source, "path"),
-            "must be an absolute path",
-        ));
-    }
-}
-
-/// Validates a CSI source.
-pub(crate) fn csi(errors: &mut ErrorList, source: &Value, path: &Path) {
-    if checks::required(errors, source, "driver", path, "") {
-        let driver = tree::text(source, "driver");
-        errors.check(
-            &path.child("driver"),
-            driver,
-            names::is_dns1123_subdomain(&driver.to_lowercase()),
-        );
-    }
+    checks::supported(errors, source, "type", path, &HOST_PATH_TYPES);
 }
 
 fn modes(errors: &mut ErrorList, holder: &Value, name: &str, path: &Path) {
@@ -210,7 +233,8 @@ fn modes(errors: &mut ErrorList, holder: &Value, name: &str, path: &Path) {
     }
 }
 
-fn key_paths(errors: &mut ErrorList, source: &Value, path: &Path) {
+/// The keys that a volume shows, and where.
+pub(super) fn key_paths(errors: &mut ErrorList, source: &Value, path: &Path) {
     for (index, item) in tree::list(source, "items").iter().enumerate() {
         let at = path.child("items").index(index);
         checks::required(errors, item, "key", &at, "");
@@ -219,84 +243,25 @@ fn key_paths(errors: &mut ErrorList, source: &Value, path: &Path) {
     }
 }
 
-fn downward(errors: &mut ErrorList, source: &Value, path: &Path) {
-    // Upstream names the volume here, not the item.
-    for item in tree::list(source, "items") {
-        file_path(errors, item, path);
-        env::downward_file(errors, item, path);
-        modes(errors, item, "mode", path);
-    }
+/// A file of a downward API volume.
+pub(super) fn downward_item(errors: &mut ErrorList, item: &Value, path: &Path) {
+    file_path(errors, item, path);
+    env::downward_file(errors, item, path);
+    modes(errors, item, "mode", path);
 }
 
-fn projected(errors: &mut ErrorList, source: &Value, volume: &Path) {
-    for (index, source) in tree::list(source, "sources").iter().enumerate() {
-        let at = volume.child("sources").index(index);
-        let mut given = 0;
-        for (kind, projection) in source
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(_, projection)| !projection.is_null())
-        {
-            let at = at.child(kind);
-            given += 1;
-            if given > 1 {
-                errors.push(field::forbidden(
-                    &at,
-                    "may not specify more than 1 volume type",
-                ));
-                continue;
-            }
-            match kind.as_str() {
-                "secret" | "configMap" => {
-                    checks::required(errors, projection, "name", &at, "");
-                    key_paths(errors, projection, &at);
-                }
-                "downwardAPI" => downward(errors, projection, &at),
-                // The path is named as one of the volume.
-                "serviceAccountToken" => token(errors, projection, &at, volume),
-                _ => {}
-            }
-        }
-        if given == 0 {
-            errors.push(field::required(&at, "must specify a volume type"));
-        }
-    }
+/// The place of a file in its volume.
+pub(super) fn file_path(errors: &mut ErrorList, holder: &Value, path: &Path) {
+    checks::required(errors, holder, "path", path, "");
+    place(errors, tree::text(holder, "path"), &path.child("path"));
 }
 
-fn token(errors: &mut ErrorList, projection: &Value, path: &Path, volume: &Path) {
-    let seconds = tree::int(projection, "expirationSeconds").unwrap_or(0);
-    if seconds < 600 {
-        let detail = "may not specify a duration less than 10 minutes";
-        errors.push(field::invalid(
-            &path.child("expirationSeconds"),
-            seconds,
-            detail,
-        ));
-    }
-    if seconds > 1 << 32 {
-        let detail = "may not specify a duration larger than 2^32 seconds";
-        errors.push(field::invalid(
-            &path.child("expirationSeconds"),
-            seconds,
-            detail,
-        ));
-    }
-    file_path(errors, projection, volume);
-}
-
-fn file_path(errors: &mut ErrorList, holder: &Value, path: &Path) {
-    if checks::required(errors, holder, "path", path, "") {
-        let file = tree::text(holder, "path");
-        relative_path(errors, file, &path.child("path"));
-        // A directory entry that begins so is the updater's own.
-        if file.starts_with("..") && !file.split('/').any(|part| part == "..") {
-            errors.push(field::invalid(
-                &path.child("path"),
-                file,
-                "must not start with '..'",
-            ));
-        }
+/// A place below the root of a volume (`ValidateLocalNonReservedPath`).
+pub(super) fn place(errors: &mut ErrorList, file: &str, path: &Path) {
+    relative_path(errors, file, path);
+    // A directory entry that begins so is the updater's own.
+    if file.starts_with("..") && !file.starts_with("../") {
+        errors.push(field::invalid(path, file, "must not start with '..'"));
     }
 }
 
