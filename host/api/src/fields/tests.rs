@@ -122,6 +122,20 @@ fn what_go_always_writes_is_put_in_at_every_depth() {
 }
 
 #[test]
+fn what_is_behind_a_gate_is_dropped_without_a_word() {
+    let body = json!({"spec": {"preferredHolder": "a", "holderIdentity": "b"}});
+    let (body, unknown) = run("coordination.k8s.io", "v1", "Lease", body);
+    assert_eq!(body["spec"], json!({"holderIdentity": "b"}));
+    assert!(unknown.is_empty());
+    let message = refused(
+        "coordination.k8s.io",
+        "Lease",
+        json!({"spec": {"strategy": 1}}),
+    );
+    assert!(message.ends_with("of type string"), "{message}");
+}
+
+#[test]
 fn an_empty_list_is_stored_as_null_where_protobuf_forgets_it() {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {}, "rules": []});
     let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",

@@ -7,9 +7,10 @@
 use crate::schema::{Field, Shape, Type, ValueType};
 use serde_json::{Map, Value};
 
-/// Whether Go's encoder would leave the field out.
+/// Whether the field is dropped, or Go's encoder would leave it out.
 pub(super) fn leaves_no_trace(field: &Field, value: &Value) -> bool {
     match value {
+        _ if field.is_dropped() => true,
         Value::Null => !field.written_as_null(),
         Value::Array(list) => list.is_empty() && !field.written_as_null(),
         Value::Object(map) => {

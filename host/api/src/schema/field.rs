@@ -136,6 +136,11 @@ impl Field {
         self.flags >> 11 & 1 != 0
     }
 
+    /// Whether nobody can set the field: it is behind a feature gate that is off (`gen-source/dropped.json`).
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.flags >> 12 & 1 != 0
+    }
+
     /// The key by which a strategic merge patch matches items.
     pub fn merge_key(&self) -> Option<&'static str> {
         Some(name(self.merge_key)).filter(|key| !key.is_empty())

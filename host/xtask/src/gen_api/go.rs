@@ -1,4 +1,5 @@
-//! What the schema does not say about Go's structs, but the wire shows: what becomes of zero values.
+//! What the schema does not say about Go's structs, but the wire shows: what becomes of zero values, and which
+//! fields nobody can set.
 
 use super::facts::{strings, text};
 use anyhow::{Context, Result};
@@ -16,6 +17,33 @@ pub(super) fn encoding_flags(owner: &str, spec: &Value) -> u16 {
         | u16::from(zero == "zero") << 9
         | u16::from(is_null) << 10
         | u16::from(is_null && !owner.starts_with(STORED_AS_JSON)) << 11
+        | u16::from(spec["dropped"] == 1) << 12
+}
+
+/// Marks the fields of `types` that upstream empties before it looks at an object, since they are behind a
+/// feature gate that is off. `dropped` names by type and field the gate, or another reason.
+///
+/// # Errors
+/// When a type or a field is not there.
+pub(super) fn mark_dropped(types: &mut Map<String, Value>, dropped: &Value) -> Result<()> {
+    let dropped = dropped.as_object().context("what is dropped is no map")?;
+    for (name, fields) in dropped {
+        for field in fields.as_object().into_iter().flat_map(Map::keys) {
+            spec_of(types, name, field)?.insert("dropped".into(), 1.into());
+        }
+    }
+    Ok(())
+}
+
+fn spec_of<'a>(
+    types: &'a mut Map<String, Value>,
+    name: &str,
+    field: &str,
+) -> Result<&'a mut Map<String, Value>> {
+    let found = types
+        .get_mut(name)
+        .and_then(|t| t.get_mut("fields")?.get_mut(field)?.as_object_mut());
+    found.with_context(|| format!("no field {name}.{field}"))
 }
 
 /// Notes at the fields of `types` what `zeros` lists by type: `omits` are plain values in Go with `omitempty`,
@@ -33,11 +61,7 @@ pub(super) fn mark_zeros(types: &mut Map<String, Value>, zeros: &Value) -> Resul
             .with_context(|| format!("the zeros of {name} are not a map"))?
         {
             for field in strings(fields) {
-                let spec = types
-                    .get_mut(name)
-                    .and_then(|t| t.get_mut("fields")?.get_mut(&field)?.as_object_mut())
-                    .with_context(|| format!("no field {name}.{field}"))?;
-                spec.insert("zero".into(), zero.as_str().into());
+                spec_of(types, name, &field)?.insert("zero".into(), zero.as_str().into());
             }
         }
     }

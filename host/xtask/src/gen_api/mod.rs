@@ -3,7 +3,7 @@
 //! Two stages, so that freshness can be tested from committed files alone: the facts about a Kubernetes
 //! version are cut down to what is served and folded into `host/api/gen-source/` (`generate`), and the
 //! Rust tables are written from there (`tables`). What only the Go sources say stands in
-//! `gen-source/zeros.json`. Kinds of this server's own, which no Kubernetes has, are
+//! `gen-source/zeros.json` and, by hand, `dropped.json`. Kinds of this server's own, which no Kubernetes has, are
 //! written by hand in `gen-source/own-*.json`. The tables hold no pointers: names are offsets into one
 //! string, so they cost no relocation and no memory until they are read.
 
@@ -60,6 +60,7 @@ pub(crate) fn tables(source_dir: &Path) -> Result<Vec<(&'static str, String)>> {
         types.extend(map.as_object().context("the types are not a map")?.clone());
     }
     go::mark_zeros(&mut types, &read(&source_dir.join("zeros.json"))?)?;
+    go::mark_dropped(&mut types, &read(&source_dir.join("dropped.json"))?)?;
     let key = |r: &Value, name: &str| facts::text(r, name);
     resources.sort_by_key(|r| (key(r, "group"), key(r, "version"), key(r, "plural")));
     let mut tables = Tables::new(&types);
