@@ -14,7 +14,7 @@ mod zeros;
 
 pub use complaints::Complaints;
 pub use error::DecodeError;
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, parse_typed};
 
 use crate::kind::{Kind, by_kind};
 use crate::schema::TypeId;

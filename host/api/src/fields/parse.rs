@@ -8,15 +8,31 @@ use std::fmt::{self, Write};
 /// A body, and the keys that occur twice in it.
 #[derive(Debug)]
 pub struct Parsed {
-    /// The body; of keys that occur twice, the last value.
+    /// The body; of keys that occur twice, the last value, over the first where Go decodes it over that.
     pub value: Value,
     /// `duplicate field "spec.replicas"`, as many as [`Complaints`] holds.
     pub duplicates: Vec<String>,
 }
 
-/// Parses a body.
+/// Parses a body without a type. Of a key that occurs twice, the last value counts.
 pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
-    let mut state = State::default();
+    parse_with(raw, State::default())
+}
+
+/// Parses a body that upstream decodes into a Go struct. A key that occurs twice is decoded over what is there:
+/// fields that the second value does not name stay.
+pub fn parse_typed(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
+    let merges = true;
+    parse_with(
+        raw,
+        State {
+            merges,
+            ..State::default()
+        },
+    )
+}
+
+fn parse_with(raw: &[u8], mut state: State) -> Result<Parsed, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(raw);
     let value = Tree(&mut state).deserialize(&mut json)?;
     json.end()?;
@@ -30,6 +46,31 @@ pub fn parse(raw: &[u8]) -> Result<Parsed, serde_json::Error> {
 struct State {
     path: String,
     duplicates: Complaints,
+    merges: bool,
+}
+
+/// Puts a value where another stands, as Go's decoder does: members of objects, and elements of lists by their
+/// place, are decoded over those that are there. Costs no more than the second value is large.
+fn decode_over(first: &mut Value, second: Value) {
+    match (first, second) {
+        (Value::Object(first), Value::Object(second)) => {
+            for (key, value) in second {
+                match first.get_mut(&key) {
+                    Some(below) => decode_over(below, value),
+                    None => drop(first.insert(key, value)),
+                }
+            }
+        }
+        (Value::Array(first), Value::Array(second)) => {
+            first.truncate(second.len());
+            let mut second = second.into_iter();
+            for (below, value) in first.iter_mut().zip(second.by_ref()) {
+                decode_over(below, value);
+            }
+            first.extend(second);
+        }
+        (first, second) => *first = second,
+    }
 }
 
 impl State {
@@ -118,7 +159,13 @@ impl<'de> Visitor<'de> for Tree<'_> {
             self.0.path.push_str(&key);
             let value = access.next_value_seed(Tree(self.0))?;
             self.0.path.truncate(depth);
-            map.insert(key, value);
+            if self.0.merges
+                && let Some(first) = map.get_mut(&key)
+            {
+                decode_over(first, value);
+            } else {
+                map.insert(key, value);
+            }
         }
         Ok(Value::Object(map))
     }

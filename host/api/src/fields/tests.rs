@@ -349,6 +349,34 @@ fn duplicates_are_found_in_the_bytes() {
     assert_eq!(parse(value.to_string().as_bytes()).unwrap().value, value);
 }
 
+/// Go decodes a repeated field over the struct, map or list that is there; other values are replaced.
+#[test]
+fn a_repeated_field_is_decoded_over_the_first_where_there_is_a_type() {
+    for (body, typed, untyped) in [
+        (
+            r#"{"a": {"x": 1}, "a": {"y": 2}}"#,
+            json!({"x": 1, "y": 2}),
+            json!({"y": 2}),
+        ),
+        (
+            r#"{"a": [{"x": 1}, {"x": 2}, 3], "a": [{"y": 4}, 5]}"#,
+            json!([{"x": 1, "y": 4}, 5]),
+            json!([{"y": 4}, 5]),
+        ),
+        (r#"{"a": [1], "a": [2, 3]}"#, json!([2, 3]), json!([2, 3])),
+        (r#"{"a": {"x": 1}, "a": null}"#, Value::Null, Value::Null),
+        (
+            r#"{"a": 1, "a": {"x": {}}, "a": {"x": {"z": 3}}}"#,
+            json!({"x": {"z": 3}}),
+            json!({"x": {"z": 3}}),
+        ),
+    ] {
+        let read = |parsed: Result<Parsed, _>| parsed.unwrap().value["a"].clone();
+        assert_eq!(read(parse_typed(body.as_bytes())), typed, "{body}");
+        assert_eq!(read(parse(body.as_bytes())), untyped, "{body}");
+    }
+}
+
 #[test]
 fn complaints_are_not_much_longer_than_the_body() {
     let long = "k".repeat(300_000);

@@ -113,7 +113,7 @@ pub(crate) async fn decode(
     let Decoded {
         mut value,
         duplicates: mut found,
-    } = decode_noting(&context.headers, bytes, kind.kind).await?;
+    } = decode_noting(&context.headers, bytes, kind.kind, fields::parse_typed).await?;
     let missing = || Status::internal(&format!("{} is in no table", kind.definition));
     let schema = schema::by_name(kind.definition).ok_or_else(missing)?;
     let unknown = fields::decode_type(schema, kind.kind, kind.version, &mut value);
@@ -147,10 +147,18 @@ struct Decoded {
     duplicates: Vec<String>,
 }
 
+/// How JSON is parsed: with a type or without.
+type Parse = fn(&[u8]) -> std::result::Result<fields::Parsed, serde_json::Error>;
+
 /// As [`decode`], with the fields that the body has twice.
-async fn decode_noting(headers: &HeaderMap, bytes: &Bytes, kind: &str) -> Result<Decoded> {
+async fn decode_noting(
+    headers: &HeaderMap,
+    bytes: &Bytes,
+    kind: &str,
+    parse: Parse,
+) -> Result<Decoded> {
     let parsed = match content_type(headers).as_str() {
-        "application/json" | "text/json" => parse_json(bytes),
+        "application/json" | "text/json" => parse_json(bytes, parse),
         "application/yaml" | "application/x-yaml" | "text/yaml" => {
             let read = yaml::read(bytes.clone()).await;
             read.map(Decoded::of).map_err(BodyError::Yaml)
@@ -177,8 +185,8 @@ impl Decoded {
     }
 }
 
-fn parse_json(bytes: &[u8]) -> std::result::Result<Decoded, BodyError> {
-    let parsed = fields::parse(bytes).map_err(BodyError::Json)?;
+fn parse_json(bytes: &[u8], parse: Parse) -> std::result::Result<Decoded, BodyError> {
+    let parsed = parse(bytes).map_err(BodyError::Json)?;
     Ok(Decoded {
         value: parsed.value,
         duplicates: parsed.duplicates,
@@ -214,10 +222,15 @@ pub(crate) async fn object(
     validation: FieldValidation,
     warnings: &Warnings,
 ) -> Result<Value> {
+    // Objects of kinds that are defined at run time have no struct in Go.
+    let parse: Parse = match resource.dynamic {
+        Some(_) => fields::parse,
+        None => fields::parse_typed,
+    };
     let Decoded {
         mut value,
         duplicates,
-    } = decode_noting(headers, bytes, resource.kind.kind).await?;
+    } = decode_noting(headers, bytes, resource.kind.kind, parse).await?;
     check_type(&mut value, resource)?;
     check_fields(&mut value, resource, validation, duplicates, warnings)?;
     Ok(value)
