@@ -107,10 +107,35 @@ pub(crate) fn required_one_of(
     }
 }
 
+/// The name of a driver (`ValidateCSIDriverName`).
+pub(crate) fn driver_name(errors: &mut ErrorList, name: &str, path: &Path) {
+    const MAX_BYTES: usize = 63;
+    if name.is_empty() {
+        errors.push(field::required(path, ""));
+        return;
+    }
+    if name.len() > MAX_BYTES {
+        errors.push(field::too_long(path, MAX_BYTES));
+    }
+    errors.check(
+        path,
+        name,
+        names::is_dns1123_subdomain(&name.to_lowercase()),
+    );
+}
+
 /// A field that may not change.
 pub(crate) fn immutable(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
     if !semantic_eq(tree::get(new, name), tree::get(old, name)) {
         errors.push(field::immutable(&Path::new(name), tree::get(new, name)));
+    }
+}
+
+/// A text that may not change; a missing one is the empty one.
+pub(crate) fn immutable_text(errors: &mut ErrorList, new: &Value, old: &Value, name: &str) {
+    let [new, old] = [new, old].map(|object| tree::text(object, name));
+    if new != old {
+        errors.push(field::immutable(&Path::new(name), new));
     }
 }
 

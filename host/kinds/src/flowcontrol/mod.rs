@@ -2,3 +2,4 @@
 
 pub(crate) mod flowschema;
 pub(crate) mod prioritylevelconfiguration;
+mod shared;

@@ -1,5 +1,6 @@
 //! Storage classes and CSI objects.
 
+mod class;
 pub(crate) mod csidriver;
 pub(crate) mod csinode;
 pub(crate) mod csistoragecapacity;

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admissionregistration;
+mod flowcontrol;
+mod nodes;
+mod storage;
 
 use jiff::Timestamp;
 use k3s_kinds::{Context, Strategy};

@@ -10,6 +10,7 @@ use crate::rules::Rules;
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     generation: Generation::Content(&["addressType", "endpoints", "ports", "metadata.labels"]),
+    name_on_update: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     warnings: validation::warnings,

@@ -4,6 +4,7 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::flowcontrol::shared;
 use crate::generation::Generation;
 use crate::generic::RESET_METADATA;
 use crate::rules::Rules;
@@ -13,7 +14,9 @@ pub(crate) const RULES: Rules = Rules {
     status: true,
     status_keeps: RESET_METADATA,
     generation: Generation::Spec,
+    name_on_update: true,
     validate: validation::validate,
+    validate_status_update: shared::validate_status_update,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -1,6 +1,8 @@
 //! Validation of runtime classes.
 
-use k3s_meta::field::{ErrorList, Path};
+use std::collections::HashSet;
+
+use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
 
@@ -11,11 +13,12 @@ use crate::object_meta;
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let handler = tree::text(class, "handler");
-    errors.check(
-        &Path::new("handler"),
-        handler,
-        names::is_dns1123_label(handler),
-    );
+    let at = Path::new("handler");
+    if handler.is_empty() {
+        errors.push(field::required(&at, ""));
+    } else {
+        errors.check(&at, handler, names::is_dns1123_label(handler));
+    }
     if let Some(overhead) = tree::get(class, "overhead") {
         resources::overhead(&mut errors, overhead, "podFixed", &Path::new("overhead"));
     }
@@ -26,13 +29,26 @@ pub(super) fn validate(class: &Value) -> ErrorList {
             "nodeSelector",
             &path.child("nodeSelector"),
         ));
-        tolerations(&mut errors, scheduling, &path.child("tolerations"));
+        let path = path.child("tolerations");
+        tolerations(&mut errors, scheduling, &path);
+        same_tolerations(&mut errors, scheduling, &path);
     }
     errors
 }
 
+/// Tolerations that are alike in everything but their seconds.
+fn same_tolerations(errors: &mut ErrorList, scheduling: &Value, path: &Path) {
+    let mut seen = HashSet::new();
+    for (index, toleration) in tree::list(scheduling, "tolerations").iter().enumerate() {
+        let key = ["key", "operator", "value", "effect"].map(|name| tree::text(toleration, name));
+        if !seen.insert(key) {
+            errors.push(field::duplicate(&path.index(index), toleration));
+        }
+    }
+}
+
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
-    checks::immutable(&mut errors, new, old, "handler");
+    checks::immutable_text(&mut errors, new, old, "handler");
     errors
 }

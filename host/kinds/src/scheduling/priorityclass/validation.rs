@@ -31,8 +31,8 @@ pub(super) fn validate(class: &Value) -> ErrorList {
             format!("maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}");
         errors.push(field::forbidden(&Path::new("value"), detail));
     }
-    let policies = ["Never", "PreemptLowerPriority"];
-    checks::one_of(
+    let policies = ["PreemptLowerPriority", "Never"];
+    checks::required_one_of(
         &mut errors,
         class,
         "preemptionPolicy",

@@ -11,6 +11,7 @@ use crate::rules::Rules;
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     generation: Generation::SpecOfUpdates,
+    unconditional_update: false,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,

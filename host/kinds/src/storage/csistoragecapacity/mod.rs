@@ -8,6 +8,8 @@ use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    unconditional_update: false,
+    name_on_update: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,

@@ -8,35 +8,37 @@ use crate::checks::{self, Check};
 use crate::quantity;
 
 pub(super) fn validate(object: &Value) -> ErrorList {
+    validate_with(object, false)
+}
+
+/// `any_value` allows values of the selector that are no values of labels.
+fn validate_with(object: &Value, any_value: bool) -> ErrorList {
     let mut errors = ErrorList::new();
+    let found = topology(object).into_iter();
+    errors.extend(found.filter(|it| !(any_value && it.field.contains("].values["))));
     let class = tree::text(object, "storageClassName");
     errors.check(
         &Path::new("storageClassName"),
         class,
         names::is_dns1123_subdomain(class),
     );
-    if let Some(topology) = tree::get(object, "nodeTopology") {
-        errors.append(checks::label_selector(topology, &Path::new("nodeTopology")));
-    }
-    for name in ["capacity", "maximumVolumeSize"] {
-        let amount = tree::get(object, name);
-        if amount.is_some_and(|amount| {
-            quantity::read(amount).is_none_or(|quantity| quantity.milli() < 0)
-        }) {
-            errors.push(field::invalid(
-                &Path::new(name),
-                amount,
-                crate::object_meta::NOT_NEGATIVE,
-            ));
-        }
+    let amount = tree::get(object, "capacity");
+    let read = amount.and_then(quantity::read);
+    if read.is_some_and(|quantity| quantity.is_negative()) {
+        let detail = crate::object_meta::NOT_NEGATIVE;
+        errors.push(field::invalid(&Path::new("capacity"), amount, detail));
     }
     errors
 }
 
+fn topology(object: &Value) -> ErrorList {
+    let selector = tree::get(object, "nodeTopology").unwrap_or(&Value::Null);
+    checks::label_selector(selector, &Path::new("nodeTopology"))
+}
+
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate(new);
-    for name in ["nodeTopology", "storageClassName"] {
-        checks::immutable(&mut errors, new, old, name);
-    }
+    let mut errors = validate_with(new, !topology(old).is_empty());
+    checks::immutable(&mut errors, new, old, "nodeTopology");
+    checks::immutable_text(&mut errors, new, old, "storageClassName");
     errors
 }

@@ -7,6 +7,7 @@ use crate::delete::DeletePolicy;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
+    name_on_update: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,

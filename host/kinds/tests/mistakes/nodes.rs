@@ -1,0 +1,142 @@
+//! Endpoint slices, leases, runtime classes and priority classes.
+
+use serde_json::{Value, json};
+
+use crate::{of_new, of_update};
+
+#[test]
+fn endpoint_slices() {
+    const SLICE: &str = "discovery.k8s.io/EndpointSlice";
+    let cases: Vec<(Value, Vec<&str>)> = vec![
+        (
+            json!({"addressType": "IPv4", "endpoints": [{"addresses": ["1.2.3.4"], "zone": "a b"}], "ports": [{"port": 0}]}),
+            vec![],
+        ),
+        (
+            json!({"addressType": "IPv4", "endpoints": [{"addresses": [" ", "::1", "127.0.0.1"]}, {"addresses": []}]}),
+            vec![
+                "endpoints[0].addresses[0]: Invalid value: \" \": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                "endpoints[0].addresses: Invalid value: \"::1\": must be an IPv4 address",
+                "endpoints[0].addresses[1]: Invalid value: \"::1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+                "endpoints[0].addresses[2]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+                "endpoints[1].addresses: Required value: must contain at least 1 address",
+            ],
+        ),
+        (
+            json!({"addressType": "FQDN", "endpoints": [{"addresses": ["a.example.com.", "80", ""]}]}),
+            vec![
+                "endpoints[0].addresses[1]: Invalid value: \"80\": should be a domain with at least two segments separated by dots",
+                "endpoints[0].addresses[2]: Required value",
+            ],
+        ),
+        (
+            json!({"addressType": "FQDN", "ports": [{"name": "a"}, {"name": "a", "protocol": ""}],
+                "endpoints": [{"addresses": ["a.b"], "hints": {"forZones": [{"name": "z"}, {"name": "z"}]}}]}),
+            vec![
+                "ports[1].name: Duplicate value: \"a\"",
+                "ports[1].protocol: Unsupported value: \"\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+                "endpoints[0].hints.forZones[1].name: Duplicate value: \"z\"",
+            ],
+        ),
+        (
+            json!({"addressType": ""}),
+            vec!["addressType: Required value"],
+        ),
+    ];
+    for (slice, expected) in cases {
+        assert_eq!(of_new(SLICE, slice.clone(), true), expected, "{slice}");
+    }
+    let stored = json!({"addressType": "IPv4", "endpoints": [{"addresses": ["127.0.0.1"]}]});
+    assert_eq!(
+        of_update(SLICE, stored.clone(), stored.clone(), true),
+        [""; 0]
+    );
+    assert_eq!(
+        of_update(SLICE, stored, json!({"addressType": "IPv6"}), true),
+        ["addressType: Invalid value: \"IPv6\": field is immutable"]
+    );
+}
+
+#[test]
+fn leases() {
+    const LEASE: &str = "coordination.k8s.io/Lease";
+    for (spec, expected) in [
+        (
+            json!({"holderIdentity": "", "strategy": "OldestEmulationVersion", "preferredHolder": "a"}),
+            vec![],
+        ),
+        (
+            json!({"preferredHolder": "a", "leaseDurationSeconds": 0, "leaseTransitions": -1}),
+            vec![
+                "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+                "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
+                "spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined",
+            ],
+        ),
+        (
+            json!({"strategy": "x"}),
+            vec![
+                "spec.strategy.strategy: Unsupported value: \"x\": supported values: \"OldestEmulationVersion\"",
+            ],
+        ),
+        (
+            json!({"strategy": "/x"}),
+            vec!["spec.strategy.strategy: Invalid value: \"/x\": prefix part must be non-empty"],
+        ),
+    ] {
+        assert_eq!(of_new(LEASE, json!({ "spec": spec }), true), expected);
+    }
+}
+
+#[test]
+fn runtime_classes() {
+    const CLASS: &str = "node.k8s.io/RuntimeClass";
+    for (class, expected) in [
+        (
+            json!({"metadata": {"finalizers": ["plain"]}, "handler": "a", "overhead": {"podFixed": {"cpu": "1"}}}),
+            vec![],
+        ),
+        (json!({"handler": ""}), vec!["handler: Required value"]),
+        (
+            json!({"handler": "a", "overhead": {"podFixed": {"cpu": "-1"}}}),
+            vec!["overhead.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0"],
+        ),
+        (
+            json!({"handler": "a", "scheduling": {"tolerations": [{"key": "a"}, {"key": "a", "effect": ""}]}}),
+            vec!["scheduling.tolerations[1]: Duplicate value: {\"effect\":\"\",\"key\":\"a\"}"],
+        ),
+    ] {
+        assert_eq!(of_new(CLASS, class, false), expected);
+    }
+    assert_eq!(
+        of_update(CLASS, json!({"handler": "a"}), json!({}), false),
+        [
+            "handler: Required value",
+            "handler: Invalid value: \"\": field is immutable",
+        ]
+    );
+}
+
+#[test]
+fn priority_classes() {
+    const CLASS: &str = "scheduling.k8s.io/PriorityClass";
+    for (policy, expected) in [
+        ("Never", vec![]),
+        ("", vec!["preemptionPolicy: Required value"]),
+        (
+            "x",
+            vec![
+                "preemptionPolicy: Unsupported value: \"x\": supported values: \"PreemptLowerPriority\", \"Never\"",
+            ],
+        ),
+    ] {
+        assert_eq!(
+            of_new(
+                CLASS,
+                json!({"value": 1, "preemptionPolicy": policy}),
+                false
+            ),
+            expected
+        );
+    }
+}
