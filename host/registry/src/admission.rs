@@ -73,6 +73,40 @@ pub trait Admission: Send + Sync {
         new: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<()>;
+
+    /// Sets aside what a create or an update takes, such as a part of a quota: the last thing before the write, once
+    /// every step has admitted it. Refuses what there is no room for. Sets nothing aside in a dry run.
+    async fn hold(&self, _: &Attributes<'_>, _new: &Value, _old: Option<&Value>) -> Result<Held> {
+        Ok(Held::default())
+    }
+}
+
+/// Something that was set aside for one write.
+#[async_trait]
+pub trait Share: Send {
+    /// The write was certainly not made.
+    async fn give_back(self: Box<Self>);
+}
+
+/// All that was set aside for one write. Dropped, it is kept: the write was made, or may have been.
+#[derive(Default)]
+pub struct Held(Vec<Box<dyn Share>>);
+
+impl Held {
+    /// Adds a part.
+    pub fn add(&mut self, share: Box<dyn Share>) {
+        self.0.push(share);
+    }
+
+    /// Gives everything back, unless the write may have been made.
+    pub async fn settle(self, may_be_made: bool) {
+        if may_be_made {
+            return;
+        }
+        for share in self.0 {
+            share.give_back().await;
+        }
+    }
 }
 
 /// Admits everything: for the server's own bootstrap.

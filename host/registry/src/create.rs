@@ -94,11 +94,16 @@ impl Registry {
         call.admission
             .validate(&attributes, Some(&object), None)
             .await?;
+        let held = call.admission.hold(&attributes, &object, None).await?;
         if call.dry_run {
             return self.create_dry(resource, namespace, &name, object);
         }
-        self.store_new(resource, namespace, &name, object, reservation, generate)
-            .await
+        let stored = self
+            .store_new(resource, namespace, &name, object, reservation, generate)
+            .await;
+        let may_be_made = stored.as_ref().map_or_else(Error::may_be_made, |_| true);
+        held.settle(may_be_made).await;
+        stored
     }
 
     async fn store_new(

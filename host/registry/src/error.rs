@@ -41,6 +41,11 @@ impl Error {
         self.0.code == 409
     }
 
+    /// Whether a write that failed so may have been made all the same. What the client did wrong was found before it.
+    pub(crate) fn may_be_made(&self) -> bool {
+        self.0.code >= 500
+    }
+
     pub(crate) fn internal(message: impl fmt::Display) -> Self {
         Status::internal(&message.to_string()).into()
     }

@@ -42,7 +42,7 @@ mod update;
 mod view;
 pub mod watch;
 
-pub use admission::{Admission, Attributes, NoAdmission, Operation};
+pub use admission::{Admission, Attributes, Held, NoAdmission, Operation, Share};
 pub use call::{Call, Warnings};
 pub use create::receive;
 pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};

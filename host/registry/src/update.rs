@@ -10,7 +10,7 @@ use k3s_meta::{ErrorList, Path, Status, field, object, tree};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
 
-use crate::admission::Operation;
+use crate::admission::{Attributes, Operation};
 use crate::call::Call;
 use crate::create::check_namespace;
 use crate::encoding::encode;
@@ -171,8 +171,30 @@ impl Registry {
         call.admission
             .validate(&attributes, Some(&new), Some(&old))
             .await?;
-        self.store_changed(update, entry, new, &old, reservation, call.dry_run)
+        let reserved = (new, reservation);
+        self.hold_and_store(update, entry, call, &attributes, reserved, &old)
             .await
+    }
+
+    /// Stores the new object, and what admission has set aside for it goes back where that certainly failed.
+    async fn hold_and_store(
+        &self,
+        update: &Update<'_>,
+        entry: &Arc<Entry>,
+        call: &Call<'_>,
+        attributes: &Attributes<'_>,
+        (new, reservation): (Value, Box<dyn Reservation>),
+        old: &Value,
+    ) -> Result<Option<Object>> {
+        let held = call.admission.hold(attributes, &new, Some(old)).await?;
+        let stored = self
+            .store_changed(update, entry, new, old, reservation, call.dry_run)
+            .await;
+        let may_be_made = stored
+            .as_ref()
+            .map_or_else(Error::may_be_made, Option::is_some);
+        held.settle(may_be_made).await;
+        stored
     }
 
     async fn store_changed(

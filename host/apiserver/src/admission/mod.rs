@@ -1,8 +1,8 @@
 //! The admission chain: one step per file, in upstream's order.
 //!
 //! Steps ask about other objects through [`listers`], so that a request parses no stored object.
-//! Mutating webhooks will join as the last mutating step, validating webhooks and quota as the last
-//! validating ones: [`Chain`] is the list to put them in.
+//! Mutating webhooks will join as the last mutating step, validating webhooks as the last
+//! validating ones: [`Chain`] is the list to put them in. What a write takes is set aside after all of them.
 
 mod claim_resize;
 mod default_class;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use k3s_lifecycle::Tasks;
 use k3s_meta::Status;
-use k3s_registry::{Admission, Attributes, Error, Operation, Registry, Result};
+use k3s_registry::{Admission, Attributes, Error, Held, Operation, Registry, Result};
 use serde_json::Value;
 
 use crate::authz::Authorizer;
@@ -50,6 +50,17 @@ trait Step: Send + Sync {
         _: &Attributes<'_>,
         _new: Option<&Value>,
         _old: Option<&Value>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Sets aside what the write takes, once every step has admitted it.
+    async fn hold(
+        &self,
+        _: &Attributes<'_>,
+        _new: &Value,
+        _old: Option<&Value>,
+        _held: &mut Held,
     ) -> Result<()> {
         Ok(())
     }
@@ -83,7 +94,6 @@ impl Chain {
             Box::new(default_ingress_class::DefaultIngressClass::new(&listers)),
             Box::new(pod_resize::PodResizeValidator::new(&listers)),
             Box::new(pod_security::PodSecurity::new(registry, &listers)),
-            // The last: what is charged should also be stored.
             Box::new(resource_quota::QuotaStep::new(registry, &listers)),
         ];
         Ok(Self(steps))
@@ -114,6 +124,22 @@ impl Admission for Chain {
             step.validate(attributes, new, old).await?;
         }
         Ok(())
+    }
+
+    async fn hold(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<Held> {
+        let mut held = Held::default();
+        for step in &self.0 {
+            if let Err(refusal) = step.hold(attributes, new, old, &mut held).await {
+                held.settle(false).await;
+                return Err(refusal);
+            }
+        }
+        Ok(held)
     }
 }
 

@@ -3,19 +3,22 @@
 //!
 //! Quotas are first checked against the mirror, which costs nothing where there are none. The charge
 //! itself is one optimistic update of the stored quota's status that checks again what it finds
-//! there, so two writers cannot both take the last of it. An object that is charged and then not
-//! stored is given back by the quota controller's recount.
+//! there, so two writers cannot both take the last of it. The charge of a write that certainly was not made is taken
+//! back at once, by what was charged and not by a count, so that it takes nothing from writers beside it. Where that is not
+//! known (the client has left, the datastore was lost), the quota controller's recount gives it back.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use k3s_base::error::chain;
 use k3s_kinds::amounts::{Amounts, add};
 use k3s_kinds::quota::{covers, missing, shown, usage};
 use k3s_meta::quantity::Quantity;
-use k3s_meta::{object, tree};
+use k3s_meta::{UserInfo, object, tree};
 use k3s_registry::mirror::Decode;
 use k3s_registry::{
-    Attributes, Call, Error, NoAdmission, Operation, Registry, Result, Scope, Update,
+    Attributes, Call, Error, Held, NoAdmission, Operation, Registry, Result, Scope, Share, Update,
+    Warnings,
 };
 use serde_json::Value;
 
@@ -156,43 +159,118 @@ impl QuotaStep {
         }
     }
 
-    /// Adds the charge to the stored quota, unless it no longer fits there.
-    async fn charge(&self, quota: &ResourceQuota, charge: &Charge<'_>) -> Result<()> {
-        let Attributes {
-            namespace,
-            user,
-            warnings,
-            ..
-        } = *charge.attributes;
-        let call = Call {
-            user,
-            dry_run: false,
-            admission: &NoAdmission,
-            warnings,
-        };
-        let quotas = self.registry.resource("", "v1", "resourcequotas")?;
-        let update = Update {
-            resource: quotas,
-            namespace,
-            name: &quota.name,
-            scope: Scope::Status,
-            create_missing: false,
-        };
-        let add_due = |current: Option<&Value>| {
-            let mut stored = current.cloned().unwrap_or_default();
+    /// Adds the charge to the stored quota, unless it no longer fits there; nothing where no quota was charged.
+    async fn charge(
+        &self,
+        quota: &ResourceQuota,
+        charge: &Charge<'_>,
+    ) -> Result<Option<Box<Charged>>> {
+        let attributes = charge.attributes;
+        let (mut uid, mut total) = (String::new(), Amounts::new());
+        let add_due = |stored: &mut Value| {
             // The mirror may be behind the quota that is charged now, so this is what decides.
-            let quota = ResourceQuota::decode(&stored);
+            let quota = ResourceQuota::decode(stored);
             let mut used = quota.used.clone();
-            add(&mut used, &charge.due(&quota)?);
-            write_used(&mut stored, used);
-            Ok(stored)
+            let due = charge.due(&quota)?;
+            add(&mut used, &due);
+            write_used(stored, used);
+            (uid, total) = (object::uid(stored).to_owned(), due);
+            Ok(())
         };
-        match self.registry.update(&update, &call, add_due).await {
+        let place = (attributes.namespace, quota.name.as_str());
+        let stored = change(&self.registry, place, attributes.user, add_due).await;
+        match stored {
+            Ok(()) => Ok(Some(Box::new(Charged {
+                registry: self.registry.clone(),
+                user: attributes.user.clone(),
+                namespace: attributes.namespace.to_owned(),
+                name: quota.name.clone(),
+                uid,
+                due: total,
+            }))),
             // A quota that was deleted meanwhile limits nothing.
-            Err(error) if error.is_not_found() => Ok(()),
-            other => other.map(drop),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
     }
+}
+
+/// What one quota was charged for one write.
+struct Charged {
+    registry: Registry,
+    user: UserInfo,
+    namespace: String,
+    name: String,
+    uid: String,
+    due: Amounts,
+}
+
+#[async_trait]
+impl Share for Charged {
+    async fn give_back(self: Box<Self>) {
+        let take_back = |stored: &mut Value| {
+            // A namesake was made after the charge and does not hold it.
+            if object::uid(stored) == self.uid {
+                let mut used = ResourceQuota::decode(stored).used;
+                subtract(&mut used, &self.due);
+                write_used(stored, used);
+            }
+            Ok(())
+        };
+        let place = (self.namespace.as_str(), self.name.as_str());
+        match change(&self.registry, place, &self.user, take_back).await {
+            Err(error) if !error.is_not_found() => tracing::warn!(
+                error = chain(&error),
+                namespace = self.namespace,
+                quota = self.name,
+                "a quota keeps the charge of an object that was not stored until it is counted again"
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Takes away what was charged before; what is no longer there stays so.
+fn subtract(used: &mut Amounts, due: &Amounts) {
+    for (resource, amount) in due {
+        if let Some(used) = used.get_mut(resource) {
+            let left = *used - *amount;
+            *used = if left.is_negative() {
+                Quantity::ZERO
+            } else {
+                left
+            };
+        }
+    }
+}
+
+/// One optimistic update of the status of the stored quota at `namespace` and `name`.
+async fn change(
+    registry: &Registry,
+    (namespace, name): (&str, &str),
+    user: &UserInfo,
+    mut change: impl FnMut(&mut Value) -> Result<()> + Send,
+) -> Result<()> {
+    let warnings = Warnings::default();
+    let call = Call {
+        user,
+        dry_run: false,
+        admission: &NoAdmission,
+        warnings: &warnings,
+    };
+    let update = Update {
+        resource: registry.resource("", "v1", "resourcequotas")?,
+        namespace,
+        name,
+        scope: Scope::Status,
+        create_missing: false,
+    };
+    let make = |current: Option<&Value>| {
+        let mut stored = current.cloned().unwrap_or_default();
+        change(&mut stored)?;
+        Ok(stored)
+    };
+    registry.update(&update, &call, make).await.map(drop)
 }
 
 fn write_used(quota: &mut Value, used: Amounts) {
@@ -214,21 +292,22 @@ fn is_counted(attributes: &Attributes<'_>) -> bool {
 
 #[async_trait]
 impl Step for QuotaStep {
-    async fn validate(
+    async fn hold(
         &self,
         attributes: &Attributes<'_>,
-        new: Option<&Value>,
+        new: &Value,
         old: Option<&Value>,
+        held: &mut Held,
     ) -> Result<()> {
-        let Some(object) = new.filter(|_| is_counted(attributes)) else {
+        if !is_counted(attributes) {
             return Ok(());
-        };
+        }
         let quotas = self.listers.resource_quotas.list(attributes.namespace)?;
         if quotas.is_empty() {
             return Ok(());
         }
-        let charge = Charge::new(attributes, object, old);
-        // All are asked before any is charged, so that a refusal leaves no charge behind.
+        let charge = Charge::new(attributes, new, old);
+        // All are asked before any is charged, so that most refusals write nothing.
         let mut charged = Vec::new();
         for quota in &quotas {
             if !charge.due(quota)?.is_empty() {
@@ -239,7 +318,9 @@ impl Step for QuotaStep {
             return Ok(());
         }
         for quota in charged {
-            self.charge(quota, &charge).await?;
+            if let Some(share) = self.charge(quota, &charge).await? {
+                held.add(share);
+            }
         }
         Ok(())
     }

@@ -494,6 +494,56 @@ async fn writers_at_once_do_not_exceed_a_quota() {
 }
 
 #[tokio::test]
+async fn a_create_that_fails_after_its_charge_holds_no_quota() {
+    let api = start().await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    for (name, most) in [("a", "3"), ("b", "20")] {
+        let hard = json!({"configmaps": most});
+        let quota = json!({"metadata": {"name": name}, "spec": {"hard": hard}});
+        api.ok("POST", quotas, quota).await;
+        let counted = json!({"status": {"hard": hard, "used": {"configmaps": "0"}}});
+        api.ok("PATCH", &format!("{quotas}/{name}/status"), counted)
+            .await;
+    }
+    let used = async |want: &str| {
+        for name in ["a", "b"] {
+            let quota = api
+                .ok("GET", &format!("{quotas}/{name}"), Value::Null)
+                .await;
+            assert_eq!(quota["status"]["used"]["configmaps"], want, "{name}");
+        }
+    };
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let map = |name: &str| json!({"metadata": {"name": name}});
+    api.ok("POST", maps, map("one")).await;
+    used("1").await;
+    // Each charges the second of the three before the store says that the name is taken.
+    for _ in 0..5 {
+        let answer = api.call("POST", maps, map("one")).await;
+        answer.refused(409, "configmaps \"one\" already exists");
+        used("1").await;
+    }
+    // Many at once for two places: losers of the race for a name take none of them for good.
+    let creates = (0..10).map(|i| {
+        let (api, map) = (&api, map(&format!("m{}", i % 2)));
+        async move { api.call("POST", maps, map).await.code.as_u16() }
+    });
+    let codes = futures_util::future::join_all(creates).await;
+    let made = codes.iter().filter(|code| **code == 201).count();
+    assert!(made <= 2, "{codes:?}");
+    for i in 0..4 {
+        api.call("POST", maps, map(&format!("m{i}"))).await;
+    }
+    used("3").await;
+    let all = api.ok("GET", maps, Value::Null).await;
+    let items = all["items"].as_array().unwrap();
+    let own = items
+        .iter()
+        .filter(|map| map["metadata"]["name"] != "kube-root-ca.crt");
+    assert_eq!(own.count(), 3);
+}
+
+#[tokio::test]
 async fn a_pod_takes_over_what_its_runtime_class_costs_and_where_it_runs() {
     let api = start().await;
     let classes = "/apis/node.k8s.io/v1/runtimeclasses";
