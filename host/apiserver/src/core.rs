@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use k3s_lifecycle::Tasks;
@@ -26,4 +27,6 @@ pub(crate) struct Core {
     pub(crate) metrics: ApiMetrics,
     pub(crate) health: Health,
     pub(crate) documents: Documents,
+    /// Where clients of any network reach this server.
+    pub(crate) advertised: SocketAddr,
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -77,6 +78,7 @@ impl ApiServer {
             metrics: ApiMetrics::new(config.metrics, &registry),
             health: Health::new(checks, registry.clock().clone()),
             documents: Documents::new(config.version, config.service_accounts),
+            advertised: SocketAddr::new(config.advertise_address, config.advertise_port),
             tasks,
             registry,
         });

@@ -2,9 +2,12 @@
 
 use super::order::arrange;
 use super::row::{Row, SubRow};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k3s_meta::gvk::api_version;
 use k3s_meta::tree;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// `/api`. `server_address` is the address for clients of any network: `10.0.0.1:6443`.
 pub fn core_versions(server_address: &str) -> Value {
@@ -81,9 +84,20 @@ fn entries(row: &Row<'_>) -> Vec<Value> {
             tree::set(&mut own, key, names);
         }
     }
+    if let Some(stored) = row.stored {
+        tree::set(&mut own, "storageVersionHash", storage_version_hash(stored));
+    }
     let mut all = vec![own];
     all.extend(row.subresources.iter().map(|sub| sub_entry(row, sub)));
     all
+}
+
+/// By which clients see that a resource is stored in another version (`discovery.StorageVersionHash`).
+fn storage_version_hash((group, version, kind): (&str, &str, &str)) -> String {
+    const LENGTH: usize = 8;
+    let digest = Sha256::digest(format!("{group}/{version}/{kind}"));
+    let start: Vec<u8> = digest.into_iter().take(LENGTH).collect();
+    STANDARD.encode(start)
 }
 
 fn sub_entry(row: &Row<'_>, sub: &SubRow<'_>) -> Value {

@@ -25,6 +25,8 @@ pub struct Row<'a> {
     pub categories: &'a [&'a str],
     /// Sorted by name.
     pub subresources: Vec<SubRow<'a>>,
+    /// Group, version and kind in which objects are stored; None for what is not stored.
+    pub stored: Option<(&'a str, &'a str, &'a str)>,
 }
 
 /// A subresource.
@@ -36,6 +38,23 @@ pub struct SubRow<'a> {
     pub kind: (&'a str, &'a str, &'a str),
     /// API verbs, sorted.
     pub verbs: &'a [&'a str],
+}
+
+/// Kinds that are stored in another group or version than that in which they are served.
+const STORED_ELSEWHERE: [((&str, &str), (&str, &str, &str)); 2] = [
+    (
+        ("autoscaling", "v1"),
+        ("autoscaling", "v2", "HorizontalPodAutoscaler"),
+    ),
+    (("events.k8s.io", "v1"), ("", "v1", "Event")),
+];
+
+fn stored(k: &'static Kind) -> Option<(&'static str, &'static str, &'static str)> {
+    let elsewhere = STORED_ELSEWHERE
+        .iter()
+        .find(|((group, version), _)| (*group, *version) == (k.group, k.version));
+    let at = elsewhere.map_or((k.group, k.version, k.kind), |(_, stored)| *stored);
+    (k.has_verb("create") && k.has_verb("get")).then_some(at)
 }
 
 /// Rows of the kinds that are compiled in.
@@ -56,6 +75,7 @@ impl From<&'static Kind> for Row<'static> {
             short_names: k.short_names,
             categories: k.categories,
             subresources: k.subresources.iter().map(SubRow::from).collect(),
+            stored: stored(k),
         }
     }
 }

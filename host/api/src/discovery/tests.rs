@@ -82,12 +82,46 @@ fn resources_of_apps() {
         "watch"
     ]);
     let want = json!({"name": "deployments", "singularName": "deployment", "namespaced": true, "kind": "Deployment",
-        "verbs": all, "shortNames": ["deploy"], "categories": ["all"]});
+        "verbs": all, "shortNames": ["deploy"], "categories": ["all"], "storageVersionHash": "8aSe+NMegvE="});
     assert_eq!(list["resources"][3], want);
     let want = json!({"name": "deployments/scale", "singularName": "", "namespaced": true, "group": "autoscaling",
         "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]});
     assert_eq!(list["resources"][4], want);
     assert!(resources(built_in(), "apps", "v2").is_none());
+}
+
+/// Upstream's hashes of what is stored elsewhere than it is served, and of what is not stored.
+#[test]
+fn hashes_name_the_stored_version() {
+    for (group, version, plural, hash) in [
+        ("", "v1", "pods", json!("xPOwRZ+Yhw8=")),
+        ("", "v1", "bindings", Value::Null),
+        ("", "v1", "componentstatuses", Value::Null),
+        ("events.k8s.io", "v1", "events", json!("r2yiGXH7wu8=")),
+        (
+            "autoscaling",
+            "v1",
+            "horizontalpodautoscalers",
+            json!("qwQve8ut294="),
+        ),
+        (
+            "autoscaling",
+            "v2",
+            "horizontalpodautoscalers",
+            json!("qwQve8ut294="),
+        ),
+        (
+            "authorization.k8s.io",
+            "v1",
+            "subjectaccessreviews",
+            Value::Null,
+        ),
+    ] {
+        let list = resources(built_in(), group, version).unwrap();
+        let mut all = list["resources"].as_array().unwrap().iter();
+        let found = all.find(|entry| entry["name"] == plural).unwrap();
+        assert_eq!(found["storageVersionHash"], hash, "{plural}.{group}");
+    }
 }
 
 #[test]
@@ -139,6 +173,7 @@ fn kinds_of_run_time_join() {
         short_names: &[],
         categories: &[],
         subresources: Vec::new(),
+        stored: None,
     };
     let stable = Row {
         version: "v1",

@@ -10,7 +10,7 @@ pub(crate) static KINDS: [Kind; 68] = [
         short_names: &[], categories: &[], namespaced: true, verbs: &["create"], schema: TypeId(154),
         subresources: &[] },
     Kind { group: "", version: "v1", plural: "componentstatuses", singular: "componentstatus", kind: "ComponentStatus", list_kind: "ComponentStatusList",
-        short_names: &["cs"], categories: &[], namespaced: false, verbs: &["get", "list", "watch"], schema: TypeId(165),
+        short_names: &["cs"], categories: &[], namespaced: false, verbs: &["get", "list"], schema: TypeId(165),
         subresources: &[] },
     Kind { group: "", version: "v1", plural: "configmaps", singular: "configmap", kind: "ConfigMap", list_kind: "ConfigMapList",
         short_names: &["cm"], categories: &[], namespaced: true, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(167),

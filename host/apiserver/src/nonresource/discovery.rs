@@ -18,7 +18,9 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
     }
     let custom = CustomSet::of(context.registry().resources());
     let document = match parts {
-        ["api"] => Some(discovery::core_versions(&server_address(context))),
+        ["api"] => Some(discovery::core_versions(
+            &context.core.advertised.to_string(),
+        )),
         ["apis"] => Some(discovery::groups(built_in().chain(custom.rows()))),
         ["api", version] => discovery::resources(built_in(), "", version),
         ["apis", group] => discovery::group(built_in().chain(custom.rows()), group),
@@ -121,13 +123,4 @@ fn tagged(mut response: Response<Body>, tag: &str) -> Response<Body> {
         .headers_mut()
         .insert(VARY, HeaderValue::from_static("Accept"));
     response
-}
-
-/// Where the client reached this server.
-fn server_address(context: &Context) -> String {
-    let host = context
-        .headers
-        .get(http::header::HOST)
-        .and_then(|value| value.to_str().ok());
-    host.unwrap_or_default().to_owned()
 }

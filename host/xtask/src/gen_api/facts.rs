@@ -99,6 +99,12 @@ pub(super) fn text(v: &Value, key: &str) -> String {
 
 pub(super) fn with_connect(r: &Value) -> Value {
     let mut r = r.clone();
+    // OpenAPI has a path for watching them that no server answers.
+    if r["plural"] == "componentstatuses"
+        && let Some(verbs) = r["verbs"].as_array_mut()
+    {
+        verbs.retain(|verb| verb != "watch");
+    }
     for (plural, sub, kind, verbs) in CONNECT {
         let here =
             r.get("group").is_some_and(|g| g == "") && r.get("plural").is_some_and(|p| p == plural);

@@ -44,9 +44,22 @@ pub(super) fn cells(node: &Value, now: Timestamp) -> Vec<Value> {
         address(node, "InternalIP").into(),
         address(node, "ExternalIP").into(),
         info("osImage"),
-        info("kernelVersion"),
+        kernel(node, info("kernelVersion")),
         info("containerRuntimeVersion"),
     ]
+}
+
+/// The kernel and, where the node tells it, its architecture.
+fn kernel(node: &Value, version: Value) -> Value {
+    match (
+        version.as_str(),
+        tree::text(node, "status.nodeInfo.architecture"),
+    ) {
+        (Some(version), architecture) if !architecture.is_empty() => {
+            format!("{version} ({architecture})").into()
+        }
+        _ => version,
+    }
 }
 
 fn status(node: &Value) -> String {

@@ -1,4 +1,4 @@
-//! `kubectl get csistoragecapacities`.
+//! `kubectl get csistoragecapacities`: upstream's storage of this kind names no table, so the default one is shown.
 
 use jiff::Timestamp;
 use k3s_meta::tree;
@@ -7,22 +7,11 @@ use serde_json::Value;
 use crate::column::Column;
 use crate::print;
 
-pub(super) const COLUMNS: &[Column] = &[
-    Column::NAME,
-    Column::text(
-        "StorageClassName",
-        "storageClassName represents the name of the StorageClass that the reported capacity applies to. It must meet the same requirements as the name of a StorageClass object (non-empty, DNS subdomain).",
-    ),
-    Column::text(
-        "Capacity",
-        "capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields.",
-    ),
-];
+pub(super) const COLUMNS: &[Column] = &[Column::NAME, Column::CREATED_AT];
 
 pub(super) fn cells(object: &Value, _now: Timestamp) -> Vec<Value> {
     vec![
         print::name(object),
-        tree::text(object, "storageClassName").into(),
-        print::or_unset(object, "capacity"),
+        tree::text(object, "metadata.creationTimestamp").into(),
     ]
 }

@@ -9,10 +9,13 @@ use crate::print;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::NAME,
-    Column::text(
-        "Attacher",
-        "attacher indicates the name of the volume driver that MUST handle this request. This is the name returned by GetPluginName().",
-    ),
+    Column {
+        format: "name",
+        ..Column::text(
+            "Attacher",
+            "attacher indicates the name of the volume driver that MUST handle this request. This is the name returned by GetPluginName().",
+        )
+    },
     Column::text(
         "PV",
         "persistentVolumeName represents the name of the persistent volume to attach.",
