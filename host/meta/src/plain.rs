@@ -88,10 +88,85 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, Plain(value))) = access.next_entry::<String, Plain>()? {
+        while let Some((Key(key), Plain(value))) = access.next_entry::<Key, Plain>()? {
             map.insert(key, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// A key. YAML has others than texts: upstream writes them as the texts of what YAML 1.1 takes them for, so that
+/// `yes` without quotes is the key `true` (`convertToJSONableObject` of `sigs.k8s.io/yaml`).
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KeyText).map(Self)
+    }
+}
+
+struct KeyText;
+
+impl Visitor<'_> for KeyText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<String, E> {
+        Ok(v.to_string())
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<String, E> {
+        Ok(float_key(v))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<String, E> {
+        Ok(v.to_owned())
+    }
+
+    fn visit_string<E>(self, v: String) -> Result<String, E> {
+        Ok(v)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<String, E> {
+        Err(E::custom("Unsupported map key of type: null"))
+    }
+}
+
+/// As Go's `FormatFloat` with `'g'`, the shortest precision and 32 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "upstream rounds keys to 32 bits"
+)]
+fn float_key(v: f64) -> String {
+    let v = v as f32;
+    let is_short = v == 0.0 || (1e-4..1e6).contains(&v.abs());
+    if v.is_nan() {
+        return ".nan".to_owned();
+    }
+    if v.is_infinite() {
+        return if v > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let exponential = format!("{v:e}");
+    match exponential.split_once('e') {
+        Some((digits, exponent)) if !is_short => {
+            let (sign, exponent) = match exponent.strip_prefix('-') {
+                Some(exponent) => ('-', exponent),
+                None => ('+', exponent),
+            };
+            format!("{digits}e{sign}{exponent:0>2}")
+        }
+        _ => v.to_string(),
     }
 }
 
@@ -106,6 +181,25 @@ mod tests {
         let value = json!({"i": -3, "u": u64::MAX, "f": 1.5, "n": null, "b": [true, "x", {}], "t": "\u{7}"});
         let text = value.to_string();
         assert_eq!(serde_json::from_str::<Plain>(&text).unwrap(), Plain(value));
+    }
+
+    #[test]
+    fn keys_are_the_texts_of_what_yaml_takes_them_for() {
+        for (key, want) in [
+            ("yes", "true"),
+            ("Off", "false"),
+            ("\"yes\"", "yes"),
+            ("'1'", "1"),
+            ("0400", "256"),
+            ("-3", "-3"),
+            ("1.10", "1.1"),
+            ("1e7", "1e+07"),
+            ("0.00001", "1e-05"),
+            ("a.b", "a.b"),
+        ] {
+            let read = crate::yaml::parse(format!("{{{key}: x}}").as_bytes()).unwrap();
+            assert_eq!(read, json!({want: "x"}), "{key}");
+        }
     }
 
     #[test]
