@@ -4,8 +4,10 @@
 //! canonical; null inside lists and maps is the element's zero value; zero values are as [`super::zeros`] says.
 
 use super::complaints::Complaints;
+use super::convert;
 use super::error::Misfit;
 use super::scalar::{self, json_kind};
+use super::time::Layout;
 use super::zeros::{fill_in, leaves_no_trace, zero};
 use crate::schema::{Shape, Type, TypeId, ValueType};
 use serde_json::{Map, Value};
@@ -18,16 +20,27 @@ enum Step {
     Key(String),
 }
 
+/// Where the tree comes from, which decides how upstream decodes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A body: Go's `encoding/json`.
+    Body,
+    /// What a strategic merge patch made of an object: apimachinery's `runtime.FromUnstructured`.
+    PatchedTree,
+}
+
 struct Walk {
+    source: Source,
     path: Vec<Step>,
     unknown: Complaints,
 }
 
 /// Decodes `value` in place as the type. Returns the unknown fields, or the first
 /// value that does not fit.
-pub(super) fn walk(root: TypeId, value: &mut Value) -> Result<Vec<String>, Misfit> {
+pub(super) fn walk(root: TypeId, source: Source, value: &mut Value) -> Result<Vec<String>, Misfit> {
     let root = root.get();
     let mut walk = Walk {
+        source,
         path: Vec::new(),
         unknown: Complaints::default(),
     };
@@ -74,7 +87,13 @@ impl Walk {
             (ValueType::Double, Value::Number(_)) => Ok(()),
             (ValueType::Int32, Value::Number(n)) if scalar::int32(n) => Ok(()),
             (ValueType::Int64, Value::Number(n)) if scalar::int64(n) => Ok(()),
-            (ValueType::Bytes, value @ Value::String(_)) => scalar::base64(value),
+            (ValueType::Int32 | ValueType::Int64, Value::Number(n))
+                if self.source == Source::PatchedTree =>
+            {
+                *n = convert::integer(n, wanted)?;
+                Ok(())
+            }
+            (ValueType::Bytes, value @ Value::String(_)) => self.bytes(value),
             (ValueType::Named(_), value) => self.named(owner, wanted, value),
             (ValueType::List(_), Value::Array(list)) => self.list(owner, wanted, list),
             (ValueType::Map(_), Value::Object(map)) => self.map(owner, wanted, map),
@@ -94,12 +113,18 @@ impl Walk {
         match (t.shape, value) {
             (Shape::Struct, Value::Object(map)) => self.fields(t, map),
             (Shape::Struct, value) => Err(self.mismatch(owner, wanted, value)),
-            (Shape::Quantity, value) => scalar::quantity(value),
-            (Shape::IntOrString, value) => scalar::int_or_string(value),
-            (Shape::Time, value) => scalar::time(value, false),
-            (Shape::MicroTime, value) => scalar::time(value, true),
             (Shape::Any, _) => Ok(()),
+            (shape, value) => own(shape, value).map_err(|misfit| self.place(owner, misfit)),
         }
+    }
+
+    fn bytes(&self, value: &mut Value) -> Result<(), Misfit> {
+        scalar::base64(value).map_err(|misfit| match self.source {
+            Source::Body => misfit,
+            Source::PatchedTree => {
+                Misfit::Unconverted(format!("error decoding from json: {misfit}"))
+            }
+        })
     }
 
     fn list(
@@ -171,6 +196,27 @@ impl Walk {
     }
 
     fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> Misfit {
+        if self.source == Source::PatchedTree {
+            return convert::refusal(wanted, value);
+        }
+        let found = match (wanted, value) {
+            (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
+            (_, value) => json_kind(value).to_owned(),
+        };
+        self.field(owner, found, wanted.go_text())
+    }
+
+    /// Go adds the field to the error of a decoder that a type has of its own, if a value is of the wrong type.
+    fn place(&self, owner: &Type, misfit: Misfit) -> Misfit {
+        match (self.source, misfit) {
+            (Source::Body, Misfit::Value { found, wanted }) => {
+                self.field(owner, found, wanted.to_owned())
+            }
+            (_, misfit) => misfit,
+        }
+    }
+
+    fn field(&self, owner: &Type, found: String, wanted: String) -> Misfit {
         let names: Vec<&str> = self
             .path
             .iter()
@@ -179,15 +225,22 @@ impl Walk {
                 Step::Index(_) | Step::Key(_) => None,
             })
             .collect();
-        let found = match (wanted, value) {
-            (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
-            (_, value) => json_kind(value).to_owned(),
-        };
         Misfit::Field {
             found,
             owner: owner.go_name(),
             path: names.join("."),
-            wanted: wanted.go_text(),
+            wanted,
         }
+    }
+}
+
+/// Decodes a value of a type that has a decoder of its own.
+fn own(shape: Shape, value: &mut Value) -> Result<(), Misfit> {
+    match shape {
+        Shape::Quantity => scalar::quantity(value),
+        Shape::IntOrString => scalar::int_or_string(value),
+        Shape::Time => scalar::time(value, Layout::Seconds),
+        Shape::MicroTime => scalar::time(value, Layout::Micro),
+        Shape::Struct | Shape::Any => Ok(()),
     }
 }

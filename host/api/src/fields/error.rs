@@ -1,9 +1,9 @@
 //! Why a body does not fit its kind's schema, in the words of upstream's decoder.
 
 use super::scalar::json_kind;
+use super::time::TimeError;
 use k3s_meta::Status;
 use k3s_meta::quantity::QuantityError;
-use k3s_meta::quote::quote;
 use serde_json::Value;
 
 /// A body that the schema cannot hold. The text is the whole message of upstream's answer, cause included.
@@ -16,6 +16,11 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
+    /// Why, without the kind: what upstream says where the kind stands elsewhere.
+    pub fn reason(&self) -> String {
+        self.cause.to_string()
+    }
+
     /// The answer of the API: 400.
     pub fn to_status(&self) -> Status {
         Status::bad_request(self.to_string())
@@ -39,8 +44,7 @@ pub(super) enum Misfit {
         /// `int32`
         wanted: String,
     },
-    /// A value of the wrong JSON type, where types have a decoder of their own, which does not know the
-    /// field.
+    /// A value of the wrong JSON type, where no field is known.
     #[error("json: cannot unmarshal {found} into Go value of type {wanted}")]
     Value {
         /// `bool`, `number 1.5`.
@@ -52,17 +56,16 @@ pub(super) enum Misfit {
     #[error(transparent)]
     Quantity(#[from] QuantityError),
     /// A time that is not RFC 3339.
-    #[error("parsing time {text} as {layout:?}: cannot parse {text} as \"2006\"", text = quote(.text))]
-    Time {
-        /// The text.
-        text: String,
-        /// Go's notation of the form that is wanted.
-        layout: &'static str,
-    },
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// A value that a patched tree cannot put into the Go type of its field. Worded as apimachinery's
+    /// `runtime.FromUnstructured`, which knows no fields.
+    #[error("{0}")]
+    Unconverted(String),
     /// Bytes that are not padded standard base64.
     #[error("illegal base64 data at input byte {at}")]
     Base64 {
-        /// Index of the first byte that does not fit; the length if padding is missing.
+        /// Index of the first byte that does not fit.
         at: usize,
     },
 }

@@ -6,16 +6,19 @@
 //! does not know is removed (and reported).
 
 mod complaints;
+mod convert;
 mod decode;
 mod error;
 mod parse;
 mod scalar;
+mod time;
 mod zeros;
 
 pub use complaints::Complaints;
 pub use error::DecodeError;
 pub use parse::{Parsed, parse, parse_typed};
 
+use self::decode::Source;
 use crate::kind::{Kind, by_kind};
 use crate::schema::TypeId;
 use k3s_meta::gvk::split_api_version;
@@ -35,11 +38,24 @@ pub fn decode_type(
     version: &str,
     value: &mut Value,
 ) -> Result<Vec<String>, DecodeError> {
-    decode::walk(schema, value).map_err(|cause| DecodeError {
+    decode::walk(schema, Source::Body, value).map_err(|cause| DecodeError {
         kind: kind.to_owned(),
         version: version.to_owned(),
         cause,
     })
+}
+
+/// [`decode()`] for an object that a strategic merge patch was applied to: upstream converts that tree without
+/// writing it as JSON, with other rules for numbers and other words. Unknown fields come in order of their names.
+pub fn decode_patched(kind: &Kind, value: &mut Value) -> Result<Vec<String>, DecodeError> {
+    let walked = decode::walk(kind.schema, Source::PatchedTree, value);
+    let mut unknown = walked.map_err(|cause| DecodeError {
+        kind: kind.kind.to_owned(),
+        version: kind.version.to_owned(),
+        cause,
+    })?;
+    unknown.sort_unstable();
+    Ok(unknown)
 }
 
 /// Gives the zero values of an object of a built-in kind, in the version that it names, the form in which upstream

@@ -220,7 +220,7 @@ fn wrong_types() {
         ),
         (
             deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}})),
-            "json: cannot unmarshal bool into Go value of type int32",
+            "json: cannot unmarshal bool into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32",
         ),
         (
             json!("x"),
@@ -241,7 +241,7 @@ fn wrong_values() {
     assert!(
         refused("", "Pod", limits(json!("1kk"))).ends_with("unable to parse quantity's suffix")
     );
-    for (data, at) in [("a", 1), ("YQ=", 3), ("Y!==", 1), ("YQ==YQ==", 4)] {
+    for (data, at) in [("a", 0), ("YQ=", 3), ("Y!==", 1), ("YQ==YQ==", 4)] {
         let want = format!("illegal base64 data at input byte {at}");
         let message = refused("", "Secret", json!({"data": {"k": data}}));
         assert!(message.ends_with(&want), "{message}");
@@ -253,6 +253,95 @@ fn wrong_values() {
     );
     let want = "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"";
     assert!(message.ends_with(want), "{message}");
+}
+
+/// The tree that a strategic merge patch leaves is converted, not decoded.
+#[test]
+fn a_patched_tree_is_converted() {
+    let patched = |kind: &str, group: &str, mut body: Value| {
+        let unknown = decode_patched(by_kind(group, "v1", kind).unwrap(), &mut body);
+        unknown.map(|unknown| (body, unknown))
+    };
+    for (kind, group, body, want) in [
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"labels": 5}}),
+            "cannot restore map from int64",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"labels": {"a": 1.5}}}),
+            "unrecognized type: string",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"labels": {"a": 1}}}),
+            "cannot convert int64 to string",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"finalizers": "a"}}),
+            "cannot restore slice from string",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"ownerReferences": ["a"]}}),
+            "cannot restore struct from: string",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"binaryData": {"a": {}}}),
+            "cannot restore slice from map",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"binaryData": {"a": "!!!"}}),
+            "error decoding from json: illegal base64 data at input byte 0",
+        ),
+        (
+            "ConfigMap",
+            "",
+            json!({"metadata": {"creationTimestamp": 5}}),
+            "json: cannot unmarshal number into Go value of type string",
+        ),
+        (
+            "Deployment",
+            "apps",
+            json!({"spec": {"paused": "yes"}}),
+            "unrecognized type: bool",
+        ),
+        (
+            "Deployment",
+            "apps",
+            json!({"spec": {"replicas": 1.5}}),
+            "cannot convert float64 to int32",
+        ),
+        (
+            "Deployment",
+            "apps",
+            json!({"spec": {"replicas": true}}),
+            "unrecognized type: int32",
+        ),
+    ] {
+        let error = patched(kind, group, body.clone()).unwrap_err();
+        assert_eq!(error.reason(), want, "{body}");
+    }
+    for (given, want) in [
+        (json!(2_147_483_648_i64), -2_147_483_648_i64),
+        (json!(3.0), 3),
+    ] {
+        let body = json!({"spec": {"backoffLimit": given}, "zzz": 1, "aaa": 1});
+        let (body, unknown) = patched("Job", "batch", body).unwrap();
+        assert_eq!(body["spec"]["backoffLimit"], want);
+        assert_eq!(unknown, ["unknown field \"aaa\"", "unknown field \"zzz\""]);
+    }
 }
 
 #[test]
