@@ -239,7 +239,7 @@ fn refuses_and_leaves_the_document() {
         ),
         (
             pod(json!({"$setElementOrder/containers": "x"})),
-            "invalid patch format of $setElementOrder list",
+            "invalid patch format of setElementOrder list",
         ),
         (
             pod(

@@ -3,6 +3,19 @@
 //! The scan says only that; trees are made by `serde_json`, which has bounds of its own.
 
 use crate::quote::quote;
+use serde_json::Value;
+
+/// The JSON type of a value as Go's decoder names it: `cannot unmarshal array into ...`.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
 
 /// The mistake in a text that is no JSON; `None` where Go's scanner finds none.
 pub fn mistake(text: &[u8]) -> Option<String> {

@@ -216,12 +216,11 @@ pub fn receive(resource: &Resource, namespace: &str, object: &mut Value) -> Resu
     check_namespace(resource, namespace, object)
 }
 
-/// The namespace in the object, where it has one, must be the one in the request.
-pub(crate) fn check_namespace(
-    resource: &Resource,
-    namespace: &str,
-    object: &mut Value,
-) -> Result<()> {
+/// The namespace in the object, where it has one, must be the one in the request; it is put in where it is missing.
+///
+/// # Errors
+/// 400 for another namespace.
+pub fn check_namespace(resource: &Resource, namespace: &str, object: &mut Value) -> Result<()> {
     let named = object::namespace(object);
     if !resource.kind.namespaced {
         if named.is_empty() {

@@ -44,6 +44,7 @@ pub mod watch;
 
 pub use admission::{Admission, Attributes, Held, NoAdmission, Operation, Share};
 pub use call::{Call, Warnings};
+pub use create::check_namespace;
 pub use create::receive;
 pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};
 pub use dynamic::{Dynamic, DynamicSet};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use k3s_kinds::{Context, Subresource};
-use k3s_meta::{ErrorList, Path, Status, field, object, tree};
+use k3s_meta::{ErrorList, GroupKind, Path, Status, field, object, strconv, tree};
 use k3s_store::{Entry, Precondition, Write, WriteError};
 use serde_json::Value;
 
@@ -84,6 +84,31 @@ impl Registry {
     where
         F: FnMut(Option<&Value>) -> Result<Value> + Send,
     {
+        let make = |old: Option<&Value>| {
+            let new = make(old)?;
+            if let Some(old) = old {
+                check_uid(update, &new, old)?;
+            }
+            Ok(new)
+        };
+        self.change(update, call, make).await
+    }
+
+    /// The same for an object that is made by a patch: a UID in it is no precondition, but may not change.
+    ///
+    /// # Errors
+    /// When the object is missing, the new one is refused or invalid, or names an old version.
+    pub async fn patch<F>(&self, update: &Update<'_>, call: &Call<'_>, make: F) -> Result<Updated>
+    where
+        F: FnMut(Option<&Value>) -> Result<Value> + Send,
+    {
+        self.change(update, call, make).await
+    }
+
+    async fn change<F>(&self, update: &Update<'_>, call: &Call<'_>, mut make: F) -> Result<Updated>
+    where
+        F: FnMut(Option<&Value>) -> Result<Value> + Send,
+    {
         let Update {
             resource,
             namespace,
@@ -136,8 +161,8 @@ impl Registry {
         let mut old = resource.decode(entry)?;
         system_meta::set_revision(&mut old, entry.mod_revision.0);
         let mut new = make(Some(&old))?;
-        check_version(resource, name, &new, &old)?;
         check_namespace(resource, namespace, &mut new)?;
+        check_version(resource, name, &new, &old)?;
         keep_system_fields(&mut new, &old);
         resource.strategy.default(&mut new);
         let attributes = call.attributes(
@@ -282,28 +307,36 @@ pub(crate) fn after_removal(resource: &Resource, old: &Value) {
     }
 }
 
-/// Optimistic concurrency: the version and UID that the new object names, if any.
-fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> Result<()> {
+/// Optimistic concurrency: the UID that the new object names, if any.
+fn check_uid(update: &Update<'_>, new: &Value, old: &Value) -> Result<()> {
     let (want, have) = (object::uid(new), object::uid(old));
-    if !want.is_empty() && want != have {
-        let message =
-            format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
-        return Err(Status::conflict(&resource.gr(), name, &message).into());
+    if want.is_empty() || want == have {
+        return Ok(());
     }
-    let version = tree::text(new, "metadata.resourceVersion");
-    if version.is_empty() || version == "0" {
+    let message =
+        format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
+    Err(Status::conflict(&update.resource.gr(), update.name, &message).into())
+}
+
+/// Optimistic concurrency: the version that the new object names, if any.
+fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> Result<()> {
+    let version = match tree::text(new, "metadata.resourceVersion") {
+        "" => 0,
+        text => {
+            strconv::parse_uint(text).map_err(|why| Status::unclassified(&String::from(why)))?
+        }
+    };
+    if version == 0 {
         if resource.strategy.rules().unconditional_update {
             return Ok(());
         }
         let path = Path::new("metadata").child("resourceVersion");
-        let error = field::invalid(
-            &path,
-            field::BadValue::Raw("0".to_owned()),
-            "must be specified for an update",
-        );
-        return Err(Status::invalid(&resource.gk(), name, &error.into()).into());
+        let error = field::invalid(&path, 0_i64, "must be specified for an update");
+        // Upstream puts the resource where a kind belongs.
+        let gk = GroupKind::new(resource.kind.group, resource.kind.plural);
+        return Err(Status::invalid(&gk, name, &error.into()).into());
     }
-    if version != tree::text(old, "metadata.resourceVersion") {
+    if Some(version) != object::resource_version(old) {
         return Err(Status::modified(&resource.gr(), name).into());
     }
     Ok(())

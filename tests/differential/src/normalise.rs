@@ -24,6 +24,11 @@ static TEXTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // The upper part of the range, from which addresses are allocated when none is asked for.
         (r"\b10\.43\.([1-9]\d*)\.\d+\b", "<cluster ip>"),
         (r"current: \d+", "current: <version>"),
+        // The object that a patch made, with the owners of its fields and these in the order in which they were set.
+        (
+            r#"((?:patch: )?Invalid value: )"\{\\"(?:\\.|[^"\\])*""#,
+            "$1<patched object>",
+        ),
         (
             r"\bkube-api-access-[a-z0-9]{5}\b",
             "kube-api-access-<generated>",
@@ -166,6 +171,14 @@ mod tests {
                 "resourceVersion": "<version>", "creationTimestamp": "<time>"},
                 "spec": {"clusterIP": "<cluster ip>", "ports": [{"nodePort": "<node port>"}]}})
         );
+    }
+
+    #[test]
+    fn the_object_that_a_patch_made_is_taken_out_of_its_refusal() {
+        let text = r#" "" is invalid: patch: Invalid value: "{\"a\":\"b \\\" c\"}": json: cannot"#;
+        let status = body(json!({"message": text}));
+        let want = r#" "" is invalid: patch: Invalid value: <patched object>: json: cannot"#;
+        assert_eq!(status["message"], want);
     }
 
     #[test]

@@ -6,10 +6,11 @@
 use super::complaints::Complaints;
 use super::convert;
 use super::error::Misfit;
-use super::scalar::{self, json_kind};
+use super::scalar;
 use super::time::Layout;
 use super::zeros::{fill_in, leaves_no_trace, zero};
 use crate::schema::{Shape, Type, TypeId, ValueType};
+use k3s_meta::json_syntax::type_name;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
@@ -201,7 +202,7 @@ impl Walk {
         }
         let found = match (wanted, value) {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
-            (_, value) => json_kind(value).to_owned(),
+            (_, value) => type_name(value).to_owned(),
         };
         self.field(owner, found, wanted.go_text())
     }

@@ -1,8 +1,8 @@
 //! Why a body does not fit its kind's schema, in the words of upstream's decoder.
 
-use super::scalar::json_kind;
 use super::time::TimeError;
 use k3s_meta::Status;
+use k3s_meta::json_syntax::type_name;
 use k3s_meta::quantity::QuantityError;
 use serde_json::Value;
 
@@ -74,7 +74,7 @@ impl Misfit {
     /// A value of another JSON type than a decoder that does not know its field wants.
     pub(super) fn value(found: &Value, wanted: &'static str) -> Self {
         Self::Value {
-            found: json_kind(found).to_owned(),
+            found: type_name(found).to_owned(),
             wanted,
         }
     }

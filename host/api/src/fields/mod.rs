@@ -9,6 +9,7 @@ mod complaints;
 mod convert;
 mod decode;
 mod error;
+mod order;
 mod parse;
 mod scalar;
 mod time;
@@ -16,6 +17,7 @@ mod zeros;
 
 pub use complaints::Complaints;
 pub use error::DecodeError;
+pub use order::in_document_order;
 pub use parse::{Parsed, parse, parse_typed};
 
 use self::decode::Source;

@@ -6,18 +6,6 @@ use k3s_meta::Quantity;
 use k3s_meta::base64::{Alphabet, illegal_byte};
 use serde_json::{Number, Value};
 
-/// What a JSON value is called in Go's type errors.
-pub(super) fn json_kind(v: &Value) -> &'static str {
-    match v {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 /// Rewrites a quantity in canonical form.
 pub(super) fn quantity(v: &mut Value) -> Result<(), Misfit> {
     let parsed = match &*v {

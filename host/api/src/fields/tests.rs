@@ -255,6 +255,22 @@ fn wrong_values() {
     assert!(message.ends_with(want), "{message}");
 }
 
+#[test]
+fn complaints_stand_in_the_order_of_the_document() {
+    let body = br#"{"spec": {"zzz": {"a": 1, "a": 2}, "replicas": 2, "replicas": 3, "aaa": 1}, "spec": {"zzz": 1}}"#;
+    let mut parsed = parse_typed(body).unwrap();
+    let kind = by_kind("apps", "v1", "Deployment").unwrap();
+    let mut found = decode(kind, &mut parsed.value).unwrap();
+    found.append(&mut parsed.duplicates);
+    let want = [
+        "unknown field \"spec.zzz\"",
+        "duplicate field \"spec.replicas\"",
+        "unknown field \"spec.aaa\"",
+        "duplicate field \"spec\"",
+    ];
+    assert_eq!(in_document_order(body, found), want);
+}
+
 /// The tree that a strategic merge patch leaves is converted, not decoded.
 #[test]
 fn a_patched_tree_is_converted() {

@@ -141,7 +141,7 @@ impl Type {
     }
 
     /// The Go name with its package: `v1.DeploymentSpec`.
-    pub(crate) fn go_qualified(&self) -> &'static str {
+    pub fn go_qualified(&self) -> &'static str {
         let full = self.name();
         let mut dots = full.rmatch_indices('.').skip(1).map(|(i, _)| i + 1);
         dots.next().and_then(|i| full.get(i..)).unwrap_or(full)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
-use k3s_registry::{Resource, Result};
+use k3s_registry::{Resource, Result, check_namespace};
 use k3s_serve::Body;
 
 use super::namespace;
@@ -23,7 +23,7 @@ pub(super) async fn handle(
     }
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let object = body::object(
+    let mut object = body::object(
         &context.headers,
         &bytes,
         resource,
@@ -32,6 +32,7 @@ pub(super) async fn handle(
     )
     .await?;
     drop(bytes);
+    check_namespace(resource, namespace(context, resource), &mut object)?;
     if object::name(&object).is_empty() && object::generate_name(&object).is_empty() {
         let path = k3s_meta::Path::new("metadata").child("name");
         let error = k3s_meta::field::required(&path, "name or generateName is required");

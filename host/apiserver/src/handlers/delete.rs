@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::namespace;
 use crate::context::Context;
-use crate::request::options::FieldValidation;
 use crate::request::{body, options};
 use crate::respond;
 
@@ -112,15 +111,7 @@ pub(crate) async fn read_options(
     let options = if bytes.is_empty() {
         None
     } else {
-        Some(
-            body::decode(
-                context,
-                &bytes,
-                &body::DELETE_OPTIONS,
-                FieldValidation::Ignore,
-            )
-            .await?,
-        )
+        Some(body::delete_options(context, &bytes).await?)
     };
     options::delete(&context.query, options.as_ref())
 }

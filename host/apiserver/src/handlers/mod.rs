@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::{respond, reviews, subresources, support};
 
 pub(crate) use patch::{patch_tree, patch_with};
-pub(crate) use update::put;
+pub(crate) use update::{check_name, put};
 
 /// Sends a request for an object or collection to its handler.
 pub(crate) async fn dispatch(

@@ -1,22 +1,22 @@
 //! PATCH of an object: JSON patch, merge patch and strategic merge patch.
 //!
-//! Server-side apply will be one more way to make the new object from the current one, in
-//! [`apply`]; until it exists it is refused.
+//! Server-side apply will be one more way to make the new object from the current one; until it exists it is
+//! refused.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use k3s_api::fields;
-use k3s_meta::{PatchError, Status, object, patch};
-use k3s_registry::{Error, Resource, Result, Scope, Update};
+use k3s_api::fields::{self, Complaints};
+use k3s_meta::json_syntax::{self, type_name};
+use k3s_meta::{GroupKind, PatchError, Path, Status, field, patch};
+use k3s_registry::{Error, Resource, Result, Scope, Update, check_namespace};
 use k3s_serve::Body;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::namespace;
+use super::{check_name, namespace};
 use crate::context::Context;
 use crate::request::options::{PATCH_OPTIONS, WriteOptions};
-use crate::request::{body, yaml};
+use crate::request::{body, typing};
 use crate::respond;
 
 /// Operations in one JSON patch; each may copy the object.
@@ -53,7 +53,8 @@ pub(crate) async fn patch_with(
     }
     let options = WriteOptions::read(&context.query, PATCH_OPTIONS)?;
     let bytes = body::read(request.into_body()).await?;
-    let change = parse(kind, &bytes).await?;
+    // That there is no such object is told before what is wrong with the patch.
+    let change = Change::parse(kind, &bytes);
     let update = Update {
         resource,
         namespace: namespace(context, resource),
@@ -63,21 +64,20 @@ pub(crate) async fn patch_with(
     };
     let call = context.call(options.dry_run);
     let make = |current: Option<&Value>| {
-        let mut object = current.cloned().unwrap_or_default();
-        apply(kind, &mut object, &change, resource)?;
-        check_identity(current, &object)?;
-        body::check_type(&mut object, resource)?;
-        body::check_fields(
-            &mut object,
-            resource,
-            options.validation,
-            Vec::new(),
-            &context.warnings,
-        )?;
-        context.check_grants(resource, &object, current)?;
+        let current = current.ok_or_else(|| Status::not_found(&resource.gr(), update.name))?;
+        let change = change.as_ref().map_err(Error::clone)?;
+        let mut object = change.made_of(current, resource)?;
+        let found = change.decode(&mut object, current, resource)?;
+        body::complain(found, options.validation, &context.warnings, |found| {
+            let why = format!("strict decoding error: {}", found.join(", "));
+            change.invalid(current, resource, &why)
+        })?;
+        check_namespace(resource, update.namespace, &mut object)?;
+        check_name(update.name, &object)?;
+        context.check_grants(resource, &object, Some(current))?;
         Ok(object)
     };
-    let updated = context.registry().update(&update, &call, make).await?;
+    let updated = context.registry().patch(&update, &call, make).await?;
     respond::object::response(context, StatusCode::OK, &updated.object)
 }
 
@@ -87,21 +87,16 @@ pub(crate) async fn patch_tree(
     request: Request<Body>,
 ) -> Result<impl Fn(&mut Value) -> Result<()> + use<>> {
     let kind = patch_type(context)?;
-    if kind == PatchType::Strategic {
-        // A Scale has no lists, so that both merges are the same.
-        let bytes = body::read(request.into_body()).await?;
-        let change = parse(PatchType::Merge, &bytes).await?;
-        return Ok(merger(PatchType::Merge, change));
-    }
-    let change = parse(kind, &body::read(request.into_body()).await?).await?;
-    Ok(merger(kind, change))
-}
-
-fn merger(kind: PatchType, change: Value) -> impl Fn(&mut Value) -> Result<()> {
-    move |tree| match kind {
-        PatchType::Json => patch::json_patch(tree, &change).map_err(|error| refused(&error)),
-        _ => patch::merge_patch(tree, &change).map_err(|error| refused(&error)),
-    }
+    let change = Change::parse(kind, &body::read(request.into_body()).await?);
+    Ok(move |tree: &mut Value| {
+        let change = change.as_ref().map_err(Error::clone)?;
+        let patched = match kind {
+            PatchType::Json => patch::json_patch(tree, &change.tree),
+            // A Scale has no lists, so that both merges are the same.
+            PatchType::Merge | PatchType::Strategic => patch::merge_patch(tree, &change.tree),
+        };
+        patched.map_err(|error| refused(&error))
+    })
 }
 
 fn patch_type(context: &Context) -> Result<PatchType> {
@@ -124,69 +119,160 @@ fn unknown_format(accepted: &str) -> Error {
     Status::unsupported_media_type(text).into()
 }
 
-async fn parse(kind: PatchType, bytes: &Bytes) -> Result<Value> {
-    let parsed = match fields::parse(bytes) {
-        Ok(parsed) => parsed.value,
-        // kubectl sends patches as it was given them.
-        Err(error) => yaml::read(bytes.clone())
-            .await
-            .map_err(|_| Status::bad_request(format!("error decoding patch: {error}")))?,
-    };
-    match (kind, &parsed) {
-        (PatchType::Json, Value::Array(operations)) if operations.len() > MAX_OPERATIONS => {
-            Err(Status::too_large(&format!(
-                "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
-                operations.len()
-            ))
-            .into())
+/// A patch as it came.
+struct Change {
+    kind: PatchType,
+    tree: Value,
+    /// What the patch itself has twice or does not know.
+    complaints: Vec<String>,
+}
+
+impl Change {
+    /// Reads a patch.
+    ///
+    /// # Errors
+    /// 400 for one of another form than its type has, 413 for too many operations.
+    fn parse(kind: PatchType, bytes: &[u8]) -> Result<Self> {
+        let prefix = match kind {
+            PatchType::Json | PatchType::Merge => "error decoding patch: ",
+            PatchType::Strategic => "",
+        };
+        let malformed = |why: &str| Error::from(Status::bad_request(format!("{prefix}{why}")));
+        let parsed = fields::parse(bytes).map_err(|error| {
+            let mistake = json_syntax::mistake(bytes);
+            malformed(&mistake.unwrap_or_else(|| error.to_string()))
+        })?;
+        let (mut tree, mut complaints) = (parsed.value, parsed.duplicates);
+        // Go decodes null into nothing.
+        if tree.is_null() {
+            tree = match kind {
+                PatchType::Json => Value::Array(Vec::new()),
+                PatchType::Merge | PatchType::Strategic => Value::Object(Map::new()),
+            };
         }
-        (PatchType::Json, Value::Array(_))
-        | (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => Ok(parsed),
-        (PatchType::Json, other) => Err(Status::bad_request(format!(
-            "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
-            go_kind(other)
+        let wanted = match kind {
+            PatchType::Json => "[]handlers.jsonPatchOp",
+            PatchType::Merge | PatchType::Strategic => "map[string]interface {}",
+        };
+        match (kind, &tree) {
+            (PatchType::Json, Value::Array(operations)) => {
+                complaints.extend(check_operations(operations)?);
+                for text in &mut complaints {
+                    text.insert_str(0, "json patch ");
+                }
+            }
+            (PatchType::Merge | PatchType::Strategic, Value::Object(_)) => {}
+            (_, other) => {
+                let found = type_name(other);
+                let why = format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+                return Err(malformed(&why));
+            }
+        }
+        Ok(Self {
+            kind,
+            tree,
+            complaints,
+        })
+    }
+
+    /// The tree that the patch makes of an object.
+    fn made_of(&self, current: &Value, resource: &Resource) -> Result<Value> {
+        let mut object = current.clone();
+        let made = match self.kind {
+            PatchType::Json => patch::json_patch(&mut object, &self.tree),
+            PatchType::Merge => patch::merge_patch(&mut object, &self.tree),
+            PatchType::Strategic => {
+                patch::strategic_merge(&mut object, &self.tree, resource.kind.object_type())
+            }
+        };
+        made.map_err(|error| refused(&error))?;
+        Ok(object)
+    }
+
+    /// Decodes what the patch made of `current`. Gives what the patch and the object have twice or do not know.
+    ///
+    /// # Errors
+    /// 422 in upstream's words for what is no object of the resource.
+    fn decode(
+        &self,
+        object: &mut Value,
+        current: &Value,
+        resource: &Resource,
+    ) -> Result<Vec<String>> {
+        let mut found = self.complaints.clone();
+        if resource.dynamic.is_some() {
+            body::check_custom_type(object, resource, &[])?;
+            body::set_type(object, resource);
+            found.extend(body::custom_fields(object, resource)?);
+            return Ok(found);
+        }
+        let decoded = if self.kind == PatchType::Strategic {
+            // Upstream converts the tree by the type that it has already, whatever the tree says.
+            body::set_type(object, resource);
+            fields::decode_patched(resource.kind, object)
+        } else {
+            typing::check(object, &body::wanted(resource), &[])
+                .map_err(|error| self.invalid(current, resource, &error.to_string()))?;
+            body::set_type(object, resource);
+            fields::decode(resource.kind, object)
+        };
+        let unknown = decoded.map_err(|error| self.invalid(current, resource, &error.reason()))?;
+        found.extend(unknown);
+        Ok(found)
+    }
+
+    /// The refusal of what the patch makes of `current`. It shows the whole of that or, for a strategic merge patch,
+    /// the patch.
+    fn invalid(&self, current: &Value, resource: &Resource, why: &str) -> Error {
+        let shown = match self.kind {
+            PatchType::Strategic => patch::go_text(&self.tree),
+            PatchType::Json | PatchType::Merge => match self.made_of(current, resource) {
+                Ok(made) => made.to_string(),
+                Err(error) => return error,
+            },
+        };
+        let error = field::invalid(&Path::new("patch"), shown, why);
+        Status::invalid(&GroupKind::new("", ""), "", &error.into()).into()
+    }
+}
+
+/// The members of an operation.
+const OPERATION: [&str; 4] = ["op", "path", "from", "value"];
+
+/// Whether all are operations of a JSON patch. Gives the members that none has.
+fn check_operations(operations: &[Value]) -> Result<Vec<String>> {
+    if operations.len() > MAX_OPERATIONS {
+        return Err(Status::too_large(&format!(
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+            operations.len()
         ))
-        .into()),
-        _ => Err(Status::bad_request("error decoding patch: a merge patch is an object").into()),
+        .into());
     }
-}
-
-/// The type of a value as Go's decoder names it.
-fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+    let mut unknown = Complaints::default();
+    let malformed = |found: &Value, wanted: &str| {
+        let found = type_name(found);
+        Error::from(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go {wanted}"
+        )))
+    };
+    for (at, operation) in operations.iter().enumerate() {
+        let members = match operation {
+            Value::Object(members) => members,
+            Value::Null => continue,
+            other => return Err(malformed(other, "value of type handlers.jsonPatchOp")),
+        };
+        for (name, value) in members {
+            if !OPERATION.contains(&name.as_str()) {
+                unknown.note(|| format!("unknown field \"[{at}].{name}\""));
+            } else if name != "value" && !value.is_string() && !value.is_null() {
+                let wanted = format!("struct field jsonPatchOp.{name} of type string");
+                return Err(malformed(value, &wanted));
+            }
+        }
     }
-}
-
-/// Makes the new object from the current one.
-fn apply(kind: PatchType, object: &mut Value, change: &Value, resource: &Resource) -> Result<()> {
-    match kind {
-        PatchType::Json => patch::json_patch(object, change).map_err(|error| refused(&error)),
-        PatchType::Merge => patch::merge_patch(object, change).map_err(|error| refused(&error)),
-        PatchType::Strategic => patch::strategic_merge(object, change, resource.kind.object_type())
-            .map_err(|error| refused(&error)),
-    }
+    Ok(unknown.into_texts())
 }
 
 fn refused(error: &PatchError) -> Error {
     error.to_status().into()
-}
-
-/// A patch cannot rename or move an object.
-fn check_identity(current: Option<&Value>, object: &Value) -> Result<()> {
-    let Some(current) = current else {
-        return Ok(());
-    };
-    let (was, is) = (object::name(current), object::name(object));
-    if was != is {
-        let text =
-            format!("the name of the object ({is}) does not match the name on the URL ({was})");
-        return Err(Status::bad_request(text).into());
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_meta::{Status, object, tree};
-use k3s_registry::{Resource, Result, Scope, Update};
+use k3s_meta::{Status, object};
+use k3s_registry::{Resource, Result, Scope, Update, check_namespace};
 use k3s_serve::Body;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub(crate) async fn put(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "UpdateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let new = body::object(
+    let mut new = body::object(
         &context.headers,
         &bytes,
         resource,
@@ -40,6 +40,7 @@ pub(crate) async fn put(
     )
     .await?;
     drop(bytes);
+    check_namespace(resource, namespace(context, resource), &mut new)?;
     check_name(&context.info.name, &new)?;
     let create_missing = matches!(scope, Scope::Main) && resource.strategy.rules().create_on_update;
     let update = Update {
@@ -53,10 +54,7 @@ pub(crate) async fn put(
     // The tree is cloned only when another write was faster.
     let mut first = Some(new.clone());
     let make = |current: Option<&Value>| {
-        let mut object = first.take().unwrap_or_else(|| new.clone());
-        if object::name(&object).is_empty() {
-            tree::set(&mut object, "metadata.name", context.info.name.as_str());
-        }
+        let object = first.take().unwrap_or_else(|| new.clone());
         if current.is_none() {
             context.check_create()?;
         }
@@ -72,14 +70,21 @@ pub(crate) async fn put(
     respond::object::response(context, code, &updated.object)
 }
 
-/// The name in the object, where it has one, must be the one in the path.
-fn check_name(name: &str, object: &Value) -> Result<()> {
+/// The name in the object must be the one in the path.
+///
+/// # Errors
+/// 400 for another name or none.
+pub(crate) fn check_name(name: &str, object: &Value) -> Result<()> {
     let named = object::name(object);
-    if named.is_empty() || named == name {
+    if named == name {
         return Ok(());
     }
-    Err(Status::bad_request(format!(
-        "the name of the object ({named}) does not match the name on the URL ({name})"
-    ))
-    .into())
+    let why = if named.is_empty() {
+        format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )
+    } else {
+        format!("the name of the object ({named}) does not match the name on the URL ({name})")
+    };
+    Err(Status::bad_request(why).into())
 }

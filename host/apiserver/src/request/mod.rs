@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod info;
 pub(crate) mod options;
 pub(crate) mod query;
+pub(crate) mod typing;
 pub(crate) mod yaml;
 
 pub(crate) use accept::{Accept, Form, Shape};

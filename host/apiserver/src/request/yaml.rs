@@ -1,7 +1,7 @@
 //! YAML in and out, by way of the JSON tree.
 
 use bytes::Bytes;
-use k3s_meta::yaml::{self, UnreadableYaml};
+use k3s_meta::yaml::{self, Document, UnreadableYaml};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
@@ -28,7 +28,7 @@ static READING: Semaphore = Semaphore::const_new(PLACES);
 ///
 /// # Errors
 /// Where it is malformed, or aliases make it much longer than its text.
-pub(crate) async fn read(bytes: Bytes) -> Result<Value, YamlError> {
+pub(crate) async fn read(bytes: Bytes) -> Result<Document, YamlError> {
     let _place = READING.acquire().await;
     let reading = tokio::task::spawn_blocking(move || yaml::parse(&bytes));
     Ok(reading.await.map_err(YamlError::Interrupted)??)

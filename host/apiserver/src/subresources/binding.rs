@@ -15,8 +15,9 @@ use crate::respond;
 
 const BINDING: BodyKind = BodyKind {
     definition: "io.k8s.api.core.v1.Binding",
-    kind: "Binding",
+    group: "",
     version: "v1",
+    kind: "Binding",
 };
 
 /// Binds the pod that the path names or, for `bindings`, the body.

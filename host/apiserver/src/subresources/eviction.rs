@@ -16,8 +16,9 @@ use crate::request::options::{self, WriteOptions};
 
 const EVICTION: BodyKind = BodyKind {
     definition: "io.k8s.api.policy.v1.Eviction",
-    kind: "Eviction",
+    group: "policy",
     version: "v1",
+    kind: "Eviction",
 };
 
 pub(super) async fn create(

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_meta::{Status, object};
 use k3s_registry::{Resource, Result, Update};
 use k3s_resources::scale;
 use k3s_serve::Body;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::handlers::patch_tree;
+use crate::handlers::{check_name, patch_tree};
 use crate::request::body::{self, BodyKind};
 use crate::request::options::WriteOptions;
 use crate::respond;
 
 const SCALE: BodyKind = BodyKind {
     definition: "io.k8s.api.autoscaling.v1.Scale",
-    kind: "Scale",
+    group: "autoscaling",
     version: "v1",
+    kind: "Scale",
 };
 
 pub(super) async fn handle(
@@ -43,7 +43,7 @@ pub(super) async fn handle(
             let bytes = body::read(request.into_body()).await?;
             let options = WriteOptions::read(&context.query, "UpdateOptions")?;
             let wanted = body::decode(context, &bytes, &SCALE, options.validation).await?;
-            check(&wanted, &info.name)?;
+            check_name(&info.name, &wanted)?;
             change(context, resource, move |_| Ok(wanted.clone())).await
         }
         "patch" => {
@@ -57,21 +57,6 @@ pub(super) async fn handle(
         }
         verb => Err(respond::route::without(resource, verb)),
     }
-}
-
-fn check(scale: &Value, name: &str) -> Result<()> {
-    let kind = object::kind(scale);
-    if !matches!(kind, "" | "Scale") {
-        let text = format!("expected input object type to be Scale, but {kind}");
-        return Err(Status::bad_request(text).into());
-    }
-    let named = object::name(scale);
-    if !named.is_empty() && named != name {
-        let text =
-            format!("the name of the object ({named}) does not match the name on the URL ({name})");
-        return Err(Status::bad_request(text).into());
-    }
-    Ok(())
 }
 
 async fn change(

@@ -18,8 +18,9 @@ use crate::respond;
 
 const TOKEN_REQUEST: BodyKind = BodyKind {
     definition: "io.k8s.api.authentication.v1.TokenRequest",
-    kind: "TokenRequest",
+    group: "authentication.k8s.io",
     version: "v1",
+    kind: "TokenRequest",
 };
 
 const MIN_SECONDS: i64 = 600;

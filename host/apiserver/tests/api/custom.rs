@@ -245,7 +245,7 @@ async fn every_verb_works() {
         .remove("resourceVersion");
     api.call("PUT", &path, changed).await.refused(
         422,
-        "CronTab.stable.example.com \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update",
+        "crontabs.stable.example.com \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update",
     );
     api.ok("POST", &format!("{TABS}?dryRun=All"), tab("d"))
         .await;

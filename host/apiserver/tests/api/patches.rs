@@ -82,6 +82,106 @@ async fn what_cannot_be_patched_is_told() {
     assert_eq!(patch(&api, &path, MERGE, &stale).await.code, 409);
 }
 
+/// What a patch makes of an object is decoded as a body is; the refusal shows it or, for a strategic merge, the patch.
+#[tokio::test]
+async fn what_a_patch_makes_is_an_object_of_the_kind() {
+    let api = start().await;
+    api.ok("POST", MAPS, map("a", "1")).await;
+    let path = format!("{MAPS}/a?fieldValidation=Strict");
+    let invalid = " \"\" is invalid: patch: Invalid value: ";
+    let labels = "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type map[string]string";
+    for (kind, change, code, start, end) in [
+        (
+            MERGE,
+            json!({"metadata": {"labels": 5}}),
+            422,
+            format!("{invalid}\"{{\\\"apiVersion\\\":\\\"v1\\\","),
+            format!("\": {labels}"),
+        ),
+        (
+            JSON,
+            json!([{"op": "add", "path": "/metadata/labels", "value": 5}]),
+            422,
+            format!("{invalid}\"{{\\\"apiVersion\\\""),
+            labels.to_owned(),
+        ),
+        (
+            STRATEGIC,
+            json!({"metadata": {"labels": 5}}),
+            422,
+            format!("{invalid}\"map[metadata:map[labels:5]]\": "),
+            "cannot restore map from int64".to_owned(),
+        ),
+        (
+            STRATEGIC,
+            json!({"b": 1, "a": 1}),
+            422,
+            format!("{invalid}\"map[a:1 b:1]\": strict decoding error: "),
+            "unknown field \"a\", unknown field \"b\"".to_owned(),
+        ),
+        (
+            MERGE,
+            json!({"kind": "Secret"}),
+            422,
+            invalid.to_owned(),
+            "converting (v1.Secret) to (core.ConfigMap): unknown conversion".to_owned(),
+        ),
+        (
+            JSON,
+            json!([{"op": "add", "path": "/data/x", "value": "1", "odd": 1}]),
+            422,
+            invalid.to_owned(),
+            "strict decoding error: json patch unknown field \"[0].odd\"".to_owned(),
+        ),
+        (
+            STRATEGIC,
+            json!({"data": {"$patch": "other"}}),
+            500,
+            String::new(),
+            "unknown patch type: other in map: map[$patch:other]".to_owned(),
+        ),
+        (
+            MERGE,
+            json!([]),
+            400,
+            String::new(),
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned(),
+        ),
+        (
+            STRATEGIC,
+            json!([]),
+            400,
+            String::new(),
+            "json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned(),
+        ),
+        (
+            JSON,
+            json!(["x"]),
+            400,
+            String::new(),
+            "error decoding patch: json: cannot unmarshal string into Go value of type handlers.jsonPatchOp".to_owned(),
+        ),
+        (
+            MERGE,
+            json!({"metadata": null}),
+            400,
+            String::new(),
+            "the name of the object (a based on URL) was undeterminable: name must be provided".to_owned(),
+        ),
+        (JSON, json!(null), 200, String::new(), String::new()),
+        (STRATEGIC, json!({"kind": "Other"}), 200, String::new(), String::new()),
+    ] {
+        let answer = patch(&api, &path, kind, &change).await;
+        let message = answer.body["message"].as_str().unwrap_or_default();
+        assert_eq!(answer.code, code, "{change}: {}", answer.text);
+        assert!(message.starts_with(&start), "{change}: {message}");
+        assert!(message.ends_with(&end), "{change}: {message}");
+    }
+    // That there is no such object is told before what is wrong with a patch.
+    let missing = patch(&api, &format!("{MAPS}/b"), MERGE, &json!([])).await;
+    missing.refused(404, "configmaps \"b\" not found");
+}
+
 #[tokio::test]
 async fn patches_at_once_all_count() {
     let api = start().await;

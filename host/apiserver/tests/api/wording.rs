@@ -96,14 +96,44 @@ async fn wrong_types_and_kinds() {
     other["apiVersion"] = json!("v2");
     api.call("POST", PODS, other).await.refused(
         400,
-        "the API version in the data (v2) does not match the expected API version (v1)",
+        "Pod in version \"v2\" cannot be handled as a Pod: no kind \"Pod\" is registered for version \"v2\" in scheme \"pkg/runtime/scheme.go:111\"",
     );
-    assert_eq!(api.call("POST", PODS, map("a", "1")).await.code, 400);
-    assert_eq!(
-        post(&api, MAPS, "application/json", "{nonsense").await.code,
-        400
+    api.call("POST", PODS, map("a", "1")).await.refused(
+        400,
+        "ConfigMap in version \"v1\" cannot be handled as a Pod: converting (v1.ConfigMap) to (core.Pod): unknown conversion",
     );
-    assert_eq!(post(&api, MAPS, "application/json", "[]").await.code, 400);
+    let unrecognized = "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ";
+    let no_struct = "into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    for (text, why) in [
+        (
+            "{nonsense",
+            "invalid character 'n' looking for beginning of object key string ({nonsense)"
+                .to_owned(),
+        ),
+        ("", "unexpected end of JSON input (<empty>)".to_owned()),
+        (
+            "\"x\"",
+            format!("json: cannot unmarshal string {no_struct} (227822)"),
+        ),
+        (
+            "{\"data\": {\"k\": \"v\"}} and something behind it",
+            "invalid character 'a' after top-level value ({\"data\": {\"k\": \"v\"}} and some ...)"
+                .to_owned(),
+        ),
+    ] {
+        let answer = post(&api, MAPS, "application/json", text).await;
+        answer.refused(400, &format!("{unrecognized}{why}"));
+    }
+    // Go decodes null into nothing, which then has no name.
+    assert_eq!(post(&api, MAPS, "application/json", "null").await.code, 422);
+    let twice = "metadata:\n  name: twice\ndata:\n  k: \"1\"\n  k: \"2\"\n";
+    let strict = format!("{MAPS}?fieldValidation=Strict");
+    post(&api, &strict, "application/yaml", twice).await.refused(
+        400,
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  line 5: key \"k\" already set in map",
+    );
+    let last = post(&api, MAPS, "application/yaml", twice).await;
+    assert_eq!(last.body["data"]["k"], "2", "{}", last.text);
     assert_eq!(post(&api, MAPS, "application/yaml", "a: [").await.code, 400);
     let yaml = post(
         &api,
@@ -162,6 +192,21 @@ async fn names_and_namespaces() {
             400,
             "the name of the object (b) does not match the name on the URL (a)",
         );
+    api.call("PUT", &format!("{MAPS}/a"), json!({"data": {}}))
+        .await
+        .refused(
+            400,
+            "the name of the object (a based on URL) was undeterminable: name must be provided",
+        );
+    // A namespace is looked at before a name.
+    let moved = json!({"metadata": {"name": "b", "namespace": "elsewhere"}});
+    for method in ["PUT", "PATCH"] {
+        let answer = api.call(method, &format!("{MAPS}/a"), moved.clone()).await;
+        answer.refused(
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        );
+    }
 }
 
 #[tokio::test]
@@ -177,6 +222,18 @@ async fn immutable_fields_and_the_uid() {
             .message()
             .contains("Precondition failed: UID in precondition")
     );
+    let other = json!({"metadata": {"uid": "other"}});
+    api.call("PATCH", &format!("{MAPS}/a"), other).await.refused(
+        422,
+        "ConfigMap \"a\" is invalid: metadata.uid: Invalid value: \"other\": field is immutable",
+    );
+    for method in ["PUT", "PATCH"] {
+        let mut odd = map("a", "1");
+        odd["metadata"]["resourceVersion"] = json!("x");
+        let answer = api.call(method, &format!("{MAPS}/a"), odd).await;
+        answer.refused(500, "strconv.ParseUint: parsing \"x\": invalid syntax");
+        assert_eq!(answer.body.get("reason"), None);
+    }
     let mut frozen = map("f", "1");
     frozen["immutable"] = json!(true);
     api.ok("POST", MAPS, frozen).await;

@@ -3,6 +3,7 @@
 
 use super::json_apply::Spent;
 use super::{MAX_JSON_PATCH_OPERATIONS, PatchError};
+use crate::json_syntax::type_name;
 use json_patch::PatchOperation;
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,18 +40,6 @@ fn unreadable(operation: &Value, error: &serde_json::Error) -> String {
             format!("invalid JSON patch operation: {error}")
         }
         other => format!("Unexpected kind: {}", other.unwrap_or("unknown")),
-    }
-}
-
-/// The JSON type as Go's decoder names it.
-pub(super) fn type_name(v: &Value) -> &'static str {
-    match v {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 
@@ -130,6 +119,11 @@ mod tests {
                 json!([{"op": "test", "path": "/b", "value": null}]),
                 json!({"a": 1}),
             ),
+            (
+                json!({"a": 1}),
+                json!([{"op": "replace", "path": "/b~1c", "value": 2}]),
+                json!({"a": 1, "b/c": 2}),
+            ),
             (json!({"a": 1}), json!([]), json!({"a": 1})),
         ];
         for (mut doc, patch, want) in table {
@@ -158,8 +152,8 @@ mod tests {
                 "remove operation does not apply: doc is missing path: \"/b/c\": missing value",
             ),
             (
-                json!([{"op": "replace", "path": "/b", "value": 1}]),
-                "replace operation does not apply: doc is missing key: /b: missing value",
+                json!([{"op": "replace", "path": "/b/c", "value": 1}]),
+                "replace operation does not apply: doc is missing path: /b/c: missing value",
             ),
             (
                 json!([{"op": "add", "path": "/b/c", "value": 1}]),

@@ -3,7 +3,7 @@
 use super::{MAX_COPY_BYTES, MAX_STEPS, PatchError};
 use crate::tree;
 use json_patch::PatchOperation;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What the operations of one patch have cost so far, which is bounded: each is short, and may copy or move much.
 #[derive(Debug, Default)]
@@ -29,6 +29,14 @@ impl Spent {
             && doc.pointer(test.path.as_str()).is_none()
             && parent(doc, test.path.as_str()).is_some()
         {
+            return Ok(());
+        }
+        if let PatchOperation::Replace(replace) = operation
+            && let Some(missing) = missing_member(doc, replace.path.as_str())
+        {
+            // To upstream's library, replacing what a map does not have is setting it.
+            let (map, name) = missing;
+            map.insert(name, replace.value.clone());
             return Ok(());
         }
         match json_patch::patch_unsafe(doc, std::slice::from_ref(operation)) {
@@ -114,6 +122,17 @@ fn extent(value: &Value) -> (usize, usize) {
         _ => return (0, 1),
     };
     (below + 1, values)
+}
+
+/// The map that a path leads to, and the name in it, if it has no such member.
+fn missing_member<'a>(
+    doc: &'a mut Value,
+    path: &str,
+) -> Option<(&'a mut Map<String, Value>, String)> {
+    let (parent, name) = path.rsplit_once('/')?;
+    let name = name.replace("~1", "/").replace("~0", "~");
+    let map = doc.pointer_mut(parent)?.as_object_mut()?;
+    (!map.contains_key(&name)).then_some((map, name))
 }
 
 fn parent<'a>(doc: &'a Value, path: &str) -> Option<&'a Value> {

@@ -34,7 +34,7 @@ pub(super) fn items_of(lists: [&[Value]; 2]) -> Result<Option<Items>, PatchError
             go_list(lists[0]),
             go_list(lists[1])
         );
-        return Err(PatchError::DoesNotApply(text));
+        return Err(PatchError::Unmergeable(text));
     }
     Ok(Some(if first.is_object() {
         Items::Maps
@@ -44,7 +44,7 @@ pub(super) fn items_of(lists: [&[Value]; 2]) -> Result<Option<Items>, PatchError
 }
 
 /// A value as Go's `%v` prints it.
-pub(super) fn go_text(v: &Value) -> String {
+pub fn go_text(v: &Value) -> String {
     match v {
         Value::Null => "<nil>".to_owned(),
         Value::String(s) => s.clone(),
@@ -76,7 +76,7 @@ pub(super) fn key_of(item: &Value, merge_key: Option<&str>) -> Result<String, Pa
     };
     match item.get(merge_key) {
         Some(key) => Ok(key.to_string()),
-        None => Err(PatchError::DoesNotApply(format!(
+        None => Err(PatchError::Unmergeable(format!(
             "map: {} does not contain declared merge key: {merge_key}",
             go_text(item)
         ))),
@@ -109,7 +109,7 @@ pub(super) fn check_order(
             let text = format!(
                 "The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n"
             );
-            return Err(PatchError::DoesNotApply(text));
+            return Err(PatchError::Unmergeable(text));
         }
     }
     Ok(())

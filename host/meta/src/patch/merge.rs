@@ -1,7 +1,7 @@
 //! JSON merge patch (RFC 7386): applying one, and making one from two documents.
 
 use super::PatchError;
-use super::json::type_name;
+use crate::json_syntax::type_name;
 use serde_json::{Map, Value};
 
 /// Merges `patch` into `doc`: null deletes, maps merge, everything else replaces.

@@ -15,6 +15,7 @@ use crate::status::Status;
 
 pub use diff::two_way_strategic;
 pub use json::json_patch;
+pub use lists::go_text;
 pub use merge::merge_patch;
 pub use schema::{Child, ListKey, MAX_LIST_KEYS, PatchField, PatchSchema, Strategy};
 pub use strategic::strategic_merge;
@@ -37,6 +38,10 @@ pub enum PatchError {
     /// The patch does not fit the object: unprocessable (422).
     #[error("{0}")]
     DoesNotApply(String),
+    /// A strategic merge patch whose parts do not go with the object or each other (500: upstream knows no status
+    /// for them).
+    #[error("{0}")]
+    Unmergeable(String),
     /// The patch is larger than allowed (413).
     #[error("{0}")]
     TooLarge(String),
@@ -48,6 +53,7 @@ impl PatchError {
         match self {
             Self::Malformed(message) => Status::bad_request(message.as_str()),
             Self::DoesNotApply(message) => Status::unprocessable(message),
+            Self::Unmergeable(message) => Status::unclassified(message.as_str()),
             Self::TooLarge(message) => Status::too_large(message),
         }
     }

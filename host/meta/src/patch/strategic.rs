@@ -2,9 +2,10 @@
 //! (`$patch`, `$retainKeys`, `$setElementOrder`, `$deleteFromPrimitiveList`) say the rest.
 //! The rules are those of upstream's `util/strategicpatch`.
 
+use super::PatchError;
 use super::lists::{self, DIRECTIVE, Items};
 use super::schema::{PatchField, PatchSchema, look_up};
-use super::{PatchError, json::type_name};
+use crate::json_syntax::type_name;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -73,7 +74,7 @@ fn unknown_directive(directive: &Value, mut patch: Object) -> PatchError {
         lists::go_text(directive),
         lists::go_text(&Value::Object(patch)),
     );
-    PatchError::Malformed(format!("unknown patch type: {directive} in map: {patch}"))
+    PatchError::Unmergeable(format!("unknown patch type: {directive} in map: {patch}"))
 }
 
 fn merge_field(
@@ -229,7 +230,7 @@ fn merge_ordered_lists(
 }
 
 fn bad_order() -> PatchError {
-    PatchError::Malformed("invalid patch format of $setElementOrder list".to_owned())
+    PatchError::Malformed("invalid patch format of setElementOrder list".to_owned())
 }
 
 fn take_list(map: &mut Object, field: &str) -> Result<Option<Vec<Value>>, PatchError> {
@@ -238,7 +239,7 @@ fn take_list(map: &mut Object, field: &str) -> Result<Option<Vec<Value>>, PatchE
         Some(Value::Array(list)) => Ok(Some(list)),
         // A list that is deleted as a whole has no order; what follows deletes it.
         Some(Value::Null) => Ok(None),
-        Some(other) => Err(PatchError::DoesNotApply(format!(
+        Some(other) => Err(PatchError::Unmergeable(format!(
             "expected a []interface {{}}, but received a {}",
             type_name(&other)
         ))),
@@ -320,7 +321,7 @@ fn merge_maps(
     into: Into,
 ) -> Result<Vec<Value>, PatchError> {
     let Some(merge_key) = field.merge_key else {
-        return Err(PatchError::DoesNotApply(
+        return Err(PatchError::Unmergeable(
             "cannot merge lists without merge key for type map".to_owned(),
         ));
     };
