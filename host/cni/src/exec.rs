@@ -143,7 +143,7 @@ async fn run_plugin(
     attachment: Option<&Attachment>,
     input: &Value,
 ) -> std::io::Result<Output> {
-    let mut command = Command::new(program);
+    let mut command = Command::from(k3s_sys::process::command(program));
     command.env("CNI_COMMAND", verb.name()).env(
         "CNI_PATH",
         std::env::join_paths(folders).map_err(std::io::Error::other)?,

@@ -1,11 +1,19 @@
-//! Processes: forking where it is sound, signals, and settings in `/proc/self`.
+//! Processes: forking where it is sound, starting programs, signals, and settings in `/proc/self`.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid};
+use rustix::process::{Resource, Rlimit};
+
+/// The limit of open files that this process was started with, once [`raise_max_open_files`] has changed it.
+static STARTED_WITH: OnceLock<Rlimit> = OnceLock::new();
 
 /// The two sides of a [`fork`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +78,39 @@ pub fn close_from_forked(first: u32) -> io::Result<()> {
 /// How many file descriptors this process may have open at once: the soft limit of `RLIMIT_NOFILE`.
 #[must_use]
 pub fn max_open_files() -> u64 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current.unwrap_or(u64::MAX)
+}
+
+/// Raises the soft limit of open files to the hard one, as Go's runtime does for K3s. Programs that [`command`]
+/// starts get the limit that this process was started with: some take long when it is large.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn raise_max_open_files() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, raised)?;
+    STARTED_WITH.get_or_init(|| limit);
+    Ok(())
+}
+
+/// A program to start, with the limit of open files that this process was started with.
+#[must_use]
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    if let Some(limit) = STARTED_WITH.get().copied() {
+        let restore = move || Ok(rustix::process::setrlimit(Resource::Nofile, limit)?);
+        // SAFETY: between fork and exec it makes one system call, and allocates nothing.
+        unsafe { command.pre_exec(restore) };
+    }
+    command
 }
 
 /// What a process may use.

@@ -150,6 +150,17 @@ const DISALLOWED: &[Disallowed] = &[
         ],
     },
     Disallowed {
+        names: &["Command::new"],
+        replacement: "k3s_sys::process::command, which gives a program the limits that this one was given",
+        callers: &[
+            ("host/sys/src/process.rs", "it makes the command"),
+            ("host/config/src/command.rs", "a command line of clap's"),
+            ("host/adapters/build/", "a build script"),
+            ("host/api/build.rs", "a build script"),
+            ("host/xtask/", "a developer's tool, not the product"),
+        ],
+    },
+    Disallowed {
         names: &["fs::remove_dir_all"],
         replacement: "k3s_sys::fs::remove_all, for which no tree is too deep and which crosses no mount",
         callers: &[("host/xtask/", "a developer's tool, not the product")],

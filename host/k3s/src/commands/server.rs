@@ -70,6 +70,12 @@ fn serve(
     for text in warnings {
         warn!("{text}");
     }
+    if let Err(error) = k3s_sys::process::raise_max_open_files() {
+        warn!(
+            error = chain(&error),
+            "the limit of open files stays as it is"
+        );
+    }
     if let Err(error) = k3s_sys::heap::give_back_in_background() {
         warn!(
             error = chain(&error),

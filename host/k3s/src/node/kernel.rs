@@ -1,9 +1,10 @@
 //! Kernel modules and settings, as K3s prepares them.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use k3s_base::error::chain;
+use k3s_sys::process::command;
 use tracing::{debug, warn};
 
 /// Modules that pods, services and the pod network need; built-in ones load without effect.
@@ -36,7 +37,7 @@ pub(crate) fn prepare() {
     let wanted: Vec<&str> = MODULES.iter().copied().filter(|m| !is_loaded(m)).collect();
     if !wanted.is_empty() && has_modules() {
         for module in wanted {
-            let status = Command::new("modprobe")
+            let status = command("modprobe")
                 .arg("-q")
                 .arg(module)
                 .stdin(Stdio::null())

@@ -76,7 +76,7 @@ impl Unpacker {
         request: &UnpackRequest,
         wanted: &mut oneshot::Sender<T>,
     ) -> Result<String, ImageError> {
-        let mut child = Command::new(&self.executable)
+        let mut child = Command::from(k3s_sys::process::command(&self.executable))
             .arg0(ARGV0)
             .env_clear()
             .stdin(Stdio::piped())

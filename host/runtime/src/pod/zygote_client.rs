@@ -85,7 +85,8 @@ impl Zygote {
         let context = || format!("run {} as {ARGV0}", self.executable.display());
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().context(context)?;
         ours.set_nonblocking(true).context(context)?;
-        let mut child = tokio::process::Command::new(&self.executable)
+        let command = k3s_sys::process::command(&self.executable);
+        let mut child = tokio::process::Command::from(command)
             .arg0(ARGV0)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -2,7 +2,7 @@
 //! component. No other tool is needed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use k3s_meta::tree;
@@ -62,7 +62,8 @@ fn arguments(words: &[String]) -> Result<(PathBuf, Option<PathBuf>)> {
 
 /// Builds the crate in a folder and finds its core module.
 fn cargo(dir: &Path) -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = k3s_sys::process::command(cargo);
     command.current_dir(dir).envs(PROFILE.iter().copied());
     command.args([
         "build",
