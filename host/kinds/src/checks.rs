@@ -1,8 +1,9 @@
 //! Small rules that the validation of many kinds is made of.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
-use k3s_meta::address::{Special, special};
+use k3s_meta::address::{Special, parse_loosely, special};
 use k3s_meta::field::{self, BadValue, ErrorList, Path};
 use k3s_meta::names::{self, Checked};
 use k3s_meta::{LabelSelector, tree};
@@ -287,10 +288,12 @@ pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Pa
     }
 }
 
-/// Addresses that never belong to an endpoint.
+/// Addresses that never belong to an endpoint (`ValidateEndpointIP`).
 pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
-    let special = ip.parse().ok().and_then(special);
-    let why = match special {
+    let Some(address) = parse_loosely(ip) else {
+        return field::invalid(path, ip, "must be a valid IP address").into();
+    };
+    let why = match special(address) {
         None => return ErrorList::new(),
         Some(Special::Unspecified) => format!("may not be unspecified ({ip})"),
         Some(Special::Loopback) => {
@@ -299,9 +302,18 @@ pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
         Some(Special::LinkLocal) => {
             "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()
         }
-        Some(Special::Multicast) => {
+        Some(Special::Multicast) if is_local_multicast(address) => {
             "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()
         }
+        // Groups that are farther away are not looked for.
+        Some(Special::Multicast) => return ErrorList::new(),
     };
     field::invalid(path, ip, why).into()
+}
+
+fn is_local_multicast(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => matches!(v4.octets(), [224, 0, 0, _]),
+        IpAddr::V6(v6) => matches!(v6.octets(), [0xff, scope, ..] if scope & 0x0f == 2),
+    }
 }

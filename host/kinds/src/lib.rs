@@ -74,6 +74,7 @@ pub use core::binding::validation::validate as validate_binding;
 pub use core::pod::binding::{BindError, bind_pod};
 pub use core::podspec::amounts;
 pub use core::resourcequota::usage as quota;
+pub use core::service::cluster_validation::validate_cluster_fields;
 pub use custom::{CustomRules, ScalePaths};
 pub use delete::{DeletePolicy, GarbageCollection};
 pub use generation::Generation;

@@ -38,9 +38,14 @@ pub fn special(address: IpAddr) -> Option<Special> {
     }
 }
 
-/// The address that a text stands for once the zeros before its IPv4 numbers are left out; Go read such
-/// texts before it refused them.
-pub(crate) fn without_zeros(text: &str) -> Option<IpAddr> {
+/// The address that a text stands for, zeros before its IPv4 numbers included (Go's `ParseIPSloppy`).
+#[must_use]
+pub fn parse_loosely(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| without_zeros(text))
+}
+
+/// The address that a text stands for once the zeros before its IPv4 numbers are left out.
+fn without_zeros(text: &str) -> Option<IpAddr> {
     let (head, tail) = match text.rsplit_once(':') {
         Some((head, tail)) => (Some(head), tail),
         None => (None, text),

@@ -306,7 +306,7 @@ pub fn is_ip(value: &str) -> Checked {
     match value.parse::<IpAddr>() {
         Ok(address) if is_mapped(address) => Err("must not be an IPv4-mapped IPv6 address".into()),
         Ok(_) => Ok(()),
-        Err(_) if address::without_zeros(value).is_some() => Err("must not have leading 0s".into()),
+        Err(_) if address::parse_loosely(value).is_some() => Err("must not have leading 0s".into()),
         Err(_) => Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()),
     }
 }
@@ -318,7 +318,7 @@ pub fn is_cidr(value: &str) -> Checked {
         return Err(invalid.into());
     };
     let strict = text.parse::<IpAddr>().ok();
-    let Some(found) = strict.or_else(|| address::without_zeros(text)) else {
+    let Some(found) = address::parse_loosely(text) else {
         return Err(invalid.into());
     };
     let most = if found.is_ipv4() { 32 } else { 128 };

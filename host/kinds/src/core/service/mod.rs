@@ -1,5 +1,7 @@
 //! Services.
 
+mod balancers;
+pub(crate) mod cluster_validation;
 mod columns;
 mod defaults;
 mod port_validation;
@@ -23,7 +25,7 @@ pub(crate) const RULES: Rules = Rules {
     prepare_update: transition::prepare_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
-    validate_status_update: validation::validate_status_update,
+    validate_status_update: balancers::validate_status_update,
     warnings: validation::warnings,
     storage_path: Some("services/specs"),
     delete: DeletePolicy::RETURNS_OBJECT,

@@ -8,16 +8,9 @@ use serde_json::{Value, json};
 
 use crate::checks::{self, Check, Unique};
 
-/// The kubelet listens here on every node.
-const KUBELET_PORT: i64 = 10_250;
-
-pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, headless: bool) {
-    let kind = tree::text(spec, "type");
+pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let ports = tree::list(spec, "ports");
     let path = path.child("ports");
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        errors.push(field::required(&path, ""));
-    }
     let mut names = Unique::new();
     for (index, port) in ports.iter().enumerate() {
         let at = path.index(index);
@@ -28,63 +21,74 @@ pub(super) fn validate(errors: &mut ErrorList, spec: &Value, path: &Path, headle
         } else if ports.len() > 1 {
             errors.push(field::required(&at.child("name"), ""));
         }
-        self::port(errors, port, &at, kind);
+        self::port(errors, port, &at);
     }
-    duplicates(errors, ports, &path);
 }
 
-fn port(errors: &mut ErrorList, port: &Value, path: &Path, kind: &str) {
+fn port(errors: &mut ErrorList, port: &Value, path: &Path) {
     let number = tree::int(port, "port").unwrap_or(0);
     checks::port_number(errors, number, &path.child("port"));
-    if kind == "LoadBalancer" && number == KUBELET_PORT {
-        let detail = "may not expose port 10250 externally since it is used by kubelet";
-        errors.push(field::invalid(&path.child("port"), number, detail));
-    }
     checks::required_one_of(errors, port, "protocol", path, &["SCTP", "TCP", "UDP"]);
     match tree::get(port, "targetPort") {
         Some(Value::String(name)) => {
-            errors.check(&path.child("targetPort"), name, names::is_port_name(name))
+            errors.check(&path.child("targetPort"), name, names::is_port_name(name));
         }
         target => {
             let target = target.and_then(Value::as_i64).unwrap_or(0);
             checks::port_number(errors, target, &path.child("targetPort"));
         }
     }
-    let protocol = tree::text(port, "appProtocol");
-    if !protocol.is_empty() {
-        errors.check(
-            &path.child("appProtocol"),
-            protocol,
-            names::is_qualified_name(protocol),
-        );
-    }
-    if tree::int(port, "nodePort").unwrap_or(0) != 0 && !matches!(kind, "NodePort" | "LoadBalancer")
-    {
-        let detail = format!("may not be used when `type` is '{kind}'");
-        errors.push(field::forbidden(&path.child("nodePort"), detail));
+    if let Some(protocol) = tree::get(port, "appProtocol").and_then(Value::as_str) {
+        let outcome = names::is_qualified_name(protocol);
+        errors.check(&path.child("appProtocol"), protocol, outcome);
     }
 }
 
-fn duplicates(errors: &mut ErrorList, ports: &[Value], path: &Path) {
-    let (mut numbers, mut node_ports) = (HashSet::new(), HashSet::new());
-    for (index, port) in ports.iter().enumerate() {
+/// Ports of nodes: a service of type `ClusterIP` has none, and two ports share none.
+pub(super) fn of_nodes(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let path = path.child("ports");
+    let is_cluster = tree::text(spec, "type") == "ClusterIP";
+    let ports = tree::list(spec, "ports").iter().enumerate();
+    let given = |port: &Value| tree::int(port, "nodePort").filter(|number| *number != 0);
+    for (index, _) in ports
+        .clone()
+        .filter(|(_, port)| is_cluster && given(port).is_some())
+    {
+        let detail = "may not be used when `type` is 'ClusterIP'";
+        errors.push(field::forbidden(
+            &path.index(index).child("nodePort"),
+            detail,
+        ));
+    }
+    let mut seen = HashSet::new();
+    for (index, port) in ports {
+        let Some(number) = given(port) else { continue };
+        if !seen.insert((tree::text(port, "protocol"), number)) {
+            errors.push(field::duplicate(
+                &path.index(index).child("nodePort"),
+                number,
+            ));
+        }
+    }
+}
+
+/// Two ports of one protocol have two numbers.
+pub(super) fn duplicates(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let path = path.child("ports");
+    let mut seen = HashSet::new();
+    for (index, port) in tree::list(spec, "ports").iter().enumerate() {
         let protocol = tree::text(port, "protocol");
         let number = tree::int(port, "port").unwrap_or(0);
-        let at = path.index(index);
-        if !numbers.insert((protocol, number)) {
-            errors.push(field::duplicate(&at, &shown(protocol, number, 0)));
-        }
-        let node_port = tree::int(port, "nodePort").unwrap_or(0);
-        if node_port != 0 && !node_ports.insert((protocol, node_port)) {
+        if !seen.insert((protocol, number)) {
             errors.push(field::duplicate(
-                &at.child("nodePort"),
-                &shown(protocol, 0, node_port),
+                &path.index(index),
+                &shown(protocol, number),
             ));
         }
     }
 }
 
 /// The key of a duplicate as upstream's internal type prints.
-fn shown(protocol: &str, port: i64, node_port: i64) -> Value {
-    json!({"Name": "", "Protocol": protocol, "AppProtocol": null, "Port": port, "TargetPort": 0, "NodePort": node_port})
+fn shown(protocol: &str, port: i64) -> Value {
+    json!({"Name": "", "Protocol": protocol, "AppProtocol": null, "Port": port, "TargetPort": 0, "NodePort": 0})
 }

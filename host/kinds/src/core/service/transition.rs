@@ -5,7 +5,7 @@
 //! (`patchAllocatedValues` and `dropTypeDependentFields` of `pkg/registry/core/service`).
 
 use k3s_meta::tree;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::equality::semantic_eq;
@@ -22,133 +22,126 @@ fn kind(service: &Value) -> &str {
 }
 
 fn needs_cluster_ip(service: &Value) -> bool {
-    matches!(kind(service), "ClusterIP" | "NodePort" | "LoadBalancer")
+    kind(service) != "ExternalName"
 }
 
-fn needs_node_port(service: &Value) -> bool {
+fn has_node_ports(service: &Value) -> bool {
+    matches!(kind(service), "NodePort" | "LoadBalancer")
+}
+
+/// Whether the service is given node ports, which a load balancer may do without.
+fn needs_node_ports(service: &Value) -> bool {
+    let choice = tree::get(service, "spec.allocateLoadBalancerNodePorts");
     kind(service) == "NodePort"
-        || (kind(service) == "LoadBalancer"
-            && tree::get(service, "spec.allocateLoadBalancerNodePorts")
-                .is_none_or(|it| it == &Value::Bool(true)))
+        || (kind(service) == "LoadBalancer" && choice != Some(&Value::Bool(false)))
 }
 
 fn needs_health_check_port(service: &Value) -> bool {
     kind(service) == "LoadBalancer" && tree::text(service, "spec.externalTrafficPolicy") == "Local"
 }
 
+fn is_external(service: &Value) -> bool {
+    has_node_ports(service)
+        || (kind(service) == "ClusterIP" && tree::has(service, "spec.externalIPs"))
+}
+
 fn same(new: &Value, old: &Value, path: &str) -> bool {
     semantic_eq(tree::get(new, path), tree::get(old, path))
 }
 
+/// Fills in what the client left out, and makes both spellings follow the one that it changed
+/// (`patchAllocatedValues`, `normalizeClusterIPs`).
 fn keep_cluster_ips(new: &mut Value, old: &Value) {
-    if !needs_cluster_ip(new) || !needs_cluster_ip(old) {
-        return;
+    let [one, all] = ["spec.clusterIP", "spec.clusterIPs"];
+    if needs_cluster_ip(new) && needs_cluster_ip(old) {
+        for path in [one, all] {
+            if !tree::has(new, path) {
+                tree::copy(new, old, path);
+            }
+        }
     }
-    // Clearing one of the two spellings means clearing both only when the other follows suit.
-    if !tree::has(new, "spec.clusterIP") && !tree::has(new, "spec.clusterIPs") {
-        tree::copy(new, old, "spec.clusterIP");
-        tree::copy(new, old, "spec.clusterIPs");
-    } else if !tree::has(new, "spec.clusterIPs") && same(new, old, "spec.clusterIP") {
-        tree::copy(new, old, "spec.clusterIPs");
-    } else if !tree::has(new, "spec.clusterIP") && same(new, old, "spec.clusterIPs") {
-        tree::copy(new, old, "spec.clusterIP");
-    }
-    for path in ["spec.ipFamilies", "spec.ipFamilyPolicy"] {
-        if !tree::has(new, path) {
-            tree::copy(new, old, path);
+    let same_one = tree::text(new, one) == tree::text(old, one);
+    if same_one {
+        if !tree::has(new, all) && tree::has(old, all) {
+            tree::copy(new, old, all);
+        }
+    } else if same(new, old, all) {
+        let primary = tree::text(new, one).to_owned();
+        if primary.is_empty() {
+            tree::remove(new, all);
+        } else {
+            tree::set(new, all, vec![primary]);
         }
     }
 }
 
+/// A port keeps the number on nodes that it had under its name.
 fn keep_node_ports(new: &mut Value, old: &Value) {
-    if needs_node_port(new) && needs_node_port(old) {
-        let mut taken: Vec<(String, i64)> = tree::list(new, "spec.ports")
-            .iter()
-            .filter_map(|port| Some((protocol(port), node_port(port)?)))
-            .collect();
+    if needs_node_ports(new) && needs_node_ports(old) {
+        let [after, before] = [&*new, old].map(numbers);
+        let used: Vec<i64> = before.into_iter().filter(|it| after.contains(it)).collect();
         for port in tree::each_mut(new, "spec.ports") {
-            let before = tree::list(old, "spec.ports").iter().find(|other| {
-                protocol(other) == protocol(port)
-                    && tree::int(other, "port") == tree::int(port, "port")
-            });
-            let Some(number) = before.and_then(node_port) else {
-                continue;
-            };
-            let wanted = (protocol(port), number);
-            if node_port(port).is_none() && !taken.contains(&wanted) {
+            let mut all = tree::list(old, "spec.ports").iter().rev();
+            let same_name = |other: &&Value| tree::text(other, "name") == tree::text(port, "name");
+            let kept = all.find(same_name).and_then(node_port);
+            let kept = kept.filter(|number| !used.contains(number));
+            if let (None, Some(number)) = (node_port(port), kept) {
                 tree::set(port, "nodePort", number);
-                taken.push(wanted);
             }
         }
     }
-    if needs_health_check_port(new)
-        && needs_health_check_port(old)
-        && !tree::has(new, "spec.healthCheckNodePort")
-    {
-        tree::copy(new, old, "spec.healthCheckNodePort");
+    let health = "spec.healthCheckNodePort";
+    let both = needs_health_check_port(new) && needs_health_check_port(old);
+    if both && tree::int(new, health).unwrap_or(0) == 0 {
+        tree::copy(new, old, health);
     }
 }
 
 fn drop_unused(new: &mut Value, old: &Value) {
-    if needs_cluster_ip(old)
-        && !needs_cluster_ip(new)
-        && same(new, old, "spec.clusterIP")
-        && same(new, old, "spec.clusterIPs")
-    {
-        for path in [
-            "clusterIP",
-            "clusterIPs",
-            "ipFamilies",
-            "ipFamilyPolicy",
-            "internalTrafficPolicy",
-        ] {
-            tree::remove(new, &format!("spec.{path}"));
-        }
-    }
-    if needs_node_port(old) && !needs_node_port(new) && same_node_ports(new, old) {
-        for port in tree::each_mut(new, "spec.ports") {
-            tree::remove(port, "nodePort");
-        }
-    }
-    if needs_health_check_port(old)
-        && !needs_health_check_port(new)
-        && same(new, old, "spec.healthCheckNodePort")
-    {
-        tree::remove(new, "spec.healthCheckNodePort");
-    }
-    if kind(old) == "LoadBalancer" && kind(new) != "LoadBalancer" {
-        for path in [
-            "spec.allocateLoadBalancerNodePorts",
-            "spec.loadBalancerClass",
-        ] {
-            if same(new, old, path) {
+    if needs_cluster_ip(old) && !needs_cluster_ip(new) {
+        let both = ["spec.clusterIP", "spec.clusterIPs"];
+        if both.iter().all(|path| same(new, old, path)) {
+            for path in both {
                 tree::remove(new, path);
             }
         }
+        for path in ["spec.ipFamilies", "spec.ipFamilyPolicy"] {
+            remove_same(new, old, path);
+        }
     }
-    let external = |service: &Value| {
-        matches!(kind(service), "NodePort" | "LoadBalancer")
-            || tree::has(service, "spec.externalIPs")
-    };
-    if external(old) && !external(new) && same(new, old, "spec.externalTrafficPolicy") {
-        tree::remove(new, "spec.externalTrafficPolicy");
+    if has_node_ports(old) && !has_node_ports(new) {
+        let kept = numbers(old);
+        if numbers(new).iter().all(|number| kept.contains(number)) {
+            for port in tree::each_mut(new, "spec.ports") {
+                tree::remove(port, "nodePort");
+            }
+        }
+    }
+    if needs_health_check_port(old) && !needs_health_check_port(new) {
+        remove_same(new, old, "spec.healthCheckNodePort");
+    }
+    if kind(old) == "LoadBalancer" && kind(new) != "LoadBalancer" {
+        remove_same(new, old, "spec.allocateLoadBalancerNodePorts");
+        remove_same(new, old, "spec.loadBalancerClass");
+    }
+    if is_external(old) && !is_external(new) {
+        remove_same(new, old, "spec.externalTrafficPolicy");
+    }
+    if kind(new) != "LoadBalancer" {
+        tree::set(new, "status.loadBalancer", json!({}));
     }
 }
 
-fn same_node_ports(new: &Value, old: &Value) -> bool {
-    let ports = |service| -> Vec<i64> {
-        let mut ports: Vec<i64> = tree::list(service, "spec.ports")
-            .iter()
-            .filter_map(node_port)
-            .collect();
-        ports.sort_unstable();
-        ports
-    };
-    ports(new) == ports(old)
+/// Removes what the client did not change.
+fn remove_same(new: &mut Value, old: &Value, path: &str) {
+    if same(new, old, path) {
+        tree::remove(new, path);
+    }
 }
 
-fn protocol(port: &Value) -> String {
-    tree::text(port, "protocol").to_owned()
+fn numbers(service: &Value) -> Vec<i64> {
+    let ports = tree::list(service, "spec.ports").iter();
+    ports.filter_map(node_port).collect()
 }
 
 fn node_port(port: &Value) -> Option<i64> {
@@ -165,7 +158,7 @@ mod tests {
     #[test]
     fn applying_again_keeps_allocations() {
         let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.43.0.9", "clusterIPs": ["10.43.0.9"],
-            "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
+            "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}, "status": {"loadBalancer": {}}});
         let mut new =
             json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
         let user = UserInfo::default();
@@ -184,7 +177,7 @@ mod tests {
         assert_eq!(
             new,
             json!({"spec": {"type": "ClusterIP", "clusterIP": "10.43.0.9",
-            "ports": [{"port": 80, "protocol": "TCP"}]}})
+                "ports": [{"port": 80, "protocol": "TCP"}]}, "status": {"loadBalancer": {}}})
         );
     }
 }

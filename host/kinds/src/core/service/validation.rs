@@ -4,72 +4,93 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
 
-use super::port_validation;
+use super::cluster_validation::{is_headless, validate_cluster_fields, validate_step};
+use super::{balancers, port_validation};
 use crate::checks::{self, Check};
-use crate::equality::semantic_eq;
 use crate::object_meta;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 /// Longest session affinity, one day.
 const MAX_AFFINITY_SECONDS: i64 = 86_400;
+const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+const TOPOLOGY: &str = "service.kubernetes.io/topology-mode";
 
 pub(super) fn validate(service: &Value) -> ErrorList {
+    of_service(service, None)
+}
+
+/// `validateService`; `old` is the stored service of an update.
+fn of_service(service: &Value, old: Option<&Value>) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(service, "spec").unwrap_or(&Value::Null);
-    let kind = tree::text(spec, "type");
-    if is_headless(spec) && matches!(kind, "LoadBalancer" | "NodePort") {
-        let detail = format!("may not be set to 'None' for {kind} services");
-        errors.push(field::invalid(
-            &path.child("clusterIPs").index(0),
-            "None",
-            detail,
-        ));
-    }
-    if kind == "ExternalName" {
-        external_name(&mut errors, spec, &path);
-    }
-    port_validation::validate(&mut errors, spec, &path, is_headless(spec));
+    topology(&mut errors, service);
+    of_type(&mut errors, service, &path);
+    port_validation::validate(&mut errors, spec, &path);
     errors.append(object_meta::validate_labels(
         spec,
         "selector",
         &path.child("selector"),
     ));
     affinity(&mut errors, spec, &path);
-    for (index, ip) in tree::texts(spec, "externalIPs").iter().enumerate() {
-        let at = path.child("externalIPs").index(index);
-        errors.check(&at, *ip, names::is_ip(ip));
-        errors.append(checks::special_ip(ip, &at));
-    }
+    errors.append(validate_cluster_fields(service, old));
+    external_ips(&mut errors, spec, old, &path.child("externalIPs"));
     checks::required_one_of(&mut errors, spec, "type", &path, &TYPES);
-    balancer(&mut errors, spec, &path);
+    port_validation::of_nodes(&mut errors, spec, &path);
+    port_validation::duplicates(&mut errors, spec, &path);
+    balancers::validate(&mut errors, service, old);
     traffic(&mut errors, spec, &path);
-    addresses(&mut errors, spec, &path);
     errors
 }
 
-fn is_headless(spec: &Value) -> bool {
-    tree::texts(spec, "clusterIPs").first() == Some(&"None")
-        || tree::text(spec, "clusterIP") == "None"
+/// Both names of one annotation say the same.
+fn topology(errors: &mut ErrorList, service: &Value) {
+    let annotations = tree::map(service, "metadata.annotations");
+    let [mode, hints] = [TOPOLOGY, HINTS].map(|key| annotations.get(key));
+    if mode.is_some() && hints.is_some() && mode != hints {
+        let at = Path::new("metadata.annotations").key(TOPOLOGY);
+        let detail = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(field::invalid(&at, mode, detail));
+    }
+}
+
+fn of_type(errors: &mut ErrorList, service: &Value, path: &Path) {
+    let kind = tree::text(service, "spec.type");
+    let is_headless = is_headless(service);
+    if !tree::has(service, "spec.ports") && !is_headless && kind != "ExternalName" {
+        errors.push(field::required(&path.child("ports"), ""));
+    }
+    if is_headless && matches!(kind, "LoadBalancer" | "NodePort") {
+        let detail = format!("may not be set to 'None' for {kind} services");
+        let at = path.child("clusterIPs").index(0);
+        errors.push(field::invalid(&at, "None", detail));
+    }
+    if kind != "ExternalName" {
+        return;
+    }
+    let spec = tree::get(service, "spec").unwrap_or(&Value::Null);
+    let has_policy = tree::get(spec, "ipFamilyPolicy").is_some();
+    for (name, is_set) in [
+        ("clusterIPs", tree::has(spec, "clusterIPs")),
+        ("ipFamilies", tree::has(spec, "ipFamilies")),
+        ("ipFamilyPolicy", has_policy),
+    ] {
+        if is_set {
+            let detail = "may not be set for ExternalName services";
+            errors.push(field::forbidden(&path.child(name), detail));
+        }
+    }
+    external_name(errors, spec, &path.child("externalName"));
 }
 
 fn external_name(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    if tree::has(spec, "clusterIPs") {
-        errors.push(field::forbidden(
-            &path.child("clusterIPs"),
-            "may not be set for ExternalName services",
-        ));
-    }
+    let name = tree::text(spec, "externalName");
     // A trailing dot marks the name as complete.
-    let name = tree::text(spec, "externalName").trim_end_matches('.');
+    let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {
-        errors.push(field::required(&path.child("externalName"), ""));
+        errors.push(field::required(path, ""));
     } else {
-        errors.check(
-            &path.child("externalName"),
-            name,
-            names::is_dns1123_subdomain(name),
-        );
+        errors.check(path, name, names::is_dns1123_subdomain(name));
     }
 }
 
@@ -77,18 +98,7 @@ fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     checks::required_one_of(errors, spec, "sessionAffinity", path, &["ClientIP", "None"]);
     let config = path.child("sessionAffinityConfig");
     match tree::text(spec, "sessionAffinity") {
-        "ClientIP" => {
-            let seconds =
-                tree::int(spec, "sessionAffinityConfig.clientIP.timeoutSeconds").unwrap_or(0);
-            if seconds <= 0 || seconds > MAX_AFFINITY_SECONDS {
-                let detail = format!("must be greater than 0 and less than {MAX_AFFINITY_SECONDS}");
-                errors.push(field::invalid(
-                    &config.child("clientIP.timeoutSeconds"),
-                    seconds,
-                    detail,
-                ));
-            }
-        }
+        "ClientIP" => client_ip(errors, spec, &config),
         "None" if tree::get(spec, "sessionAffinityConfig").is_some() => {
             let detail = "must not be set when session affinity is None";
             errors.push(field::forbidden(&config, detail));
@@ -97,41 +107,29 @@ fn affinity(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
 }
 
-fn balancer(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let is_balancer = tree::text(spec, "type") == "LoadBalancer";
-    if tree::has(spec, "loadBalancerSourceRanges") {
-        let at = path.child("loadBalancerSourceRanges");
-        if !is_balancer {
-            errors.push(field::forbidden(
-                &at,
-                "may only be used when `type` is 'LoadBalancer'",
-            ));
-        }
-        for (index, range) in tree::texts(spec, "loadBalancerSourceRanges")
-            .iter()
-            .enumerate()
-        {
-            if range.trim().parse::<ipnet::IpNet>().is_err() {
-                let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-                errors.push(field::invalid(&at.index(index), *range, detail));
-            }
-        }
+fn client_ip(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let at = path.child("clientIP.timeoutSeconds");
+    let Some(seconds) = tree::int(spec, "sessionAffinityConfig.clientIP.timeoutSeconds") else {
+        let detail = "when session affinity type is ClientIP";
+        errors.push(field::required(&at, detail));
+        return;
+    };
+    if !(1..=MAX_AFFINITY_SECONDS).contains(&seconds) {
+        let detail = format!("must be greater than 0 and less than {MAX_AFFINITY_SECONDS}");
+        errors.push(field::invalid(&at, seconds, detail));
     }
-    for name in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
-        if !is_balancer && tree::get(spec, name).is_some() {
-            errors.push(field::forbidden(
-                &path.child(name),
-                "may only be used when `type` is 'LoadBalancer'",
-            ));
+}
+
+/// Addresses outside; those that the service has already are good.
+fn external_ips(errors: &mut ErrorList, spec: &Value, old: Option<&Value>, path: &Path) {
+    let kept = old.map(|old| tree::texts(old, "spec.externalIPs"));
+    let kept = kept.unwrap_or_default();
+    for (index, ip) in tree::texts(spec, "externalIPs").into_iter().enumerate() {
+        let at = path.index(index);
+        match names::is_ip(ip) {
+            Err(violations) if !kept.contains(&ip) => errors.check(&at, ip, Err(violations)),
+            _ => errors.append(checks::special_ip(ip, &at)),
         }
-    }
-    let class = tree::text(spec, "loadBalancerClass");
-    if !class.is_empty() {
-        errors.check(
-            &path.child("loadBalancerClass"),
-            class,
-            names::is_qualified_name(class),
-        );
     }
 }
 
@@ -139,203 +137,62 @@ fn traffic(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let kind = tree::text(spec, "type");
     let external = matches!(kind, "NodePort" | "LoadBalancer")
         || (kind == "ClusterIP" && tree::has(spec, "externalIPs"));
-    let at = path.child("externalTrafficPolicy");
-    match tree::text(spec, "externalTrafficPolicy") {
-        "" if external => errors.push(field::required(&at, "")),
-        "" => {}
-        policy if !external => {
-            errors.push(field::invalid(
-                &at,
-                policy,
-                "may only be set for externally-accessible services",
-            ));
-        }
-        _ => checks::one_of(
-            errors,
-            spec,
-            "externalTrafficPolicy",
-            path,
-            &["Cluster", "Local"],
-        ),
+    let policies = ["Cluster", "Local"];
+    let name = "externalTrafficPolicy";
+    let policy = tree::text(spec, name);
+    if external {
+        checks::required_one_of(errors, spec, name, path, &policies);
+    } else if !policy.is_empty() {
+        let detail = "may only be set for externally-accessible services";
+        errors.push(field::invalid(&path.child(name), policy, detail));
     }
-    let health = tree::int(spec, "healthCheckNodePort").unwrap_or(0);
-    if health != 0
-        && !(kind == "LoadBalancer" && tree::text(spec, "externalTrafficPolicy") == "Local")
-    {
-        let detail =
-            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.push(field::invalid(
-            &path.child("healthCheckNodePort"),
-            health,
-            detail,
-        ));
+    health_check(errors, spec, &path.child("healthCheckNodePort"));
+    let name = "internalTrafficPolicy";
+    let is_inside = matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer");
+    if is_inside && tree::get(spec, name).is_none() {
+        errors.push(field::required(&path.child(name), ""));
     }
-    if matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
-        checks::required_one_of(
-            errors,
-            spec,
-            "internalTrafficPolicy",
-            path,
-            &["Cluster", "Local"],
-        );
-    }
-    checks::one_of(
-        errors,
-        spec,
-        "trafficDistribution",
-        path,
-        &["PreferClose", "PreferSameNode", "PreferSameZone"],
-    );
+    checks::supported(errors, spec, name, path, &policies);
+    let distributions = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    checks::supported(errors, spec, "trafficDistribution", path, &distributions);
 }
 
-fn addresses(errors: &mut ErrorList, spec: &Value, path: &Path) {
-    let (primary, all) = (
-        tree::text(spec, "clusterIP"),
-        tree::texts(spec, "clusterIPs"),
-    );
-    let at = path.child("clusterIPs");
-    if all.first().is_some_and(|first| *first != primary) {
-        let detail = "must match `clusterIPs[0]`";
-        errors.push(field::invalid(&path.child("clusterIP"), primary, detail));
+fn health_check(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    let number = tree::int(spec, "healthCheckNodePort").unwrap_or(0);
+    let is_needed = needs_health_check(spec);
+    if is_needed && number == 0 {
+        errors.push(field::required(path, ""));
+    } else if is_needed {
+        checks::port_number(errors, number, path);
+    } else if number != 0 {
+        let detail =
+            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.push(field::invalid(path, number, detail));
     }
-    if all.len() > 2 {
-        errors.push(field::invalid(
-            &at,
-            tree::get(spec, "clusterIPs"),
-            "may only hold up to 2 values",
-        ));
-    }
-    for (index, ip) in all.iter().enumerate() {
-        match *ip {
-            "None" if index == 0 && all.len() == 1 => {}
-            "None" => errors.push(field::invalid(
-                &at.index(index),
-                *ip,
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            )),
-            "" => {}
-            ip => errors.check(&at.index(index), ip, names::is_ip(ip)),
-        }
-    }
-    for (index, family) in tree::texts(spec, "ipFamilies").iter().enumerate() {
-        if !matches!(*family, "IPv4" | "IPv6") {
-            errors.push(field::not_supported(
-                &path.child("ipFamilies").index(index),
-                *family,
-                &["IPv4", "IPv6"],
-            ));
-        }
-    }
-    checks::one_of(
-        errors,
-        spec,
-        "ipFamilyPolicy",
-        path,
-        &["PreferDualStack", "RequireDualStack", "SingleStack"],
-    );
+}
+
+fn needs_health_check(spec: &Value) -> bool {
+    tree::text(spec, "type") == "LoadBalancer"
+        && tree::text(spec, "externalTrafficPolicy") == "Local"
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = ErrorList::new();
-    keeps_cluster_ip(&mut errors, new, old);
-    keeps_load_balancer(&mut errors, new, old);
-    errors.append(validate(new));
+    let mut errors = validate_step(new, old);
+    balancers::keeps_class(&mut errors, new, old);
+    let [after, before] = [new, old].map(|it| tree::get(it, "spec").unwrap_or(&Value::Null));
+    let port = |spec| tree::int(spec, "healthCheckNodePort").unwrap_or(0);
+    let both = needs_health_check(after) && needs_health_check(before);
+    if both && port(after) != port(before) {
+        let at = Path::new("spec.healthCheckNodePort");
+        errors.push(field::forbidden(&at, "field is immutable"));
+    }
+    errors.append(of_service(new, Some(old)));
     errors
-}
-
-/// The primary cluster IP stays, unless the Service is or was a name outside the cluster.
-fn keeps_cluster_ip(errors: &mut ErrorList, new: &Value, old: &Value) {
-    let is_external = |service| tree::text(service, "spec.type") == "ExternalName";
-    if is_external(new) || is_external(old) {
-        return;
-    }
-    let primary = |service| tree::texts(service, "spec.clusterIPs").first().copied();
-    let detail = match (primary(new), primary(old)) {
-        (None, Some(_)) => "primary clusterIP can not be unset",
-        (Some(after), Some(before)) if after != before => "may not change once set",
-        _ => return,
-    };
-    let at = Path::new("spec").child("clusterIPs").index(0);
-    let found = tree::get(new, "spec.clusterIPs");
-    errors.push(field::invalid(&at, found, detail));
-}
-
-/// A load balancer keeps its class, and its port for health checks while it needs one.
-fn keeps_load_balancer(errors: &mut ErrorList, new: &Value, old: &Value) {
-    let is_load_balancer = |service| tree::text(service, "spec.type") == "LoadBalancer";
-    if !is_load_balancer(new) || !is_load_balancer(old) {
-        return;
-    }
-    let class = "spec.loadBalancerClass";
-    let found = tree::get(new, class);
-    if !semantic_eq(found, tree::get(old, class)) {
-        errors.push(field::invalid(
-            &Path::new(class),
-            found,
-            "may not change once set",
-        ));
-    }
-    let needs_health = |service| tree::text(service, "spec.externalTrafficPolicy") == "Local";
-    let port = |service| tree::int(service, "spec.healthCheckNodePort").unwrap_or(0);
-    if needs_health(new) && needs_health(old) && port(new) != port(old) {
-        let at = Path::new("spec").child("healthCheckNodePort");
-        let detail = "cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update";
-        errors.push(field::invalid(&at, port(new), detail));
-    }
-}
-
-pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let path = Path::new("status.loadBalancer.ingress");
-    let ingress = tree::list(new, "status.loadBalancer.ingress");
-    if !ingress.is_empty() && tree::text(new, "spec.type") != "LoadBalancer" {
-        errors.push(field::forbidden(
-            &path,
-            "may only be used when `spec.type` is \"LoadBalancer\"",
-        ));
-    }
-    for (index, point) in ingress.iter().enumerate() {
-        let at = path.index(index);
-        let (ip, host) = (tree::text(point, "ip"), tree::text(point, "hostname"));
-        if !ip.is_empty() {
-            errors.check(&at.child("ip"), ip, names::is_ip(ip));
-        }
-        ip_mode(
-            &mut errors,
-            tree::text(point, "ipMode"),
-            ip,
-            &at.child("ipMode"),
-        );
-        if !host.is_empty() {
-            errors.check(
-                &at.child("hostname"),
-                host,
-                names::is_dns1123_subdomain(host),
-            );
-        }
-    }
-    errors
-}
-
-/// `ValidateLoadBalancerStatus` of `pkg/apis/core/validation`.
-fn ip_mode(errors: &mut ErrorList, mode: &str, ip: &str, path: &Path) {
-    match mode {
-        "" if ip.is_empty() => {}
-        "" => errors.push(field::required(path, "must be specified when `ip` is set")),
-        _ if ip.is_empty() => errors.push(field::forbidden(
-            path,
-            "may not be specified when `ip` is not set",
-        )),
-        "Proxy" | "VIP" => {}
-        mode => errors.push(field::not_supported(path, mode, &["Proxy", "VIP"])),
-    }
 }
 
 pub(super) fn warnings(service: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
-    if tree::map(service, "metadata.annotations")
-        .contains_key("service.kubernetes.io/topology-aware-hints")
-    {
+    if tree::map(service, "metadata.annotations").contains_key(HINTS) {
         warnings.push(
             "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"
                 .to_owned(),
@@ -478,12 +335,12 @@ mod tests {
         assert!(validate(&local(30_000)).is_empty());
         assert_eq!(
             validate_update(&local(30_001), &local(30_000)).to_string(),
-            "spec.healthCheckNodePort: Invalid value: 30001: cannot change healthCheckNodePort on loadBalancer service with externalTraffic=Local during update"
+            "spec.healthCheckNodePort: Forbidden: field is immutable"
         );
         let shown = |ingress: Value| {
             let mut service = balancer(json!({}));
             service["status"] = json!({"loadBalancer": {"ingress": [ingress]}});
-            validate_status_update(&service, &Value::Null)
+            balancers::validate_status_update(&service, &Value::Null)
         };
         assert!(shown(json!({"ip": "192.0.2.1", "ipMode": "VIP"})).is_empty());
         let path = "status.loadBalancer.ingress[0].ipMode";

@@ -8,7 +8,7 @@ use k3s_meta::{Path, field, tree};
 use serde_json::{Value, json};
 
 use super::settings::{family_of, nth, static_band, usable};
-use super::{Allocation, families, needs_address};
+use super::{Allocation, families, is_headless, needs_address};
 
 /// Random tries before the range is searched in order.
 const RANDOM_TRIES: usize = 32;
@@ -24,54 +24,56 @@ pub(super) fn held(service: &Value) -> HashSet<IpAddr> {
         .collect()
 }
 
-/// Makes `clusterIP` and `clusterIPs` complete.
+/// A client may write one spelling of a new service's address (`normalizeClusterIPs`).
+pub(super) fn normalize(service: &mut Value) {
+    let primary = tree::text(service, "spec.clusterIP").to_owned();
+    if !primary.is_empty() && !tree::has(service, "spec.clusterIPs") {
+        tree::set(service, "spec.clusterIPs", vec![primary]);
+    }
+}
+
+/// Makes `clusterIP` and `clusterIPs` complete: all of a service that had none, and the second one of a
+/// service that gains a family. What else changes is for validation to judge.
 pub(super) fn assign(allocation: &mut Allocation<'_>, service: &mut Value, old: Option<&Value>) {
-    if !needs_address(service) {
+    if !needs_address(service) || is_headless(service) || families::is_settled(service, old) {
         return;
     }
-    let families = families::assign(allocation, service);
-    if tree::text(service, "spec.clusterIP") == "None" {
-        tree::set(service, "spec.clusterIPs", json!(["None"]));
-        return;
-    }
-    let kept = old.map(held).unwrap_or_default();
-    let asked = asked_in_order(service);
-    let mut addresses = Vec::with_capacity(families.len());
-    for family in families {
-        let wanted = asked
-            .iter()
-            .find(|address| family_of(**address) == family)
-            .copied();
-        let got = match wanted {
-            Some(address) if kept.contains(&address) => Some(address),
-            Some(address) => claim(allocation, address),
-            None => pick(allocation, family),
+    let count = |service: &Value| tree::list(service, "spec.ipFamilies").len();
+    let first = match old.filter(|old| needs_address(old)) {
+        None => 0,
+        Some(old) if is_headless(old) || (count(old), count(&*service)) != (1, 2) => return,
+        Some(_) => 1,
+    };
+    let families = tree::list(service, "spec.ipFamilies").to_vec();
+    let mut addresses: Vec<String> = tree::texts(service, "spec.clusterIPs")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    addresses.resize(addresses.len().max(families.len()), String::new());
+    for (index, family) in families.iter().enumerate().skip(first) {
+        let asked = addresses.get(index).cloned().unwrap_or_default();
+        let got = if asked.is_empty() {
+            pick(allocation, family.as_str().unwrap_or_default(), &addresses)
+        } else {
+            claim(allocation, &asked, &addresses)
         };
-        addresses.extend(got.map(|address| address.to_string()));
+        if let (Some(got), Some(place)) = (got, addresses.get_mut(index)) {
+            *place = got;
+        }
     }
-    if let Some(first) = addresses.first() {
-        tree::set(service, "spec.clusterIP", first.as_str());
+    if let Some(primary) = addresses.first() {
+        tree::set(service, "spec.clusterIP", primary.as_str());
     }
     tree::set(service, "spec.clusterIPs", json!(addresses));
 }
 
-fn asked_in_order(service: &Value) -> Vec<IpAddr> {
-    let single = tree::text(service, "spec.clusterIP");
-    let list = tree::list(service, "spec.clusterIPs")
-        .iter()
-        .filter_map(Value::as_str);
-    [single]
-        .into_iter()
-        .chain(list)
-        .filter_map(|text| text.parse().ok())
-        .collect()
-}
-
-fn claim(allocation: &mut Allocation<'_>, address: IpAddr) -> Option<IpAddr> {
+/// Takes an address that was asked for; `all` are those of the service, as errors show them.
+fn claim(allocation: &mut Allocation<'_>, asked: &str, all: &[String]) -> Option<String> {
+    let address = asked.parse().ok()?;
     let cidr = allocation.settings.cidr(family_of(address));
     let inside = cidr.is_some_and(|cidr| is_usable(cidr, address));
     if inside && allocation.claim.address(address) {
-        return Some(address);
+        return Some(asked.to_owned());
     }
     let why = if inside {
         "provided IP is already allocated".to_owned()
@@ -81,11 +83,8 @@ fn claim(allocation: &mut Allocation<'_>, address: IpAddr) -> Option<IpAddr> {
             "the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}"
         )
     };
-    refuse(
-        allocation,
-        &[address],
-        &format!("failed to allocate IP {address}: {why}"),
-    );
+    let why = format!("failed to allocate IP {asked}: {why}");
+    refuse(allocation, all, &why);
     None
 }
 
@@ -96,7 +95,7 @@ fn is_usable(cidr: &IpNet, address: IpAddr) -> bool {
 }
 
 /// A free address: at random from the upper part of the range, then any.
-fn pick(allocation: &mut Allocation<'_>, family: &str) -> Option<IpAddr> {
+fn pick(allocation: &mut Allocation<'_>, family: &str, all: &[String]) -> Option<String> {
     let cidr = *allocation.settings.cidr(family)?;
     let usable = usable(&cidr);
     let low = static_band(usable);
@@ -107,7 +106,7 @@ fn pick(allocation: &mut Allocation<'_>, family: &str) -> Option<IpAddr> {
         if let Some(address) =
             nth(&cidr, offset.min(usable)).filter(|address| allocation.claim.address(*address))
         {
-            return Some(address);
+            return Some(address.to_string());
         }
     }
     let upper = low.saturating_add(1)..=usable;
@@ -116,22 +115,14 @@ fn pick(allocation: &mut Allocation<'_>, family: &str) -> Option<IpAddr> {
         .filter_map(|n| nth(&cidr, n))
         .find(|address| allocation.claim.address(*address));
     if found.is_none() {
-        refuse(
-            allocation,
-            &[],
-            "failed to allocate a serviceIP: range is full",
-        );
+        let why = "failed to allocate a serviceIP: range is full";
+        refuse(allocation, all, why);
     }
-    found
+    found.map(|address| address.to_string())
 }
 
-fn refuse(allocation: &mut Allocation<'_>, addresses: &[IpAddr], why: &str) {
+fn refuse(allocation: &mut Allocation<'_>, all: &[String], why: &str) {
     let path = Path::new("spec").child("clusterIPs");
-    let shown = json!(
-        addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    );
-    allocation.errors.push(field::invalid(&path, &shown, why));
+    let error = field::invalid(&path, &json!(all), why);
+    allocation.errors.push(error);
 }

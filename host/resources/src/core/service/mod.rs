@@ -34,6 +34,8 @@ struct Allocation<'a> {
     random: &'a Random,
     claim: Claim,
     errors: ErrorList,
+    /// A failure that is not the client's mistake.
+    failure: Option<Status>,
 }
 
 impl ServiceAllocator {
@@ -51,13 +53,33 @@ impl ServiceAllocator {
             random: &self.random,
             claim: Claim::new(self.allocated.clone(), holder(service)),
             errors: ErrorList::new(),
+            failure: None,
         }
     }
 }
 
 impl Allocation<'_> {
+    /// Fills in families, addresses and ports of the service, up to the first of them that cannot be had:
+    /// what is wrong with it is the answer, before the rest of the service is validated.
+    fn run(&mut self, service: &mut Value, old: Option<&Value>) {
+        let steps = [families::assign, addresses::assign, ports::assign];
+        for step in steps {
+            step(self, service, old);
+            if self.has_failed() {
+                return;
+            }
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        !self.errors.is_empty() || self.failure.is_some()
+    }
+
     /// The claims of a write that has found no errors.
     fn finish(self, service: &Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
         if !self.errors.is_empty() {
             let gk = GroupKind::new("", "Service");
             return Err(Status::invalid(&gk, object::name(service), &self.errors).into());
@@ -86,8 +108,8 @@ impl Hooks for ServiceAllocator {
 
     fn begin_create(&self, service: &mut Value, dry_run: bool) -> Result<Box<dyn Reservation>> {
         let mut allocation = self.begin(service);
-        addresses::assign(&mut allocation, service, None);
-        ports::assign(&mut allocation, service, None);
+        addresses::normalize(service);
+        allocation.run(service, None);
         // Two clients create one service: what the second is refused for is that the first was there.
         if !allocation.errors.is_empty() && allocation.claim.has_twin() {
             let resource = GroupResource::new("", "services");
@@ -103,8 +125,7 @@ impl Hooks for ServiceAllocator {
         dry_run: bool,
     ) -> Result<Box<dyn Reservation>> {
         let mut allocation = self.begin(new);
-        addresses::assign(&mut allocation, new, Some(old));
-        ports::assign(&mut allocation, new, Some(old));
+        allocation.run(new, Some(old));
         let released_addresses = &addresses::held(old) - &addresses::held(new);
         let released_ports = &ports::held(old) - &ports::held(new);
         allocation
@@ -122,6 +143,11 @@ impl Hooks for ServiceAllocator {
 /// A service as others know it.
 fn holder(service: &Value) -> Arc<str> {
     format!("{}/{}", object::namespace(service), object::name(service)).into()
+}
+
+/// Whether the service has endpoints alone.
+fn is_headless(service: &Value) -> bool {
+    tree::texts(service, "spec.clusterIPs").first() == Some(&"None")
 }
 
 /// True for a service type that has a cluster address.
