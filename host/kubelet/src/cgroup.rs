@@ -31,6 +31,30 @@ pub(crate) struct Cgroups {
     pids_limit: Option<i64>,
 }
 
+/// From here on a version 1 memory limit means none: the largest number that is a multiple of a page.
+const UNLIMITED_BYTES: i64 = 0x7fff_ffff_ffff_f000;
+
+/// What a pod as a whole may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PodBounds {
+    pub(crate) milli_cpu_request: i64,
+    /// `None` where nothing bounds the pod.
+    pub(crate) cpu_quota_us: Option<i64>,
+    /// The same.
+    pub(crate) memory_bytes: Option<i64>,
+}
+
+impl PodBounds {
+    pub(crate) fn of(pod: &Pod) -> Self {
+        let (milli_cpu, memory_bytes) = qos::pod_limits(pod);
+        Self {
+            milli_cpu_request: qos::pod_requests(pod).milli_cpu,
+            cpu_quota_us: milli_cpu.map(quota),
+            memory_bytes,
+        }
+    }
+}
+
 /// Path of the pod's cgroup below every hierarchy.
 pub(crate) fn pod_path(config: &KubeletConfig, pod: &Pod) -> String {
     class_path(&config.cgroup_root, qos::qos_class(pod)) + "/pod" + model::uid(pod)
@@ -72,27 +96,64 @@ impl Cgroups {
         Ok(this)
     }
 
-    /// Makes the pod's cgroup and sets its limits.
-    pub(crate) fn create_pod(&self, config: &KubeletConfig, pod: &Pod) -> io::Result<()> {
+    /// Makes the pod's cgroup and sets its limits. Those of one that exists are changed by a resize only, which
+    /// keeps an order. Returns whether it is new.
+    pub(crate) fn create_pod(&self, config: &KubeletConfig, pod: &Pod) -> io::Result<bool> {
         let path = pod_path(config, pod);
-        self.make(&path)?;
-        self.set_shares(&path, qos::pod_requests(pod).milli_cpu);
-        let (cpu, memory) = qos::pod_limits(pod);
-        if let Some(cpu) = cpu {
-            self.set_quota(&path, quota(cpu))?;
+        if self.exists(&path) {
+            return Ok(false);
         }
-        if let Some(memory) = memory {
-            let file = if self.unified {
-                "memory.max"
-            } else {
-                "memory.limit_in_bytes"
-            };
-            self.write(&path, "memory", file, &memory.to_string())?;
+        self.make(&path)?;
+        let bounds = PodBounds::of(pod);
+        self.set_shares(&path, bounds.milli_cpu_request);
+        if let Some(quota_us) = bounds.cpu_quota_us {
+            self.set_quota(&path, quota_us)?;
+        }
+        if let Some(bytes) = bounds.memory_bytes {
+            self.set_memory(&path, bytes)?;
         }
         if let Some(limit) = self.pids_limit.filter(|l| *l > 0) {
             self.write(&path, "pids", "pids.max", &limit.to_string())?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        let mut hierarchies = self.hierarchies.iter();
+        hierarchies.all(|hierarchy| below(hierarchy, path).exists())
+    }
+
+    /// CPU quota and memory limit that the cgroup has now; `None` where there is none.
+    pub(crate) fn bounds(&self, path: &str) -> io::Result<(Option<i64>, Option<i64>)> {
+        let (cpu, memory) = if self.unified {
+            ("cpu.max", "memory.max")
+        } else {
+            ("cpu.cfs_quota_us", "memory.limit_in_bytes")
+        };
+        let quota = first_number(&self.read(path, "cpu", cpu)?).filter(|quota| *quota > 0);
+        let memory = first_number(&self.read(path, "memory", memory)?);
+        Ok((quota, memory.filter(|bytes| *bytes < UNLIMITED_BYTES)))
+    }
+
+    /// Memory charged to the cgroup now, with page cache.
+    pub(crate) fn memory_usage(&self, path: &str) -> io::Result<i64> {
+        let file = if self.unified {
+            "memory.current"
+        } else {
+            "memory.usage_in_bytes"
+        };
+        let text = self.read(path, "memory", file)?;
+        first_number(&text).ok_or_else(|| io::Error::other(format!("{file} is not a number")))
+    }
+
+    /// Bounds the memory of a cgroup.
+    pub(crate) fn set_memory(&self, path: &str, bytes: i64) -> io::Result<()> {
+        let file = if self.unified {
+            "memory.max"
+        } else {
+            "memory.limit_in_bytes"
+        };
+        self.write(path, "memory", file, &bytes.to_string())
     }
 
     /// Removes the pod's cgroup and what is left below it, in whichever class it is.
@@ -166,7 +227,7 @@ impl Cgroups {
     }
 
     /// Shares only make the CPU's use fairer, so a kernel without the controller is tolerated.
-    fn set_shares(&self, path: &str, milli_cpu: i64) {
+    pub(crate) fn set_shares(&self, path: &str, milli_cpu: i64) {
         let value = shares(milli_cpu);
         let (file, value) = if self.unified {
             ("cpu.weight", weight(value))
@@ -178,7 +239,8 @@ impl Cgroups {
         }
     }
 
-    fn set_quota(&self, path: &str, quota_us: i64) -> io::Result<()> {
+    /// Bounds the processor time of a cgroup.
+    pub(crate) fn set_quota(&self, path: &str, quota_us: i64) -> io::Result<()> {
         if self.unified {
             return self.write(path, "cpu", "cpu.max", &format!("{quota_us} {PERIOD_US}"));
         }
@@ -187,6 +249,14 @@ impl Cgroups {
     }
 
     fn write(&self, path: &str, controller: &str, file: &str, value: &str) -> io::Result<()> {
+        fs::write(self.file(path, controller, file)?, value)
+    }
+
+    fn read(&self, path: &str, controller: &str, file: &str) -> io::Result<String> {
+        fs::read_to_string(self.file(path, controller, file)?)
+    }
+
+    fn file(&self, path: &str, controller: &str, file: &str) -> io::Result<PathBuf> {
         let serves = |h: &&PathBuf| self.unified || has_controller(h, controller);
         let Some(hierarchy) = self.hierarchies.iter().find(serves) else {
             return Err(io::Error::new(
@@ -194,8 +264,13 @@ impl Cgroups {
                 format!("no {controller} cgroup controller"),
             ));
         };
-        fs::write(below(hierarchy, path).join(file), value)
+        Ok(below(hierarchy, path).join(file))
     }
+}
+
+/// The first number of a cgroup's file; `max` is none.
+fn first_number(text: &str) -> Option<i64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 fn below(hierarchy: &Path, path: &str) -> PathBuf {

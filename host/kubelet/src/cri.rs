@@ -182,6 +182,20 @@ impl Cri {
         .map(drop)
     }
 
+    /// Changes what a running container may use; 0 stays as it is.
+    pub(crate) async fn update_container_resources(
+        &self,
+        id: &str,
+        resources: v1::LinuxContainerResources,
+    ) -> Result<()> {
+        let request = v1::UpdateContainerResourcesRequest {
+            container_id: id.to_owned(),
+            linux: Some(resources),
+            ..Default::default()
+        };
+        call!(self.runtime, update_container_resources, request, CALL).map(drop)
+    }
+
     /// Stops a container; one that does not exist any more counts as stopped.
     pub(crate) async fn stop_container(&self, id: &str, grace: Duration) -> Result<()> {
         let timeout = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);

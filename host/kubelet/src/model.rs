@@ -302,6 +302,11 @@ pub(crate) fn namespace(pod: &Pod) -> &str {
     pod.metadata.namespace.as_deref().unwrap_or_default()
 }
 
+/// `metadata.generation`; 0 where the source counts none.
+pub(crate) fn generation(pod: &Pod) -> i64 {
+    pod.metadata.generation.unwrap_or(0)
+}
+
 /// The uid the node knows the pod by: a static pod's is its hash, which its mirror carries in an
 /// annotation.
 pub(crate) fn uid(pod: &Pod) -> &str {

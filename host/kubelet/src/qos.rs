@@ -7,7 +7,9 @@ use k3s_meta::quantity::Quantity as Amount;
 use k3s_objects::ResourceList;
 use k3s_objects::pod as view;
 use k3s_objects::resources::ResourceRequirements as RequirementsView;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, Pod, PodSpec, PodStatus, ResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 pub(crate) use k3s_objects::QosClass;
@@ -77,6 +79,45 @@ pub(crate) fn requests(container: &Container) -> Amounts {
 /// The pod's requests in all.
 pub(crate) fn pod_requests(pod: &Pod) -> Amounts {
     Amounts::of(&spec_view(pod).requests())
+}
+
+/// What the pod takes of its node: its requests, or more while a resize takes something from it.
+pub(crate) fn counted_requests(pod: &Pod) -> Amounts {
+    let mut view = view::Pod {
+        spec: spec_view(pod),
+        status: pod.status.as_ref().map(status_view).unwrap_or_default(),
+    };
+    view.count_status_resources();
+    Amounts::of(&view.spec.requests())
+}
+
+/// What of the status says how a resize stands.
+fn status_view(status: &PodStatus) -> view::PodStatus {
+    let statuses = |list: &Option<Vec<ContainerStatus>>| {
+        let statuses = list.iter().flatten();
+        statuses.map(container_status_view).collect()
+    };
+    view::PodStatus {
+        container_statuses: statuses(&status.container_statuses),
+        init_container_statuses: statuses(&status.init_container_statuses),
+        resources: status.resources.as_ref().map(requirements),
+        allocated_resources: status
+            .allocated_resources
+            .as_ref()
+            .map(list)
+            .unwrap_or_default(),
+        ..view::PodStatus::default()
+    }
+}
+
+fn container_status_view(status: &ContainerStatus) -> view::ContainerStatus {
+    let allocated = status.allocated_resources.as_ref();
+    view::ContainerStatus {
+        name: status.name.clone(),
+        resources: status.resources.as_ref().map(requirements),
+        allocated_resources: allocated.map(list).unwrap_or_default(),
+        ..view::ContainerStatus::default()
+    }
 }
 
 /// What the pod's runtime class costs besides the containers, if it costs anything.
@@ -250,6 +291,18 @@ mod tests {
         assert_eq!(pod_requests(&pod).memory_bytes, 1 << 30);
         assert_eq!(pod_limits(&pod).1, Some(2 << 30));
         assert_eq!(pod_level_memory_per_container(&pod), 256 << 20);
+    }
+
+    #[test]
+    fn a_pod_takes_what_its_containers_still_have() {
+        let resources = |cpu: &str| json!({"requests": {"cpu": cpu}});
+        let mut pod = pod(&json!({"containers": [{"name": "a", "resources": resources("1")}]}));
+        assert_eq!(counted_requests(&pod).milli_cpu, 1000);
+        let status = json!({"containerStatuses": [{"name": "a", "image": "", "imageID": "", "ready": true,
+            "restartCount": 0, "resources": resources("2"), "allocatedResources": {"cpu": "1"}}]});
+        pod.status = serde_json::from_value(status).unwrap();
+        assert_eq!(counted_requests(&pod).milli_cpu, 2000);
+        assert_eq!(pod_requests(&pod).milli_cpu, 1000);
     }
 
     /// Only a request that is missing takes the limit's amount (`calculateLinuxResources`).

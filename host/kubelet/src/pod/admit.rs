@@ -231,7 +231,7 @@ fn fits(pod: &Pod, node: &Node<'_>) -> Option<Rejection> {
         );
         return reject("OutOfpods", message);
     }
-    let requests = node.others.iter().map(|other| qos::pod_requests(other));
+    let requests = node.others.iter().map(|other| qos::counted_requests(other));
     let used = requests.fold(Amounts::default(), Amounts::plus);
     let wanted = qos::pod_requests(pod);
     let capacity = &node.allocatable;

@@ -7,17 +7,23 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::inputs::{Inputs, whole_seconds};
+use super::resize;
 use crate::model::{host_network, init_containers, is_sidecar};
 
 /// Condition types the node owns; others in the object are left as they are.
-pub(crate) const OWN: [&str; 6] = [
+pub(crate) const OWN: [&str; 8] = [
     "PodReadyToStartContainers",
     "Initialized",
     "Ready",
     "ContainersReady",
     "PodScheduled",
     DISRUPTION_TARGET,
+    resize::PENDING,
+    resize::IN_PROGRESS,
 ];
+
+/// Those of the node's own that are not there all the time.
+pub(crate) const PASSING: [&str; 2] = [resize::PENDING, resize::IN_PROGRESS];
 
 /// Says that the pod was ended for a reason that lies outside of it.
 const DISRUPTION_TARGET: &str = "DisruptionTarget";
@@ -75,7 +81,37 @@ pub(crate) fn conditions(
         let disruption = condition(inputs, DISRUPTION_TARGET, verdict);
         conditions.push(disruption);
     }
+    if !inputs.terminal && !refused {
+        conditions.extend(resizes(inputs));
+    }
     conditions
+}
+
+/// Whether a resize waits, and whether one is not finished. Both stand for the generation that they are about.
+fn resizes(inputs: &Inputs<'_>) -> Vec<PodCondition> {
+    let mut conditions = Vec::new();
+    if let Some(pending) = inputs.pending {
+        let verdict = Verdict {
+            status: true,
+            reason: resize::DEFERRED,
+            message: pending.message.clone(),
+        };
+        conditions.push((resize::PENDING, verdict, pending.generation));
+    }
+    if let Some(progress) = inputs.progress {
+        let verdict = Verdict {
+            status: true,
+            reason: progress.reason(),
+            message: progress.error.clone().unwrap_or_default(),
+        };
+        conditions.push((resize::IN_PROGRESS, verdict, progress.generation));
+    }
+    let conditions = conditions.into_iter();
+    let shown = conditions.map(|(kind, verdict, generation)| PodCondition {
+        observed_generation: Some(generation),
+        ..condition(inputs, kind, verdict)
+    });
+    shown.collect()
 }
 
 /// An evicted pod keeps the condition it got from the node.

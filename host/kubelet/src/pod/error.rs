@@ -71,6 +71,31 @@ impl SyncError {
     }
 }
 
+/// Why a running pod does not get the resources that its node has accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResizeError {
+    #[error("cannot decrease memory limits: {}", aggregate(.0))]
+    BelowUsage(Vec<String>),
+    #[error("cannot read memory usage from the runtime")]
+    Usage(#[source] CriError),
+    #[error("cannot set the pod's cgroup")]
+    Cgroup(#[source] io::Error),
+    #[error("cannot update container {name}")]
+    Container {
+        name: String,
+        #[source]
+        source: CriError,
+    },
+}
+
+/// Several texts as Go's aggregate prints them.
+fn aggregate(texts: &[String]) -> String {
+    match texts {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    }
+}
+
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SandboxError {

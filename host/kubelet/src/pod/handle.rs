@@ -7,6 +7,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{Notify, watch};
 
+use super::allocation::Allocation;
+use super::resize::{Decision, Pending};
 use crate::model::{self, Observed, Rejection};
 
 /// Where a pod comes from.
@@ -28,7 +30,15 @@ const SHORTEST_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Desired {
     pub(crate) source: Source,
+    /// The pod with the resources that the node has allocated to it.
     pub(crate) pod: Arc<Pod>,
+    /// The pod as its source has it.
+    asked: Arc<Pod>,
+    allocation: Arc<Allocation>,
+    /// It asks for other resources than it has.
+    wants_resize: bool,
+    /// What the node has decided about resizes.
+    pub(crate) resize: Decision,
     /// The object or file was removed: stop at once, since there is no object to write a status to.
     pub(crate) removed: bool,
     /// Refused at admission.
@@ -41,6 +51,16 @@ impl Desired {
     /// Deletion was asked for, or its source has removed the pod.
     pub(crate) fn is_deleting(&self) -> bool {
         self.removed || self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Takes in what the source asks for.
+    fn ask(&mut self, pod: Arc<Pod>) {
+        self.pod = self.allocation.apply(&pod);
+        self.wants_resize = !Arc::ptr_eq(&self.pod, &pod);
+        if !self.wants_resize {
+            self.resize.pending = None;
+        }
+        self.asked = pod;
     }
 
     /// How long a stop may take.
@@ -94,13 +114,20 @@ pub(crate) fn channel(
         observed: Arc::default(),
         status: Arc::new(pod.status.clone().unwrap_or_default()),
     });
-    let (desired, orders) = watch::channel(Desired {
+    let allocation = Allocation::recorded(&pod);
+    let mut desired = Desired {
         source,
-        pod,
+        pod: pod.clone(),
+        asked: pod.clone(),
+        allocation: Arc::new(allocation),
+        wants_resize: false,
+        resize: Decision::resumed(&pod),
         removed: source == Source::Orphan,
         rejection: rejection.map(Arc::new),
         eviction: None,
-    });
+    };
+    desired.ask(pod);
+    let (desired, orders) = watch::channel(desired);
     let relist = Arc::new(Notify::new());
     let rewrite = Arc::new(Notify::new());
     let handle = PodHandle {
@@ -121,9 +148,42 @@ pub(crate) fn channel(
 }
 
 impl PodHandle {
-    /// The pod as its source last had it.
+    /// The pod as its source last had it, but with the resources that the node has allocated to it.
     pub(crate) fn pod(&self) -> Arc<Pod> {
         self.desired.borrow().pod.clone()
+    }
+
+    /// The pod as its source last had it, if it asks for other resources than it has.
+    pub(crate) fn asked_resize(&self) -> Option<Arc<Pod>> {
+        let desired = self.desired.borrow();
+        let asks = !desired.is_deleting() && desired.wants_resize;
+        asks.then(|| desired.asked.clone())
+    }
+
+    /// Allocates to the pod what it asks for in this version.
+    pub(crate) fn accept_resize(&self, asked: &Pod) {
+        let allocation = Arc::new(Allocation::asked(asked));
+        self.desired.send_modify(|desired| {
+            desired.allocation = allocation;
+            desired.resize = Decision {
+                accepted: Some(model::generation(asked)),
+                pending: None,
+            };
+            desired.ask(desired.asked.clone());
+        });
+    }
+
+    /// Notes why the pod does not get what it asks for; true when that is news.
+    pub(crate) fn defer_resize(&self, pending: Pending) -> bool {
+        let mut is_new = false;
+        self.desired.send_if_modified(|desired| {
+            let before = desired.resize.pending.replace(pending.clone());
+            is_new = before
+                .as_ref()
+                .is_none_or(|before| before.generation != pending.generation);
+            before.as_ref() != Some(&pending)
+        });
+        is_new
     }
 
     /// Whether the pod is known in this version of its object.
@@ -134,7 +194,7 @@ impl PodHandle {
 
     /// A new state of the pod's object.
     pub(crate) fn update_pod(&self, pod: Arc<Pod>) {
-        self.desired.send_modify(|desired| desired.pod = pod);
+        self.desired.send_modify(|desired| desired.ask(pod));
     }
 
     /// The object or file was removed.
@@ -227,5 +287,35 @@ mod tests {
         });
         assert_eq!(grace(), 1);
         assert!(!handle.is_evictable() && handle.is_active());
+    }
+
+    #[test]
+    fn a_pod_has_what_it_had_until_its_resize_is_accepted() {
+        let pod = |generation: i64, cpu: &str| -> Arc<Pod> {
+            let resources = json!({"requests": {"cpu": cpu}});
+            let value = json!({"metadata": {"uid": "u", "generation": generation},
+                "spec": {"containers": [{"name": "c", "resources": resources}]}});
+            Arc::new(serde_json::from_value(value).unwrap())
+        };
+        let (handle, end) = channel(Source::Api, pod(1, "1"), None);
+        let desired = || end.desired.borrow().clone();
+        let cpu = || crate::qos::pod_requests(&desired().pod).milli_cpu;
+        assert!(handle.asked_resize().is_none());
+        handle.update_pod(pod(2, "3"));
+        let asked = handle.asked_resize().unwrap();
+        assert_eq!((cpu(), model::generation(&desired().pod)), (1000, 2));
+        let pending = |generation, text: &str| Pending {
+            message: text.to_owned(),
+            generation,
+        };
+        assert!(handle.defer_resize(pending(2, "no room")));
+        assert!(!handle.defer_resize(pending(2, "still no room")));
+        assert!(handle.defer_resize(pending(3, "still no room")));
+        handle.update_pod(pod(3, "1"));
+        assert_eq!(desired().resize, Decision::default());
+        handle.update_pod(asked.clone());
+        handle.accept_resize(&asked);
+        assert!(handle.asked_resize().is_none());
+        assert_eq!((cpu(), desired().resize.accepted), (3000, Some(2)));
     }
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use super::plan::Verdicts;
+use super::resize::{Pending, Progress};
 use super::restarts::Restarts;
+use super::sizes::Sizes;
 use crate::model::{Observed, Rejection, Waiting};
 
 /// What the status is made from.
@@ -16,6 +18,12 @@ pub(crate) struct Inputs<'a> {
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
     pub(crate) waiting: &'a HashMap<String, Waiting>,
     pub(crate) restarts: &'a Restarts,
+    /// What containers have.
+    pub(crate) sizes: &'a Sizes,
+    /// Why the pod is not resized.
+    pub(crate) pending: Option<&'a Pending>,
+    /// A resize that is not finished.
+    pub(crate) progress: Option<&'a Progress>,
     /// The status written before; keeps transition times, restart counts, start time.
     pub(crate) before: &'a PodStatus,
     pub(crate) rejection: Option<&'a Rejection>,

@@ -61,6 +61,8 @@ impl PodManager {
         self.node.set_pods_synced();
         self.housekeeper.clean_up().await;
         loop {
+            // Once all pods are there: what changed may make room for a resize that waits.
+            self.resize_pods().await;
             tokio::select! {
                 event = subscription.next() => self.handle_event(event).await,
                 () = self.resync.notified() => self.reconcile(&manifests).await,
@@ -175,13 +177,23 @@ impl PodManager {
         self.workers.burstable.update();
     }
 
-    /// Admits the pod by what is known of the node. A refusal that hangs on the Node needs the newest one:
+    async fn admit(&self, pod: &Pod) -> Result<Option<Rejection>, Error> {
+        let rejection = self.decide(pod).await?;
+        if let Some(rejection) = &rejection {
+            let message = rejection.message.clone();
+            self.events
+                .pod(pod, EventType::Warning, &rejection.reason, message);
+        }
+        Ok(rejection)
+    }
+
+    /// Admits the pod, new or resized, by what is known of the node. A refusal that hangs on the Node needs the newest one:
     /// whoever placed the pod has seen a Node that this kubelet may not have seen yet
     /// (`generalFilter` of `pkg/kubelet/lifecycle/predicate.go`).
     ///
     /// # Errors
     /// When the Node cannot be read: nothing is decided then.
-    async fn admit(&self, pod: &Pod) -> Result<Option<Rejection>, Error> {
+    pub(super) async fn decide(&self, pod: &Pod) -> Result<Option<Rejection>, Error> {
         let others = self.active_pods(model::uid(pod));
         let object = self.node.object();
         let known = object.as_ref().map(Stated::read).transpose()?;
@@ -191,11 +203,6 @@ impl PodManager {
         if rejection.is_some() && admit::hangs_on_node(pod, &node) {
             let newest = Stated::read(&self.read_node().await?)?;
             rejection = admit::admit(pod, &self.node_for_admission(&newest, &others));
-        }
-        if let Some(rejection) = &rejection {
-            let message = rejection.message.clone();
-            self.events
-                .pod(pod, EventType::Warning, &rejection.reason, message);
         }
         Ok(rejection)
     }
@@ -208,7 +215,7 @@ impl PodManager {
     }
 
     /// Syncs the pods again after a while: one of them could not be decided on.
-    fn try_again(&self, pod: &Pod, error: &Error) {
+    pub(super) fn try_again(&self, pod: &Pod, error: &Error) {
         let pod = model::pod_key(pod);
         tracing::debug!(
             error = chain(error),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::restarts::Restarts;
+use super::sizes::{Change, Sizes};
 use crate::model::{
     ContainerRecord, Observed, Slot, State, container_hash, ephemeral_containers, init_containers,
     is_sidecar, restart_policy, restarts_after,
@@ -26,12 +27,18 @@ pub(crate) struct Verdicts {
 pub(crate) struct Known<'a> {
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
     pub(crate) restarts: &'a Restarts,
+    /// What containers have; nothing is resized while that is not known.
+    pub(crate) sizes: &'a Sizes,
+    /// Whether what runs may be resized now.
+    pub(crate) may_resize: bool,
 }
 
 /// Why a container is killed; picks the grace period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KillReason {
     Changed,
+    /// The container needs a restart to have other resources.
+    Resized,
     Liveness,
     Startup,
     Unknown,
@@ -55,6 +62,8 @@ pub(crate) enum Action {
     KillContainers(Vec<Kill>),
     /// Make a sandbox with this attempt number.
     CreateSandbox { attempt: u32 },
+    /// Bound the pod's cgroup as the spec says, and give these containers their resources while they run.
+    Resize(Vec<Slot>),
     /// Create and start one container.
     StartContainer(Slot),
 }
@@ -67,6 +76,10 @@ pub(crate) struct Plan {
     /// Make a sandbox with this attempt number.
     pub(crate) create_sandbox: Option<u32>,
     pub(crate) kill: Vec<Kill>,
+    /// The pod's cgroup is not bounded as the spec says.
+    pub(crate) resize_pod: bool,
+    /// Running containers that do not have the resources of the spec.
+    pub(crate) resize: Vec<Slot>,
     /// Containers to start, in this order.
     pub(crate) start: Vec<Slot>,
 }
@@ -84,6 +97,9 @@ impl Plan {
         }
         if let Some(attempt) = self.create_sandbox {
             return Some(Action::CreateSandbox { attempt });
+        }
+        if self.resize_pod || !self.resize.is_empty() {
+            return Some(Action::Resize(self.resize.clone()));
         }
         let mut next = None;
         for slot in &self.start {
@@ -111,6 +127,11 @@ pub(crate) fn plan(pod: &Pod, observed: &Observed, known: &Known<'_>) -> Plan {
     }
     if !plan.kill_pod {
         plan_ephemeral(spec, observed, &mut plan);
+    }
+    if !known.may_resize {
+        plan.resize.clear();
+    } else if !plan.kill_pod {
+        plan.resize_pod = known.sizes.pod_differs(pod);
     }
     plan
 }
@@ -291,6 +312,8 @@ impl InitDecision<'_> {
         match self.record.state {
             State::Created => plan.start.push(self.slot),
             State::Running if is_sidecar(self.container) => return self.sidecar(known, plan),
+            // Validation refuses what would restart it.
+            State::Running if self.change(known) != Change::Nothing => plan.resize.push(self.slot),
             State::Running => {}
             State::Exited if is_sidecar(self.container) => plan.start.push(self.slot),
             State::Exited if self.record.exit_code == 0 => return self.advance(plan),
@@ -340,6 +363,16 @@ impl InitDecision<'_> {
             );
             plan.kill.push(self.kill(KillReason::Liveness, message));
             plan.start.push(self.slot);
+        } else {
+            match self.change(known) {
+                Change::Nothing => {}
+                Change::InPlace => plan.resize.push(self.slot),
+                Change::Restart => {
+                    let message = resize_message(self.container);
+                    plan.kill.push(self.kill(KillReason::Resized, message));
+                    plan.start.push(self.slot);
+                }
+            }
         }
         if self.later_decided {
             InitVerdict::Busy
@@ -356,6 +389,10 @@ impl InitDecision<'_> {
             plan.start.push(Slot::Init(index + 1));
         }
         InitVerdict::Busy
+    }
+
+    fn change(&self, known: &Known<'_>) -> Change {
+        known.sizes.change(self.container, &self.record.id)
     }
 
     fn kill(&self, reason: KillReason, message: String) -> Kill {
@@ -396,12 +433,18 @@ fn plan_running(
     plan: &mut Plan,
 ) -> bool {
     let Some((reason, mut message)) = failing(container, record, known) else {
+        if known.sizes.change(container, &record.id) == Change::InPlace {
+            plan.resize.push(slot);
+        }
         return true;
     };
-    let restart = reason == KillReason::Changed || restarts_after(spec, slot, container, 137);
+    let pod_changed = matches!(reason, KillReason::Changed | KillReason::Resized);
+    let restart = pod_changed || restarts_after(spec, slot, container, 137);
     if restart {
-        message.push_str(", will be restarted");
         plan.start.push(slot);
+    }
+    if restart && reason != KillReason::Resized {
+        message.push_str(", will be restarted");
     }
     plan.kill.push(Kill {
         id: record.id.clone(),
@@ -464,7 +507,12 @@ fn failing(
             format!("Container {name} failed startup probe"),
         ));
     }
-    None
+    let restarts = known.sizes.change(container, &record.id) == Change::Restart;
+    restarts.then(|| (KillReason::Resized, resize_message(container)))
+}
+
+fn resize_message(container: &Container) -> String {
+    format!("Container {} resize requires restart", container.name)
 }
 
 #[cfg(test)]

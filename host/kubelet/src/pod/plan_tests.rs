@@ -3,11 +3,23 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::SandboxRecord;
+use crate::model::{SandboxRecord, all_containers};
 
 fn plan(pod: &Pod, observed: &Observed, verdicts: &HashMap<String, Verdicts>) -> Plan {
-    let restarts = &Restarts::default();
-    super::plan(pod, observed, &Known { verdicts, restarts })
+    let known = Known {
+        verdicts,
+        restarts: &Restarts::default(),
+        sizes: &bounded(pod),
+        may_resize: true,
+    };
+    super::plan(pod, observed, &known)
+}
+
+/// The pod's cgroup is as it should be.
+fn bounded(pod: &Pod) -> Sizes {
+    let mut sizes = Sizes::default();
+    sizes.note_pod(pod);
+    sizes
 }
 
 fn pod(spec: Value) -> Pod {
@@ -73,11 +85,18 @@ fn shown(plan: &Plan) -> String {
             .iter()
             .map(|k| format!("kill:{}", k.id.trim_end_matches("-id"))),
     );
-    words.extend(plan.start.iter().map(|slot| match slot {
-        Slot::Init(i) => format!("start:init{i}"),
-        Slot::Main(i) => format!("start:main{i}"),
-        Slot::Ephemeral(i) => format!("start:ephemeral{i}"),
-    }));
+    if plan.resize_pod {
+        words.push("resize-pod".to_owned());
+    }
+    let slot = |slot: &Slot| match slot {
+        Slot::Init(i) => format!("init{i}"),
+        Slot::Main(i) => format!("main{i}"),
+        Slot::Ephemeral(i) => format!("ephemeral{i}"),
+    };
+    let resizes = plan.resize.iter();
+    words.extend(resizes.map(|it| format!("resize:{}", slot(it))));
+    let starts = plan.start.iter();
+    words.extend(starts.map(|it| format!("start:{}", slot(it))));
     words.join(" ")
 }
 
@@ -124,15 +143,56 @@ fn the_containers_own_policy_wins() {
 fn a_container_that_the_node_has_stopped_is_started_whatever_it_exits_with() {
     let mut restarts = Restarts::default();
     restarts.stop("a", true);
-    let known = Known {
-        verdicts: &HashMap::new(),
-        restarts: &restarts,
-    };
     for policy in ["OnFailure", "Never"] {
         let pod = pod(json!({"restartPolicy": policy, "containers": [{"name": "a"}]}));
+        let known = Known {
+            verdicts: &HashMap::new(),
+            restarts: &restarts,
+            sizes: &bounded(&pod),
+            may_resize: true,
+        };
         let plan = super::plan(&pod, &observed(&["a exited:0"]), &known);
         assert_eq!(shown(&plan), "start:main0", "{policy}");
     }
+}
+
+#[test]
+fn what_runs_gets_the_resources_of_the_spec() {
+    let spec = |cpu: &str| {
+        let container = |name: &str, policy: &str| {
+            json!({"name": name, "resources": {"requests": {"cpu": cpu}},
+                "resizePolicy": [{"resourceName": "cpu", "restartPolicy": policy}]})
+        };
+        let mut sidecar = container("s", "RestartContainer");
+        sidecar["restartPolicy"] = json!("Always");
+        json!({"restartPolicy": "Never", "initContainers": [sidecar],
+            "containers": [container("a", "NotRequired"), container("b", "RestartContainer")]})
+    };
+    let (before, after) = (pod(spec("1")), pod(spec("2")));
+    let mut sizes = bounded(&before);
+    for (_, container) in all_containers(before.spec.as_ref().unwrap()) {
+        sizes.note_container(&format!("{}-id", container.name), container);
+    }
+    let shown = |pod: &Pod, containers: &[&str], may_resize| {
+        let known = Known {
+            verdicts: &HashMap::new(),
+            restarts: &Restarts::default(),
+            sizes: &sizes,
+            may_resize,
+        };
+        shown(&super::plan(pod, &observed(containers), &known))
+    };
+    let running = ["s running", "a running", "b running"];
+    assert_eq!(shown(&before, &running, true), "");
+    let restarts = "kill:s kill:b";
+    assert_eq!(
+        shown(&after, &running, true),
+        format!("{restarts} resize-pod resize:main0 start:init0 start:main1")
+    );
+    assert_eq!(
+        shown(&after, &running, false),
+        format!("{restarts} start:init0 start:main1")
+    );
 }
 
 #[test]

@@ -12,6 +12,8 @@ use super::conditions;
 use super::handle::Published;
 use super::inputs::Inputs;
 use super::plan::Verdicts;
+use super::resize::Pending;
+use super::sizes::Sizes;
 use super::state::PodState;
 use super::status::pod_status;
 use crate::model::{self, Observed};
@@ -23,6 +25,9 @@ pub(crate) struct View<'a> {
     pub(crate) observed: &'a Observed,
     pub(crate) state: &'a PodState,
     pub(crate) verdicts: &'a HashMap<String, Verdicts>,
+    pub(crate) sizes: &'a Sizes,
+    /// Why the pod is not resized.
+    pub(crate) pending: Option<Pending>,
     /// No container will be started again.
     pub(crate) terminal: bool,
     /// For the node only: it will change in a moment, which saves the API a write.
@@ -68,6 +73,9 @@ impl Publisher {
             verdicts: view.verdicts,
             waiting: view.state.waiting(),
             restarts: &view.state.restarts,
+            sizes: view.sizes,
+            pending: view.pending.as_ref(),
+            progress: view.state.resizing.progress(),
             before: &self.status(),
             rejection: rejection.map(Arc::as_ref),
             terminal: view.terminal,

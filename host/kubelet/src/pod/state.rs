@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use k3s_base::Backoffs;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
+use super::resize::{Decision, Resizing};
 use super::restarts::Restarts;
 use crate::model::{self, Observed, Rejection, Slot, Waiting};
 
 /// Crash loop: 10 s, doubled up to 5 minutes.
 const CRASH_BASE: Duration = Duration::from_secs(10);
 const CRASH_CAP: Duration = Duration::from_secs(300);
-/// A container whose start failed is tried again after this (upstream's `backOffPeriod`); pull and
-/// crash back-offs hold it back further.
+/// A container whose start failed is tried again after this (upstream's `backOffPeriod`), as is a resize; pull
+/// and crash back-offs hold a container back further.
 const START_RETRY: Duration = Duration::from_secs(10);
 
 /// The state of a pod's worker. A worker that has left `SyncPod` never comes back to it.
@@ -64,6 +65,10 @@ pub(crate) struct PodState {
     waiting: HashMap<String, Waiting>,
     /// Containers that the node stops to start them again.
     pub(crate) restarts: Restarts,
+    /// How far the pod's resize is.
+    pub(crate) resizing: Resizing,
+    /// When a resize that failed may be tried again.
+    resize_at: Option<Duration>,
     crash_loop: Backoffs,
     /// When a container whose start failed may be started again.
     retry_at: HashMap<String, Duration>,
@@ -78,6 +83,8 @@ impl Default for PodState {
             ended: None,
             waiting: HashMap::new(),
             restarts: Restarts::default(),
+            resizing: Resizing::default(),
+            resize_at: None,
             crash_loop: Backoffs::new(CRASH_BASE, CRASH_CAP),
             retry_at: HashMap::new(),
             due: None,
@@ -86,6 +93,14 @@ impl Default for PodState {
 }
 
 impl PodState {
+    /// The state of a pod that this process takes over, or that is new.
+    pub(crate) fn resumed(pod: &Pod) -> Self {
+        Self {
+            resizing: Resizing::resumed(pod),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn work(&self) -> WorkState {
         self.work
     }
@@ -183,6 +198,38 @@ impl PodState {
         self.wake_at(again);
         self.retry_at.insert(container.to_owned(), again);
         self.waiting.insert(container.to_owned(), waiting);
+    }
+
+    /// Whether what runs may be resized now.
+    pub(crate) fn may_resize(&mut self, now: Duration) -> bool {
+        let Some(at) = self.resize_at.filter(|at| *at > now) else {
+            return true;
+        };
+        self.wake_at(at);
+        false
+    }
+
+    /// A resize has failed; it is tried again later, or when another one is accepted.
+    pub(crate) fn note_resize_failure(&mut self, now: Duration) {
+        self.resize_at = Some(now + START_RETRY);
+    }
+
+    /// Takes in what was decided about a resize, and whether anything that runs `differs` from it. Returns the
+    /// generation of a resize that is finished now.
+    pub(crate) fn note_resize(
+        &mut self,
+        decision: &Decision,
+        generation: i64,
+        differs: bool,
+    ) -> Option<i64> {
+        let accepted = decision.accepted;
+        if self.resizing.is_new(accepted) {
+            self.resize_at = None;
+        }
+        // What was stopped for a resize has its resources when it runs again.
+        let restarts = self.restarts.any_owed() && self.resizing.progress().is_some();
+        self.resizing
+            .advance(accepted, generation, differs || restarts)
     }
 
     /// Has a sync come at this time of the clock.
@@ -359,6 +406,30 @@ mod tests {
         state.wake_at(millis(50));
         assert_eq!(state.next_due([], millis(51)), Some(Duration::ZERO));
         assert_eq!(state.next_due([], millis(51)), None);
+    }
+
+    #[test]
+    fn a_failed_resize_waits_unless_another_one_is_accepted() {
+        let secs = Duration::from_secs;
+        let accepted = |generation| Decision {
+            accepted: Some(generation),
+            pending: None,
+        };
+        let mut state = PodState::default();
+        assert_eq!(state.note_resize(&accepted(2), 2, true), None);
+        assert!(state.may_resize(secs(1)));
+        state.note_resize_failure(secs(1));
+        assert!(!state.may_resize(secs(2)));
+        assert_eq!(state.next_due([], secs(2)), Some(secs(9)));
+        assert!(state.may_resize(secs(11)));
+        state.note_resize_failure(secs(11));
+        assert_eq!(state.note_resize(&accepted(3), 3, true), None);
+        assert!(state.may_resize(secs(12)));
+        // A container that was stopped for it runs again first.
+        state.restarts.stop("c", true);
+        assert_eq!(state.note_resize(&accepted(3), 3, false), None);
+        state.note_started("c");
+        assert_eq!(state.note_resize(&accepted(3), 3, false), Some(3));
     }
 
     #[test]

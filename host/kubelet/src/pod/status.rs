@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus, VolumeMount,
-    VolumeMountStatus,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus,
+    ResourceRequirements, VolumeMount, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -46,6 +46,11 @@ pub(crate) fn pod_status(inputs: &Inputs<'_>) -> PodStatus {
     set_reason(inputs, &mut status);
     if !was_refused(inputs) {
         containers.write_to(&mut status);
+    }
+    if let Some(own) = &spec.resources {
+        let actual = inputs.sizes.of_pod().unwrap_or(own);
+        status.resources = Some(actual.clone());
+        status.allocated_resources.clone_from(&own.requests);
     }
     let conditions = conditions::conditions(inputs, spec, &status);
     status.conditions = Some(conditions);
@@ -239,11 +244,6 @@ fn from_record(
         Some(previous) => terminated(inputs, previous),
         None => ContainerState::default(),
     };
-    let resources = if record.state == State::Running {
-        container.resources.clone()
-    } else {
-        None
-    };
     let restart_count = i32::try_from(record.attempt);
     ContainerStatus {
         name: container.name.clone(),
@@ -253,11 +253,23 @@ fn from_record(
         restart_count: restart_count.unwrap_or(i32::MAX),
         state: Some(state),
         last_state: Some(last_state),
-        resources,
+        resources: Some(resources(inputs, container, record)),
         allocated_resources: requests(container),
         volume_mounts: volume_mounts(container),
         ..ContainerStatus::default()
     }
+}
+
+/// What a running container has, which a resize changes after the spec; what any other is to have.
+fn resources(
+    inputs: &Inputs<'_>,
+    container: &Container,
+    record: &ContainerRecord,
+) -> ResourceRequirements {
+    let running = record.state == State::Running;
+    let actual = inputs.sizes.of(&record.id).filter(|_| running);
+    let resources = actual.or(container.resources.as_ref());
+    resources.cloned().unwrap_or_default()
 }
 
 fn requests(container: &Container) -> Option<BTreeMap<String, Quantity>> {

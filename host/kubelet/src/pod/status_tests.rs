@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Observed, Rejection, SandboxRecord, Waiting};
+use crate::pod::resize::{Pending, Progress};
+use crate::pod::sizes::Sizes;
 
 fn record(name: &str, attempt: u32, state: State, exit_code: i32) -> ContainerRecord {
     ContainerRecord {
@@ -33,6 +35,9 @@ struct Case {
     containers: Vec<ContainerRecord>,
     waiting: HashMap<String, Waiting>,
     restarts: Restarts,
+    sizes: Sizes,
+    pending: Option<Pending>,
+    progress: Option<Progress>,
     before: Value,
     terminal: bool,
     rejection: Option<Rejection>,
@@ -44,6 +49,9 @@ fn case(spec: Value, containers: Vec<ContainerRecord>) -> Case {
         containers,
         waiting: HashMap::new(),
         restarts: Restarts::default(),
+        sizes: Sizes::default(),
+        pending: None,
+        progress: None,
         before: json!({}),
         terminal: false,
         rejection: None,
@@ -80,6 +88,9 @@ impl Case {
             verdicts: &HashMap::new(),
             waiting: &self.waiting,
             restarts: &self.restarts,
+            sizes: &self.sizes,
+            pending: self.pending.as_ref(),
+            progress: self.progress.as_ref(),
             before: &before,
             rejection: self.rejection.as_ref(),
             terminal: self.terminal,
@@ -102,6 +113,44 @@ fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
 
 fn two(policy: &str) -> Value {
     json!({"restartPolicy": policy, "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]})
+}
+
+#[test]
+fn a_resize_shows_what_runs_and_why_it_waits() {
+    let resources = |cpu: &str| json!({"requests": {"cpu": cpu}});
+    let of = |cpu: &str| json!({"name": "a", "image": "i", "resources": resources(cpu)});
+    let spec = json!({"containers": [of("2")]});
+    let mut case = case(spec, vec![record("a", 0, State::Running, 0)]);
+    let before = serde_json::from_value(of("1")).unwrap();
+    case.sizes.note_container("a0", &before);
+    case.pending = Some(Pending {
+        message: "no room".into(),
+        generation: 7,
+    });
+    case.progress = Some(Progress {
+        generation: 6,
+        error: Some("no".into()),
+    });
+    case.before = json!({"conditions": [
+        {"type": "PodResizePending", "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z"}]});
+    let status = case.status();
+    let container = &status["containerStatuses"][0];
+    assert_eq!(container["resources"], resources("1"));
+    assert_eq!(container["allocatedResources"], resources("2")["requests"]);
+    assert_eq!(
+        condition(&status, "PodResizePending"),
+        &json!({"type": "PodResizePending", "status": "True", "reason": "Deferred", "message": "no room",
+            "lastTransitionTime": "2025-01-01T00:00:00Z", "observedGeneration": 7})
+    );
+    let progress = condition(&status, "PodResizeInProgress");
+    assert_eq!(
+        (
+            &progress["reason"],
+            &progress["message"],
+            &progress["observedGeneration"]
+        ),
+        (&json!("Error"), &json!("no"), &json!(6))
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
 
-use super::conditions::OWN;
+use super::conditions::{OWN, PASSING};
 use super::handle::{Desired, Source};
 use crate::labels;
 use crate::model;
@@ -27,7 +27,7 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 };
 
 /// Fields of the status that the node writes.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "phase",
     "reason",
     "message",
@@ -41,6 +41,8 @@ const FIELDS: [&str; 13] = [
     "containerStatuses",
     "initContainerStatuses",
     "ephemeralContainerStatuses",
+    "resources",
+    "allocatedResources",
 ];
 
 /// The writer of one pod.
@@ -311,6 +313,14 @@ fn changed_conditions(old: &Value, new: &Value) -> Vec<Value> {
             changed.extend(changed_condition(old, condition));
         }
     }
+    let is_there = |of: &str| {
+        conditions(new)
+            .iter()
+            .any(|condition| kind(condition) == of)
+    };
+    let removed = before.iter().map(kind);
+    let removed = removed.filter(|of| PASSING.contains(of) && !is_there(of));
+    changed.extend(removed.map(|of| json!({"type": of, "$patch": "delete"})));
     changed
 }
 
@@ -364,6 +374,12 @@ mod tests {
             json!({"phase": "Pending", "podIP": "1", "conditions": [ready("False"), foreign]});
         let same = json!({"phase": "Pending", "podIP": "1", "conditions": [ready("False")]});
         assert_eq!(patch("u", &old, &same), None);
+        let resized = json!({"phase": "Pending", "podIP": "1",
+            "conditions": [ready("False"), {"type": "PodResizeInProgress", "status": "True"}]});
+        assert_eq!(
+            patch("u", &resized, &same).unwrap()["status"],
+            json!({"conditions": [{"type": "PodResizeInProgress", "$patch": "delete"}]})
+        );
         let new = json!({"phase": "Running", "conditions": [ready("True")]});
         assert_eq!(
             patch("u", &old, &new).unwrap(),

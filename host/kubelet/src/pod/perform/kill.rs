@@ -194,7 +194,7 @@ fn probe_grace(pod: &Pod, kill: &Kill) -> Option<Duration> {
     let probe = match kill.reason {
         KillReason::Liveness => container.liveness_probe.as_ref()?,
         KillReason::Startup => container.startup_probe.as_ref()?,
-        KillReason::Changed | KillReason::Unknown => return None,
+        KillReason::Changed | KillReason::Resized | KillReason::Unknown => return None,
     };
     let seconds = probe.termination_grace_period_seconds?;
     let seconds = u64::try_from(seconds).ok()?;

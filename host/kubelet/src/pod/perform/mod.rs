@@ -3,6 +3,7 @@
 
 mod kill;
 mod remove;
+mod resize;
 mod sandbox;
 mod start;
 
@@ -22,6 +23,7 @@ use crate::logs;
 use crate::model::Observed;
 use crate::volume::manager::VolumeManager;
 
+pub(crate) use resize::ContainerResize;
 pub(crate) use sandbox::SandboxContext;
 pub(crate) use start::StartRequest;
 
@@ -72,12 +74,12 @@ impl Performer {
         self.cri.observe(uid).await.map_err(SyncError::Observe)
     }
 
-    /// Makes the pod's cgroup and directories.
-    pub(crate) fn prepare_pod(&self, pod: &Pod) -> Result<(), SyncError> {
-        self.cgroups
-            .create_pod(&self.config, pod)
-            .map_err(SyncError::Cgroup)?;
-        logs::prepare_pod_dir(&self.config, pod).map_err(SyncError::Directories)
+    /// Makes the pod's cgroup and directories. Returns whether the cgroup is new, and bounded as the spec says.
+    pub(crate) fn prepare_pod(&self, pod: &Pod) -> Result<bool, SyncError> {
+        let is_new = self.cgroups.create_pod(&self.config, pod);
+        let is_new = is_new.map_err(SyncError::Cgroup)?;
+        logs::prepare_pod_dir(&self.config, pod).map_err(SyncError::Directories)?;
+        Ok(is_new)
     }
 
     /// The address that hooks call the pod at; empty before it has one.

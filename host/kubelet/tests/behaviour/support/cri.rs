@@ -24,6 +24,7 @@ struct State {
     containers: HashMap<String, Entry>,
     calls: Vec<String>,
     exec_exit: HashMap<String, i32>,
+    memory_use: HashMap<String, u64>,
     images: Vec<String>,
     /// Images of the registry, and the user who may pull each.
     registry: HashMap<String, String>,
@@ -94,6 +95,12 @@ impl FakeCri {
             .lock()
             .exec_exit
             .insert(container.to_owned(), code);
+    }
+
+    /// The memory that containers of that name use from now on.
+    pub fn set_memory_use(&self, container: &str, bytes: u64) {
+        let memory_use = &mut self.state.lock().memory_use;
+        memory_use.insert(container.to_owned(), bytes);
     }
 
     /// Id and configuration of the newest container of that name.
@@ -478,11 +485,54 @@ impl RuntimeService for FakeCri {
         &self,
         _: Request<ListContainerStatsRequest>,
     ) -> Answer<ListContainerStatsResponse> {
-        Ok(Response::new(ListContainerStatsResponse { stats: vec![] }))
+        let state = self.state.lock();
+        let stats = state.containers.values().map(|entry| {
+            let metadata = entry.status.metadata.clone();
+            let name = metadata.as_ref().unwrap().name.clone();
+            let value = state.memory_use.get(&name).copied().unwrap_or_default();
+            ContainerStats {
+                attributes: Some(ContainerAttributes {
+                    id: entry.status.id.clone(),
+                    metadata,
+                    ..Default::default()
+                }),
+                memory: Some(MemoryUsage {
+                    usage_bytes: Some(UInt64Value { value }),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }
+        });
+        let stats = stats.collect();
+        Ok(Response::new(ListContainerStatsResponse { stats }))
+    }
+
+    async fn update_container_resources(
+        &self,
+        request: Request<UpdateContainerResourcesRequest>,
+    ) -> Answer<UpdateContainerResourcesResponse> {
+        let request = request.into_inner();
+        let new = request.linux.unwrap();
+        let mut state = self.state.lock();
+        let entry = state.containers.get_mut(&request.container_id).unwrap();
+        let linux = entry.config.linux.as_mut().unwrap();
+        let own = linux.resources.as_mut().unwrap();
+        // 0 is not given.
+        for (own, new) in [
+            (&mut own.cpu_shares, new.cpu_shares),
+            (&mut own.cpu_quota, new.cpu_quota),
+            (&mut own.memory_limit_in_bytes, new.memory_limit_in_bytes),
+        ] {
+            if new != 0 {
+                *own = new;
+            }
+        }
+        let name = entry.config.metadata.as_ref().unwrap().name.clone();
+        state.calls.push(format!("resize {name}"));
+        Ok(Response::new(UpdateContainerResourcesResponse {}))
     }
 
     unimplemented_calls! {
-        update_container_resources: UpdateContainerResourcesRequest => UpdateContainerResourcesResponse;
         reopen_container_log: ReopenContainerLogRequest => ReopenContainerLogResponse;
         exec: ExecRequest => ExecResponse;
         attach: AttachRequest => AttachResponse;

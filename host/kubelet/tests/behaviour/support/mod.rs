@@ -197,6 +197,35 @@ impl Bench {
         });
     }
 
+    /// Asks for a resize as a user does.
+    pub fn resize(&self, name: &str, resources: &Value) {
+        self.api.change(&resources::PODS, "default", name, |pod| {
+            let generation = pod["metadata"]["generation"].as_i64().unwrap();
+            pod["metadata"]["generation"] = json!(generation + 1);
+            pod["spec"]["containers"][0]["resources"] = resources.clone();
+        });
+    }
+
+    /// What bounds the pod's cgroup: CPU quota and memory.
+    pub fn pod_bounds(&self, name: &str, class: &str) -> [String; 2] {
+        let pod = self.get(name).unwrap();
+        let uid = pod["metadata"]["uid"].as_str().unwrap();
+        let path = format!("{}/kubepods{class}/pod{uid}", self.config.cgroup_root);
+        let root = PathBuf::from("/sys/fs/cgroup");
+        let files = if root.join("cgroup.controllers").exists() {
+            [format!("{path}/cpu.max"), format!("{path}/memory.max")]
+        } else {
+            [
+                format!("cpu{path}/cpu.cfs_quota_us"),
+                format!("memory{path}/memory.limit_in_bytes"),
+            ]
+        };
+        files.map(|file| {
+            let text = std::fs::read_to_string(root.join(file.trim_start_matches('/'))).unwrap();
+            text.split_whitespace().next().unwrap().to_owned()
+        })
+    }
+
     /// Events of that reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
         let all = self

@@ -9,22 +9,21 @@
     clippy::indexing_slicing
 )]
 
+mod resize;
+mod restarts;
 mod support;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use k3s_client::resources;
 use serde_json::{Value, json};
 use support::Bench;
 
-fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
+pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let list = object["status"]["conditions"].as_array();
     list.and_then(|l| l.iter().find(|c| c["type"] == kind))
         .unwrap_or(&Value::Null)
 }
 
-fn ready(pod: &Value) -> bool {
+pub fn ready(pod: &Value) -> bool {
     condition(pod, "Ready")["status"] == "True"
 }
 
@@ -167,38 +166,6 @@ async fn a_crashing_container_backs_off_and_shows_its_last_end() {
         .http("/containerLogs/default/bad/c?previous=true", Some("good"))
         .await;
     assert_eq!((code, log.as_str()), (200, "hello\n"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_with_another_image_is_started_again_and_its_pod_stays_ready() {
-    let bench = Bench::start().await;
-    bench.pod(
-        "web",
-        json!({"restartPolicy": "OnFailure", "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "c", "image": "app:1"}]}),
-    );
-    bench.pod_until("web", "Ready", ready).await;
-    let was_unready = Arc::new(AtomicBool::new(false));
-    let (api, seen) = (bench.api.clone(), was_unready.clone());
-    // Each request shows the state that the ones before it have made.
-    bench.api.fail(move |_| {
-        let pod = api.get(&resources::PODS, "default", "web");
-        seen.fetch_or(!ready(&pod.unwrap_or_default()), Ordering::SeqCst);
-        None
-    });
-    bench.api.change(&resources::PODS, "default", "web", |pod| {
-        pod["spec"]["containers"][0]["image"] = json!("app:2");
-    });
-    let restarted =
-        |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"] == 1 && ready(pod);
-    bench.pod_until("web", "ready again", restarted).await;
-    assert!(!was_unready.load(Ordering::SeqCst));
-    let killed = "Container c definition changed, will be restarted";
-    bench
-        .until("Killing", || {
-            bench.events("Killing").contains(&killed.to_owned())
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

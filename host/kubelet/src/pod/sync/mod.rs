@@ -11,20 +11,23 @@ use k3s_client::EventType;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::watch;
 
-use super::burstable::BurstableShares;
-use super::error::{StartError, SyncError};
-use super::handle::Desired;
-use super::message::TerminationMessages;
-use super::perform::{Grace, Performer, SandboxContext, StartRequest};
-use super::plan::{Action, Kill, KillReason, Known, Plan, plan};
-use super::publish::{Publisher, View};
-use super::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
-use super::status;
 use crate::model::{self, Observed, Rejection, Slot, State};
 use crate::node::state::Readiness;
+use crate::pod::burstable::BurstableShares;
+use crate::pod::error::{StartError, SyncError};
+use crate::pod::handle::Desired;
+use crate::pod::message::TerminationMessages;
+use crate::pod::perform::{Grace, Performer, SandboxContext, StartRequest};
+use crate::pod::plan::{Action, Kill, KillReason, Known, Plan, plan};
+use crate::pod::publish::{Publisher, View};
+use crate::pod::sizes::Sizes;
+use crate::pod::state::{Facts, PodState, StartGate, WorkState, deadline_left, next_attempt};
+use crate::pod::status;
 use crate::probe::probers::Probers;
 use crate::volume::context::Mounted;
 use crate::volume::pod::PodVolumes;
+
+mod resize;
 
 /// How long the start of a container that the node has stopped itself may take before the status shows that it
 /// does not run.
@@ -52,6 +55,8 @@ pub(crate) struct PodSync {
     probers: Probers,
     volumes: PodVolumes,
     state: PodState,
+    /// What the pod's containers have.
+    sizes: Sizes,
     messages: TerminationMessages,
     /// The sandbox that containers are started in, as described for this version of the pod.
     sandbox: Option<(Arc<Pod>, Arc<SandboxContext>)>,
@@ -65,17 +70,18 @@ impl PodSync {
         publisher: Publisher,
         desired: watch::Receiver<Desired>,
     ) -> Self {
-        let uid = model::uid(&desired.borrow().pod).to_owned();
+        let pod = desired.borrow().pod.clone();
         Self {
             readiness: performer.containers.node.readiness(),
             volumes: PodVolumes::new(performer.volumes.clone()),
             performer,
             burstable,
-            uid,
+            uid: model::uid(&pod).to_owned(),
             desired,
             publisher,
             probers,
-            state: PodState::default(),
+            state: PodState::resumed(&pod),
+            sizes: Sizes::default(),
             messages: TerminationMessages::default(),
             sandbox: None,
         }
@@ -90,6 +96,9 @@ impl PodSync {
         let goes_on = self.state.work() == WorkState::SyncPod
             && self.state.ended().is_none()
             && !desired.is_deleting();
+        if goes_on {
+            self.note_resize(&desired, &observed);
+        }
         let restarting = self.state.restarts.any_owed();
         let finished = goes_on && self.publish_settled(&desired.pod, &observed, restarting);
         loop {
@@ -120,6 +129,7 @@ impl PodSync {
         let mut observed = self.performer.observe(&self.uid).await?;
         let config = &self.performer.config;
         self.messages.fill(config, pod, &mut observed);
+        self.sizes.adopt(pod, &self.publisher.status(), &observed);
         Ok(self.publisher.publish_observed(observed))
     }
 
@@ -158,15 +168,23 @@ impl PodSync {
         pod: &Arc<Pod>,
         observed: &Arc<Observed>,
     ) -> Result<Next, SyncError> {
+        let now = self.performer.config.clock.elapsed();
+        let may_resize = self.state.may_resize(now);
         let known = Known {
             verdicts: self.probers.verdicts(),
             restarts: &self.state.restarts,
+            sizes: &self.sizes,
+            may_resize,
         };
         let plan = plan(pod, observed, &known);
         let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
         let recreates = plan.create_sandbox.is_some();
-        let restarts =
-            matches!(action, Some(Action::StartContainer(slot)) if self.is_owed(pod, slot));
+        // What is about to run again shows once it does.
+        let restarts = match &action {
+            Some(Action::StartContainer(slot)) => self.is_owed(pod, *slot),
+            Some(Action::Resize(_)) => self.state.restarts.any_owed(),
+            _ => false,
+        };
         if action.is_some() && !restarts {
             // The action may take long.
             self.publish(pod, observed, false);
@@ -189,6 +207,7 @@ impl PodSync {
                 }
                 self.create_sandbox(pod, observed, attempt).await?;
             }
+            Some(Action::Resize(slots)) => self.resize(pod, observed, &slots).await,
             Some(Action::StartContainer(slot)) => {
                 if !self.may_start_pod(pod).await {
                     self.publish(pod, observed, false);
@@ -209,7 +228,7 @@ impl PodSync {
         for kill in &plan.kill {
             let container = pod.spec.as_ref().and_then(|spec| kill.slot.of(spec));
             if let Some(container) = container.filter(|_| plan.start.contains(&kill.slot)) {
-                let pod_changed = kill.reason == KillReason::Changed;
+                let pod_changed = matches!(kill.reason, KillReason::Changed | KillReason::Resized);
                 self.state.restarts.stop(&container.name, pod_changed);
             }
         }
@@ -347,7 +366,9 @@ impl PodSync {
         pod: &Arc<Pod>,
         observed: &Observed,
     ) -> Result<Arc<Mounted>, SyncError> {
-        self.performer.prepare_pod(pod)?;
+        if self.performer.prepare_pod(pod)? {
+            self.sizes.note_pod(pod);
+        }
         let node = self.performer.containers.node_context(pod, observed);
         Ok(self.volumes.mount(pod, &node).await?)
     }
@@ -421,6 +442,7 @@ impl PodSync {
             self.note_created(request);
         }
         let id = started?;
+        self.sizes.note_container(&id, request.container);
         self.state.note_started(&request.container.name);
         let lifecycle = request.container.lifecycle.as_ref();
         let has_hook = lifecycle.is_some_and(|lifecycle| lifecycle.post_start.is_some());
@@ -563,6 +585,8 @@ impl PodSync {
             observed,
             state: &self.state,
             verdicts: self.probers.verdicts(),
+            sizes: &self.sizes,
+            pending: self.desired.borrow().resize.pending.clone(),
             terminal,
             held: false,
         }
