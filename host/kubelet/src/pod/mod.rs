@@ -1,11 +1,11 @@
 //! A pod's life on the node.
 //!
 //! Decisions without I/O: `admit.rs` (may it run here), `state.rs` (which sync function comes next),
-//! `plan.rs` (which action), `restarts.rs` (what is stopped to be started again), `allocation.rs`,
-//! `resize.rs` and `sizes.rs` (resources that change while the pod runs), `status.rs` and `conditions.rs` (what the API shows), `qos.rs`,
-//! `backoff.rs`. `manager.rs` follows the pods' sources, `resizer.rs` decides about resizes, `workers.rs` starts a `worker.rs` for each,
-//! which drives `sync.rs`; `perform/` acts on the runtime, `publish.rs` and `writer.rs` report.
-//! `handle.rs` is all that other parts of the node see of a pod.
+//! `plan.rs` (which action), `restarts.rs` (what is stopped to be started again), `allocation.rs`, `resize.rs`
+//! and `sizes.rs` (resources that change while the pod runs), `status.rs` and `conditions.rs` (what the API
+//! shows). `manager.rs` follows the pods' sources, `resizer.rs` decides about resizes, `workers.rs` starts a
+//! `worker.rs` for each pod, which drives `sync/`; `perform/` acts on the runtime, `publish.rs` and `writer.rs`
+//! report. `handle.rs` is all that other parts of the node see of a pod.
 
 mod admit;
 mod allocation;

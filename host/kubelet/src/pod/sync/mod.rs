@@ -162,12 +162,8 @@ impl PodSync {
         self.state.end(Arc::new(rejection));
     }
 
-    /// Performs the next action of the plan.
-    async fn sync_pod(
-        &mut self,
-        pod: &Arc<Pod>,
-        observed: &Arc<Observed>,
-    ) -> Result<Next, SyncError> {
+    /// What separates the pod from its spec, and the first step.
+    fn plan(&mut self, pod: &Pod, observed: &Observed) -> (Plan, Option<Action>) {
         let now = self.performer.config.clock.elapsed();
         let may_resize = self.state.may_resize(now);
         let known = Known {
@@ -178,14 +174,27 @@ impl PodSync {
         };
         let plan = plan(pod, observed, &known);
         let action = plan.next_action(|slot| self.may_start(pod, observed, slot));
-        let recreates = plan.create_sandbox.is_some();
-        // What is about to run again shows once it does.
-        let restarts = match &action {
+        (plan, action)
+    }
+
+    /// Whether a container that the node has stopped is about to run again: that shows once it does.
+    fn restarts(&self, pod: &Pod, action: Option<&Action>) -> bool {
+        match action {
             Some(Action::StartContainer(slot)) => self.is_owed(pod, *slot),
             Some(Action::Resize(_)) => self.state.restarts.any_owed(),
             _ => false,
-        };
-        if action.is_some() && !restarts {
+        }
+    }
+
+    /// Performs the next action of the plan.
+    async fn sync_pod(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &Arc<Observed>,
+    ) -> Result<Next, SyncError> {
+        let (plan, action) = self.plan(pod, observed);
+        let recreates = plan.create_sandbox.is_some();
+        if action.is_some() && !self.restarts(pod, action.as_ref()) {
             // The action may take long.
             self.publish(pod, observed, false);
         }
