@@ -87,3 +87,25 @@ fn zone() -> Zone {
     zone.set_node("node-1", vec![[192, 168, 1, 7].into()]);
     zone
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::{Message, Query, ResponseCode};
+    use hickory_proto::rr::{Name, RecordType};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_fits_a_datagram_however_many_questions_there_were() {
+        let mut message = Message::query();
+        let name = Name::from_ascii(format!("{}.example.org.", "a".repeat(60))).unwrap();
+        for _ in 0..50 {
+            message.add_query(Query::query(name.clone(), RecordType::A));
+        }
+        let server = SampleServer::new().unwrap();
+        let answer = server.answer(&message.to_vec().unwrap(), false).unwrap();
+        assert!(answer.len() <= 512, "{}", answer.len());
+        let answer = Message::from_vec(&answer).unwrap();
+        assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);
+    }
+}

@@ -179,7 +179,8 @@ pub(crate) fn refusal(request: &Message, code: ResponseCode) -> Message {
     let mut response = Message::response(request.metadata.id, request.metadata.op_code);
     response.metadata.recursion_desired = request.metadata.recursion_desired;
     response.metadata.response_code = code;
-    if request.metadata.op_code == OpCode::Query {
+    // One question is repeated; many would not fit where one does.
+    if request.metadata.op_code == OpCode::Query && request.queries.len() == 1 {
         response.queries.clone_from(&request.queries);
     }
     response

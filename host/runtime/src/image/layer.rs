@@ -444,6 +444,9 @@ fn set_metadata<R: Read>(
     if kind != EntryType::Symlink {
         let mode = Mode::from_raw_mode(entry.header().mode()? & 0o7777);
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
+    }
+    // To set attributes a file is opened, and to open a device may do something (a watchdog begins to count).
+    if kind.is_file() || kind.is_dir() || kind.is_contiguous() || kind.is_gnu_sparse() {
         set_xattrs(entry, parent, name)?;
     }
     rustix::fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?;

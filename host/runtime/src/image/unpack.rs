@@ -264,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_not_opened_for_its_attributes() {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_pax_extensions([("SCHILY.xattr.user.a", &b"b"[..])])
+            .unwrap();
+        let mut fifo = header(tar::EntryType::Fifo);
+        tar.append_data(&mut fifo, "fifo", io::empty()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let fs = unpack_in(dir.path(), &tar.into_inner().unwrap()).unwrap();
+        assert!(fs.join("fifo").exists());
+    }
+
+    #[test]
     fn an_opaque_mark_hides_nothing_of_its_own_layer() {
         let mut tar = tar::Builder::new(Vec::new());
         for name in ["d/own", "d/.wh..wh..opq"] {
