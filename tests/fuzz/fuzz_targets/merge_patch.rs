@@ -1,0 +1,5 @@
+//! The target `merge_patch` as a program of libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| k3s_fuzz::targets::merge_patch(data));

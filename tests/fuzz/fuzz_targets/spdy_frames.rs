@@ -1,0 +1,5 @@
+//! The target `spdy_frames` as a program of libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| k3s_fuzz::targets::spdy_frames(data));

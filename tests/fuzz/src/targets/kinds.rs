@@ -1,0 +1,65 @@
+//! Small languages in fields of objects: schedules, and paths into custom resources.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k3s_api::fields;
+use k3s_kinds::{CustomRules, Strategy};
+use serde_json::{Value, json};
+
+/// The schedule of a CronJob.
+pub fn cron_schedule(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let strategy = Strategy::built_in("batch", "CronJob");
+    let mut job = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"schedule": text}});
+    strategy.default(&mut job);
+    let errors = strategy.validate_create(&job, true);
+    let is_refused = errors
+        .iter()
+        .any(|error| error.to_string().starts_with("spec.schedule"));
+    if !is_refused {
+        let fields = text.split_whitespace().count();
+        assert!(fields == 5 || text.starts_with('@'), "{text:?}");
+    }
+}
+
+/// A path in the first line, an object in the rest.
+pub fn json_path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let (path, object) = text.split_once('\n').unwrap_or((text, "{}"));
+    let Ok(object) = fields::parse(object.as_bytes()) else {
+        return;
+    };
+    let types = ["string", "integer", "number", "boolean", "date"];
+    let columns: Vec<Value> = types
+        .iter()
+        .map(|kind| json!({"name": kind, "type": kind, "jsonPath": path}))
+        .collect();
+    let version = json!({
+        "name": "v1", "served": true, "storage": true, "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        "subresources": {"scale": {"specReplicasPath": path, "statusReplicasPath": path}},
+    });
+    let Ok(rules) = CustomRules::read(&version) else {
+        return;
+    };
+    let rules = Strategy::Custom(Arc::new(rules));
+    let cells = rules.cells(&object.value, Timestamp::UNIX_EPOCH);
+    assert_eq!(cells.len(), types.len() + 1);
+    assert!(
+        cells
+            .iter()
+            .all(|cell| !cell.is_object() && !cell.is_array())
+    );
+    let definition = json!({
+        "metadata": {"name": "as.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "versions": [version],
+            "names": {"plural": "as", "singular": "a", "kind": "A", "listKind": "AList"}},
+    });
+    let definitions = Strategy::built_in("apiextensions.k8s.io", "CustomResourceDefinition");
+    drop(definitions.validate_create(&definition, false));
+}
