@@ -15,7 +15,8 @@ pub(crate) fn canonical(object: &mut Value, path: &str) {
     }
 }
 
-/// Rewrites every quantity of the resource list at `path` canonically.
+/// Rewrites every quantity of the resource list at `path` canonically, in thousandths at least
+/// (`SetDefaults_ResourceList`).
 pub(crate) fn canonical_list(object: &mut Value, path: &str) {
     for value in tree::get_mut(object, path)
         .and_then(Value::as_object_mut)
@@ -23,6 +24,9 @@ pub(crate) fn canonical_list(object: &mut Value, path: &str) {
         .flat_map(|map| map.values_mut())
     {
         rewrite(value);
+        if let Some((rounded, true)) = read(value).map(Quantity::rounded_to_milli) {
+            *value = Value::String(rounded.to_string());
+        }
     }
 }
 
@@ -42,7 +46,12 @@ pub(crate) fn read(value: &Value) -> Option<Quantity> {
 }
 
 fn rewrite(value: &mut Value) {
-    if let Some(quantity) = read(value) {
-        *value = Value::String(quantity.to_string());
+    let written = match value {
+        Value::String(text) => Quantity::written(text),
+        Value::Number(number) => Quantity::written(&number.to_string()),
+        _ => return,
+    };
+    if let Ok(written) = written {
+        *value = Value::String(written);
     }
 }

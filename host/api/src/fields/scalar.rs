@@ -6,14 +6,14 @@ use k3s_meta::Quantity;
 use k3s_meta::base64::{Alphabet, illegal_byte};
 use serde_json::{Number, Value};
 
-/// Rewrites a quantity in canonical form.
+/// Rewrites a quantity as upstream does.
 pub(super) fn quantity(v: &mut Value) -> Result<(), Misfit> {
     let parsed = match &*v {
-        Value::String(s) => Quantity::parse(s.trim()),
-        Value::Null => Ok(Quantity::ZERO),
-        other => Quantity::parse(&other.to_string()),
+        Value::String(s) => Quantity::written(s.trim()),
+        Value::Null => Ok("0".to_owned()),
+        other => Quantity::written(&other.to_string()),
     };
-    let text = parsed?.to_string();
+    let text = parsed?;
     if v.as_str() != Some(&text) {
         *v = Value::String(text);
     }

@@ -1,8 +1,7 @@
 //! Quantities of resources (`500m`, `1.5Gi`, `1e3`): exact parsing, arithmetic and the canonical form
 //! that upstream's `api/resource` writes back on every decode.
 //!
-//! A value is an integer of nano units, which is upstream's smallest scale; 2^63-1 units, its largest
-//! value, fit with room for sums.
+//! A value is an integer of nano units, which is upstream's smallest scale.
 
 mod arithmetic;
 mod display;
@@ -11,8 +10,10 @@ mod parse;
 mod tests;
 
 const NANO: i128 = 1_000_000_000;
-/// Upstream caps larger numbers here instead of refusing them.
-const MAX: i128 = i64::MAX as i128 * NANO;
+/// Upstream caps larger numbers with a binary suffix here instead of refusing them.
+const MAX_BINARY: i128 = i64::MAX as i128 * NANO;
+/// Other numbers upstream takes as they are. Here is room for 29 digits, and for sums.
+const MAX: i128 = i128::MAX / 2;
 /// Why a text is not a quantity. Worded as upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
@@ -74,11 +75,32 @@ impl Quantity {
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         let (negative, digits, fraction, suffix) = parse::split(text)?;
         let (base, exponent, format) = parse::read_suffix(suffix)?;
-        let magnitude = parse::scale(digits, fraction, base, exponent)?.min(MAX);
+        let max = if base == 2 { MAX_BINARY } else { MAX };
+        let magnitude = parse::scale(digits, fraction, base, exponent)?.min(max);
         Ok(Self {
             nano: if negative { -magnitude } else { magnitude },
             format,
         })
+    }
+
+    /// The text as upstream writes it after it has read it: in canonical form, unless it takes it for that.
+    ///
+    /// # Errors
+    /// When the text is no quantity.
+    pub fn written(text: &str) -> Result<String, QuantityError> {
+        let quantity = Self::parse(text)?;
+        Ok(if text == "0" || parse::is_kept(text) {
+            text.to_owned()
+        } else {
+            quantity.to_string()
+        })
+    }
+
+    /// Rounded away from zero to thousandths, and whether that changed it.
+    pub fn rounded_to_milli(self) -> (Self, bool) {
+        let nano = self.milli() * (NANO / 1000);
+        let rounded = Self { nano, ..self };
+        (rounded, nano != self.nano)
     }
 
     /// Reads a JSON string or number.

@@ -70,6 +70,47 @@ pub(super) fn read_suffix(suffix: &str) -> Result<(u32, i32, Format), QuantityEr
     Ok((10, exponent, Format::DecimalExponent))
 }
 
+/// Whether upstream takes the text for canonical and keeps it as it is, which is so for more texts than the
+/// canonical ones: `01`, `5.`, `1e30` (the short way through `resource.ParseQuantity`).
+pub(super) fn is_kept(text: &str) -> bool {
+    const MAX_DECIMAL_DIGITS: usize = 18;
+    const MIN_EXPONENT: i32 = -9;
+    let Ok((_, digits, fraction, suffix)) = split(text) else {
+        return false;
+    };
+    let Ok((base, exponent, _)) = read_suffix(suffix) else {
+        return false;
+    };
+    let number = match digits.trim_start_matches('0') {
+        "" => "0",
+        number => number,
+    };
+    if base == 2 {
+        let fits = fraction.is_empty() && fits_binary(number, exponent);
+        return fits && number.parse::<i64>().is_ok_and(|value| value % 8 != 0);
+    }
+    let length = number.len() + fraction.len();
+    let exponent =
+        i32::try_from(fraction.len()).map_or(i32::MIN, |places| exponent.saturating_sub(places));
+    let shifted = format!("{number}{fraction}");
+    length <= MAX_DECIMAL_DIGITS
+        && exponent >= MIN_EXPONENT
+        && exponent % 3 == 0
+        && !shifted.ends_with("000")
+        && !shifted.starts_with('0')
+}
+
+/// Whether upstream reads a number of this length without big integers: it counts three digits for ten bits.
+fn fits_binary(number: &str, exponent: i32) -> bool {
+    const MAX_DIGITS: i32 = 14;
+    let bits_as_digits = exponent * 3 / 10;
+    let length = i32::try_from(number.len()).unwrap_or(i32::MAX);
+    let value = number.parse::<i64>().ok();
+    let product =
+        value.and_then(|value| value.checked_mul(1_i64.checked_shl(exponent.unsigned_abs())?));
+    length.saturating_add(bits_as_digits) <= MAX_DIGITS && product.is_some()
+}
+
 /// The number in nano units, rounded away from zero and capped at [`MAX`](super::MAX).
 pub(super) fn scale(
     digits: &str,

@@ -42,7 +42,7 @@ fn canonical_forms() {
         ("1Ei", "1Ei"),
         ("10Ei", "9223372036854775807"),
         ("9223372036854775807", "9223372036854775807"),
-        ("9223372036854775808", "9223372036854775807"),
+        ("9223372036854775808", "9223372036854775808"),
         ("-100m", "-100m"),
         ("-1024Ki", "-1Mi"),
         ("+5", "5"),
@@ -114,4 +114,46 @@ fn numbers() {
             .to_string(),
         "2"
     );
+}
+
+/// Upstream keeps what it takes for canonical; the rest is written anew.
+#[test]
+fn texts_are_kept_or_written_anew_as_upstream_does() {
+    for (text, want) in [
+        ("0", "0"),
+        ("00", "0"),
+        ("01", "01"),
+        ("5.", "5."),
+        ("1E3", "1E3"),
+        ("1e30", "1e30"),
+        ("9223372036854775808", "9223372036854775808"),
+        ("10Ei", "9223372036854775807"),
+        ("0.5", "500m"),
+        ("1.5", "1500m"),
+        ("1.500", "1.500"),
+        ("1000m", "1"),
+        ("1500m", "1500m"),
+        ("100u", "100u"),
+        ("1024Mi", "1Gi"),
+        ("8Mi", "8Mi"),
+        ("01Mi", "01Mi"),
+        ("1.5Gi", "1536Mi"),
+        ("-01", "-01"),
+    ] {
+        assert_eq!(Quantity::written(text).unwrap(), want, "{text}");
+    }
+    assert!(Quantity::written("1 core").is_err());
+    for (text, want, changed) in [
+        ("1n", "1m", true),
+        ("1.0000000001", "1001m", true),
+        ("1500u", "2m", true),
+        ("5", "5", false),
+    ] {
+        let (rounded, is_changed) = Quantity::parse(text).unwrap().rounded_to_milli();
+        assert_eq!(
+            (rounded.to_string().as_str(), is_changed),
+            (want, changed),
+            "{text}"
+        );
+    }
 }
