@@ -91,6 +91,14 @@ impl Kind {
         GroupKind::new(self.group, self.kind)
     }
 
+    /// The group of upstream's internal type, which its errors name: Events of both groups are of one type.
+    pub fn internal_group(&self) -> &'static str {
+        match self.group {
+            "events.k8s.io" => "",
+            group => group,
+        }
+    }
+
     /// Group and resource.
     pub fn gr(&self) -> GroupResource {
         GroupResource::new(self.group, self.plural)

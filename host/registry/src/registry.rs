@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use k3s_base::{Clock, Random};
 use k3s_meta::Status;
+use k3s_meta::names::is_path_segment;
+use k3s_meta::quote::quote;
 use k3s_store::{Entry, Store};
 
 use crate::error::{Error, Result};
@@ -96,8 +98,24 @@ impl Registry {
         namespace: &str,
         name: &str,
     ) -> Result<Arc<Entry>> {
+        // Who asks for no name is told that there is none such.
+        if !name.is_empty() {
+            check_name(name)?;
+        }
         self.store
             .get(&resource.key(namespace, name))
             .ok_or_else(|| Status::not_found(&resource.gr(), name).into())
     }
+}
+
+/// A name is one segment of a path and of a key (`NamespaceKeyFunc`).
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required.").into());
+    }
+    is_path_segment(name).map_err(|violations| {
+        let name = quote(name);
+        let why: Vec<String> = violations.into_iter().collect();
+        Status::bad_request(format!("Name parameter invalid: {name}: {}", why.join(";"))).into()
+    })
 }

@@ -123,10 +123,10 @@ impl Resource {
         GroupResource::new(self.kind.group, self.kind.plural)
     }
 
-    /// `Pod`, `Deployment.apps`.
+    /// `Pod`, `Deployment.apps`: the kind as errors name it.
     #[must_use]
     pub fn gk(&self) -> GroupKind {
-        GroupKind::new(self.kind.group, self.kind.kind)
+        GroupKind::new(self.kind.internal_group(), self.kind.kind)
     }
 
     /// True for this group and plural.

@@ -16,7 +16,7 @@ use crate::create::check_namespace;
 use crate::encoding::encode;
 use crate::error::{Error, Result};
 use crate::object::Object;
-use crate::registry::Registry;
+use crate::registry::{Registry, check_name};
 use crate::resource::{Reservation, Resource};
 use crate::system_meta;
 
@@ -115,6 +115,7 @@ impl Registry {
             name,
             ..
         } = *update;
+        check_name(name)?;
         let key: Arc<str> = resource.key(namespace, name).into();
         for _ in 0..TRIES {
             let Some(entry) = self.store.get(&key) else {

@@ -37,7 +37,10 @@ pub(crate) async fn dispatch(
         return respond::route::unknown(&info.group);
     };
     support::warn_if_deprecated(&resource, &context.warnings);
-    if !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces") {
+    let is_outside =
+        !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces");
+    let is_nowhere = resource.kind.namespaced && info.namespace.is_empty() && info.is_named;
+    if is_outside || is_nowhere {
         return respond::route::unknown(&info.group);
     }
     if let Some(custom) = CustomResource::of(&resource) {

@@ -52,7 +52,6 @@ pub(super) fn wrong_method(parts: &[&str]) -> Result<Response<Body>> {
     };
     let is_document = match parts {
         ["api" | "apis"] => true,
-        ["apis", _] => respond::route::is_routed(group),
         ["api", version] | ["apis", _, version] => is_version(version),
         _ => false,
     };

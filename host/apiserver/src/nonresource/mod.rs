@@ -48,8 +48,17 @@ pub(crate) async fn dispatch(
     request: Request<Body>,
 ) -> Result<Response<Body>> {
     let parts: Vec<&str> = context.info.path.trim_matches('/').split('/').collect();
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return wrong_method(&parts);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    // Upstream's router knows the methods of these; what its multiplexer serves takes any.
+    match parts.as_slice() {
+        ["version"] | [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"]
+            if !is_read =>
+        {
+            return Err(Status::no_method().into());
+        }
+        ["apis", group] if respond::route::is_routed(group) => {}
+        ["api" | "apis", ..] if !is_read => return discovery::wrong_method(&parts),
+        _ => {}
     }
     match parts.as_slice() {
         [""] => respond::tree(
@@ -64,22 +73,6 @@ pub(crate) async fn dispatch(
         ["openapi", rest @ ..] => openapi::get(&context, rest).await,
         [".well-known", "openid-configuration"] => openid::configuration(&context),
         ["openid", "v1", "jwks"] => openid::keys(&context),
-        _ => Ok(respond::page_not_found()),
-    }
-}
-
-/// A path that is only read, or none at all.
-fn wrong_method(parts: &[&str]) -> Result<Response<Body>> {
-    match parts {
-        ["version"] => Err(Status::no_method().into()),
-        ["api" | "apis", ..] => discovery::wrong_method(parts),
-        [
-            "" | "healthz" | "livez" | "readyz" | "metrics" | "openapi" | "openid" | ".well-known",
-            ..,
-        ] => {
-            let text = "405: Method Not Allowed\n";
-            Ok(respond::text(StatusCode::METHOD_NOT_ALLOWED, text))
-        }
         _ => Ok(respond::page_not_found()),
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn get(context: &Context, rest: &[&str]) -> Result<Response<Bod
         ["v3", path @ ..] => {
             let Some((group, version)) = openapi::v3_of_path(&path.join("/"), custom.openapi())
             else {
-                return Ok(respond::page_not_found());
+                return Ok(respond::text(StatusCode::NOT_FOUND, ""));
             };
             let (group, version) = (group.to_owned(), version.to_owned());
             let digest = openapi::v3_digest(&group, &version, custom.openapi());

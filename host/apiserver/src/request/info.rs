@@ -25,8 +25,10 @@ pub struct RequestInfo {
     pub resource: String,
     /// Subresource; empty for the object itself.
     pub subresource: String,
-    /// Object; empty for collections.
+    /// Object; empty for collections, unless a selector chooses one object by its name.
     pub name: String,
+    /// Whether the path names the object.
+    pub(crate) is_named: bool,
     /// What follows the subresource (the path behind `proxy`), with a leading slash, or empty.
     pub rest: String,
     /// The field selector of a list or watch, which the Node authorizer checks.
@@ -105,6 +107,7 @@ impl RequestInfo {
         self.resource = next();
         self.name = next();
         self.subresource = next();
+        self.is_named = !self.name.is_empty();
         let rest: Vec<&str> = parts.copied().collect();
         if !rest.is_empty() {
             self.rest = format!("/{}", rest.join("/"));

@@ -17,7 +17,8 @@ pub(super) fn review(context: &Context, kind: &'static str, review: &mut Value) 
     let errors = validate(context, kind, review, &user);
     if !errors.is_empty() {
         return Err(
-            Status::invalid(&GroupKind::new("authorization.k8s.io", kind), "", &errors).into(),
+            // Upstream names no kind here.
+            Status::invalid(&GroupKind::new("authorization.k8s.io", ""), "", &errors).into(),
         );
     }
     let attributes = attributes_of(review, &user);

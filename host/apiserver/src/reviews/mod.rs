@@ -42,7 +42,10 @@ pub(crate) async fn dispatch(
     resource: Arc<Resource>,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
-    if context.info.verb != "create" || !context.info.subresource.is_empty() {
+    if context.info.is_named {
+        return respond::route::unknown(&context.info.group);
+    }
+    if context.info.verb != "create" {
         return Err(respond::route::without(&resource, context.info.verb));
     }
     if resource.kind.kind == "Binding" {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use k3s_meta::{Status, object};
-use k3s_registry::{Resource, Result};
+use k3s_registry::{Resource, Result, check_namespace};
 use k3s_resources::core::pod::binding::bind;
 use k3s_serve::Body;
 
@@ -28,20 +28,15 @@ pub(crate) async fn create(
 ) -> Result<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let binding = body::decode(context, &bytes, &BINDING, options.validation).await?;
-    let named = object::name(&binding);
-    let path = if context.info.subresource.is_empty() {
-        ""
-    } else {
-        context.info.name.as_str()
-    };
-    let name = if path.is_empty() { named } else { path };
-    if !named.is_empty() && named != name {
-        let text = format!("name in URL does not match name in Binding object: {named}");
+    let mut binding = body::decode(context, &bytes, &BINDING, options.validation).await?;
+    let namespace = &context.info.namespace;
+    check_namespace(pods, namespace, &mut binding)?;
+    let name = object::name(&binding);
+    if !context.info.subresource.is_empty() && name != context.info.name {
+        let text = "name in URL does not match name in Binding object";
         return Err(Status::bad_request(text).into());
     }
     let call = context.call(options.dry_run);
-    let namespace = &context.info.namespace;
     bind(context.registry(), pods, namespace, name, &binding, &call).await?;
     success(context)
 }

@@ -47,7 +47,7 @@ pub(super) async fn create(
     if !errors.is_empty() {
         return Err(Status::invalid(
             &GroupKind::new("authentication.k8s.io", "TokenRequest"),
-            &info.name,
+            "",
             &errors,
         )
         .into());
@@ -153,7 +153,8 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         "Node" => ("node", "nodes", ""),
         other => {
             return Err(Status::bad_request(format!(
-                "cannot bind token to object of type {other}"
+                "cannot bind token to object of type {}, Kind={other}",
+                group_version(tree::text(request, "spec.boundObjectRef.apiVersion"))
             ))
             .into());
         }
@@ -167,7 +168,7 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         let text = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
         );
-        return Err(Status::conflict(&GroupResource::new("", plural), name, &text).into());
+        return Err(Status::conflict(&GroupResource::new("", kind.to_owned()), name, &text).into());
     }
     let mut claims = vec![(claim, json!({"name": name, "uid": object::uid(&found)}))];
     if kind == "Pod" {
@@ -182,6 +183,15 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         claims.extend(node_claim(context, tree::text(&found, "spec.nodeName")));
     }
     Ok(claims)
+}
+
+/// Group and version as Go prints them as part of a kind: `/v1`, `apps/v1`.
+fn group_version(api_version: &str) -> String {
+    if api_version.contains('/') {
+        api_version.to_owned()
+    } else {
+        format!("/{api_version}")
+    }
 }
 
 fn node_claim(context: &Context, name: &str) -> Option<(&'static str, Value)> {

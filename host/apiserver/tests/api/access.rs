@@ -548,7 +548,7 @@ async fn a_node_reaches_what_its_pods_need() {
     api.ok(
         "POST",
         &format!("{PODS}/a/binding"),
-        json!({"target": {"kind": "Node", "name": "n1"}}),
+        json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}}),
     )
     .await;
     api.eventually("n1 may read the secret", || async {

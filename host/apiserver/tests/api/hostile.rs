@@ -170,7 +170,8 @@ async fn a_node_reads_its_own_pods_and_asks_for_the_audiences_they_name() {
         object["spec"]["volumes"] = json!([volume]);
         api.ok("POST", PODS, object).await;
         if !to.is_empty() {
-            let binding = json!({"target": {"kind": "Node", "name": to}});
+            let binding =
+                json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": to}});
             api.ok("POST", &format!("{PODS}/{name}/binding"), binding)
                 .await;
         }
@@ -222,7 +223,7 @@ async fn a_node_reads_its_own_pods_and_asks_for_the_audiences_they_name() {
     let mut object = pod("csi");
     object["spec"]["volumes"] = json!([{"name": "v", "csi": {"driver": "csi.example.com"}}]);
     let made = api.ok("POST", PODS, object).await;
-    let binding = json!({"target": {"kind": "Node", "name": "n1"}});
+    let binding = json!({"metadata": {"name": "csi"}, "target": {"kind": "Node", "name": "n1"}});
     api.ok("POST", &format!("{PODS}/csi/binding"), binding)
         .await;
     let bound =

@@ -514,6 +514,16 @@ async fn events_are_one_resource_in_two_groups() {
         (&core["message"], &core["involvedObject"]["name"]),
         (&json!("hello"), &json!("p"))
     );
+    // Both are one type inside upstream, and errors name that.
+    for group in ["api/v1", "apis/events.k8s.io/v1"] {
+        let path = format!("/{group}/namespaces/default/events/e");
+        let refused = api
+            .call("DELETE", &path, json!({"preconditions": {"uid": "other"}}))
+            .await;
+        let start =
+            "Operation cannot be fulfilled on Event \"e\": the UID in the precondition (other)";
+        assert!(refused.message().starts_with(start), "{}", refused.text);
+    }
     let list = api
         .ok("GET", "/apis/events.k8s.io/v1/events", Value::Null)
         .await;

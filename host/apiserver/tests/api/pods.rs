@@ -30,10 +30,46 @@ async fn a_pod_is_bound_once() {
         .call(
             "POST",
             &format!("{PODS}/b/binding"),
-            json!({"target": {"kind": "Pod", "name": ""}}),
+            json!({"metadata": {"name": "b"}, "target": {"kind": "Pod", "name": ""}}),
         )
         .await;
-    assert_eq!(bad.code, 422);
+    bad.refused(
+        500,
+        "[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]",
+    );
+    let bindings = "/api/v1/namespaces/default/bindings";
+    let to_node =
+        |metadata: Value| json!({"metadata": metadata, "target": {"kind": "Node", "name": "n1"}});
+    for (path, metadata, why) in [
+        (bindings.to_owned(), json!({}), "Name parameter required."),
+        (
+            bindings.to_owned(),
+            json!({"name": "a/b"}),
+            "Name parameter invalid: \"a/b\": may not contain '/'",
+        ),
+        (
+            bindings.to_owned(),
+            json!({"name": "b", "namespace": "elsewhere"}),
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        (
+            format!("{PODS}/b/binding"),
+            json!({}),
+            "name in URL does not match name in Binding object",
+        ),
+    ] {
+        let answer = api.call("POST", &path, to_node(metadata)).await;
+        answer.refused(400, why);
+    }
+    let stale = to_node(json!({"name": "b", "uid": "other"}));
+    let stale = api.call("POST", bindings, stale).await;
+    assert!(
+        stale
+            .message()
+            .starts_with("Operation cannot be fulfilled on pods \"b\": Precondition failed: UID in precondition: other,"),
+        "{}",
+        stale.text
+    );
 }
 
 #[tokio::test]
@@ -45,7 +81,7 @@ async fn an_eviction_asks_the_budget() {
     api.ok(
         "POST",
         &format!("{PODS}/a/binding"),
-        json!({"target": {"kind": "Node", "name": "n1"}}),
+        json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}}),
     )
     .await;
     let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
@@ -166,7 +202,7 @@ async fn a_pods_generation_counts_what_users_ask_for() {
     let generation = |pod: &Value| pod["metadata"]["generation"].as_i64();
     assert_eq!(generation(&api.ok("POST", PODS, made).await), Some(1));
     let path = format!("{PODS}/a");
-    let target = json!({"target": {"kind": "Node", "name": "n1"}});
+    let target = json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}});
     api.ok("POST", &format!("{path}/binding"), target).await;
     let debug = json!({"metadata": {"annotations": {"a": "b"}},
         "spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}});

@@ -175,7 +175,7 @@ async fn cluster() -> (Api, Pki, SocketAddr) {
         api.ok(
             "POST",
             &format!("{PODS}/{name}/binding"),
-            json!({"target": {"kind": "Node", "name": "n1"}}),
+            json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n1"}}),
         )
         .await;
     }

@@ -278,10 +278,31 @@ async fn sizes_methods_and_paths() {
         "/api/v1/pods/x",
         "/api/v1/namespaces/default/nodes",
         "/api/v1/namespaces/default/configmaps/a/status",
+        "/api/v1/configmaps/a",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews/a",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews/a/log",
     ] {
         let message = "the server could not find the requested resource";
-        api.get(path).await.refused(404, message);
+        for method in ["GET", "OPTIONS", "POST", "PATCH"] {
+            let answer = api.call(method, path, Value::Null).await;
+            answer.refused(404, message);
+        }
     }
+    for name in ["..", "%2e%2e"] {
+        for method in ["GET", "DELETE"] {
+            let answer = api
+                .call(method, &format!("{MAPS}/{name}"), Value::Null)
+                .await;
+            answer.refused(400, "Name parameter invalid: \"..\": may not be '..'");
+        }
+    }
+    let review = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    api.call("POST", review, json!({})).await.refused(
+        422,
+        ".authorization.k8s.io \"\" is invalid: [spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified, spec.user: Invalid value: \"\": at least one of user or group must be specified]",
+    );
+    let watched = api.get("/api/v1/configmaps/a?watch=1").await;
+    assert_eq!(watched.code, 404);
     let no_method = "the server does not allow this method on the requested resource";
     for (method, path, code, message) in [
         ("POST", "/api/v1", 405, no_method),
@@ -308,7 +329,13 @@ async fn sizes_methods_and_paths() {
             .code,
         405
     );
-    assert_eq!(api.call("POST", "/healthz", Value::Null).await.code, 405);
+    for path in ["/healthz", "/openapi/v2", "/apis/apps"] {
+        assert_eq!(
+            api.call("POST", path, Value::Null).await.code,
+            200,
+            "{path}"
+        );
+    }
     api.ok("POST", MAPS, map("a", "1")).await;
     assert_eq!(api.get(&format!("{MAPS}/a/")).await.code, 200);
     assert_eq!(api.get(&format!("{MAPS}/")).await.code, 200);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k3s_base::clock::rfc3339;
 use k3s_kinds::{Subresource, bind_pod, validate_binding};
-use k3s_meta::{ErrorList, GroupKind, GroupResource, Status, object};
+use k3s_meta::{ErrorList, GroupResource, Status, object};
 use k3s_registry::{Call, Registry, Resource, Result, Scope, Update};
 use serde_json::Value;
 
@@ -19,8 +19,8 @@ const BINDING: Subresource = Subresource {
 /// Assigns the pod `name` to the node that `binding` names.
 ///
 /// # Errors
-/// 422 for a binding without a node. A conflict when the pod is assigned already, is being deleted, or
-/// has another UID than the binding names.
+/// 500 for a binding without a node, as upstream knows no status for it. A conflict when the pod is assigned already,
+/// is being deleted, or has another UID than the binding names.
 pub async fn bind(
     registry: &Registry,
     pods: &Arc<Resource>,
@@ -31,7 +31,7 @@ pub async fn bind(
 ) -> Result<()> {
     let errors = validate_binding(binding);
     if !errors.is_empty() {
-        return Err(Status::invalid(&GroupKind::new("", "Binding"), name, &errors).into());
+        return Err(Status::unclassified(&errors.to_string()).into());
     }
     let update = Update {
         resource: pods,
@@ -46,7 +46,7 @@ pub async fn bind(
     let assign = |current: Option<&Value>| {
         let mut pod = current.cloned().unwrap_or_default();
         if let Some(text) = uid_mismatch(binding, &pod) {
-            return Err(conflict(&text).into());
+            return Err(Status::conflict(&pods.gr(), name, &text).into());
         }
         bind_pod(&mut pod, binding, &now).map_err(|error| conflict(&error.to_string()))?;
         Ok(pod)
