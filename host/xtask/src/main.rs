@@ -9,6 +9,7 @@
 
 mod conformance;
 mod differential;
+mod fuzz;
 mod gen_api;
 mod run;
 mod setup;
@@ -28,6 +29,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   soak [--minutes N] [--seed N]
                           build optimised, use a cluster at random with kills of its server, and fail on a leak
   differential [OPTIONS]  compare the API with upstream's kube-apiserver (--help lists the options; needs Go)
+  fuzz [TARGET] [--seconds N] [--jobs N]
+                          run the fuzz targets of tests/fuzz under libFuzzer; stop at the first failure
   setup                   only install what building and testing need
   fix                     format the sources
   gen-api [FACTS]         regenerate the tables of built-in kinds, from a folder of facts if one is given
@@ -60,6 +63,7 @@ fn dispatch() -> Result<ExitCode> {
         "bench" => test::bench(rest)?,
         "soak" => test::soak(rest)?,
         "differential" => differential::compare(rest)?,
+        "fuzz" => fuzz::fuzz(rest)?,
         "setup" => setup::for_tests()?,
         "gen-api" => match rest.first() {
             Some(facts) => gen_api::generate(facts.as_ref(), "host/api".as_ref())?,

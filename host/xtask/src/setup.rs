@@ -41,6 +41,8 @@ const TESTS: &[(&str, &str)] = &[
 const BENCHMARKS: &[(&str, &str)] = &[("etcd-server", "/usr/bin/etcd")];
 /// Packages the conformance suite needs besides: what its images are made with.
 const CONFORMANCE: &[(&str, &str)] = &[("debootstrap", "/usr/sbin/debootstrap")];
+/// Packages that fuzzing needs besides: libFuzzer is C++.
+const FUZZING: &[(&str, &str)] = &[("g++", "/usr/bin/c++")];
 /// Where the stock `kubectl` is put, busybox for images, and node where the distribution's is too old.
 const TOOLS_DIR: &str = "/usr/local/lib/k3s-test";
 /// The oldest node that the JavaScript component tools run on, and the one installed in place of an older.
@@ -62,6 +64,12 @@ pub(crate) fn for_tests() -> Result<()> {
     packages(TESTS)?;
     javascript()?;
     kubectl()
+}
+
+/// What `cargo xtask fuzz` needs.
+pub(crate) fn for_fuzzing() -> Result<()> {
+    for_build()?;
+    packages(FUZZING)
 }
 
 /// What the whole conformance suite needs besides.

@@ -46,6 +46,8 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             run(&mut command)
         })?;
     }
+    // A few seconds of `fuzz::fuzz` belong here, before the tests, once it is known what its build costs; until then
+    // the tests of `tests/fuzz` replay the samples without instrumentation.
     step("test", || {
         let mut command = Command::new(cargo_binary());
         command
@@ -89,6 +91,7 @@ fn optimised(words: &[String]) -> Result<()> {
         .env("K3S_TEST_BINARY", release.join("k3s")))
 }
 
-fn is_root() -> Result<bool> {
+/// Whether this process may do everything.
+pub(crate) fn is_root() -> Result<bool> {
     Ok(crate::shell::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
