@@ -72,37 +72,11 @@ pub(super) fn has_params(policy: &Value) -> bool {
 }
 
 fn param_kind(errors: &mut ErrorList, kind: &Value, path: &Path) {
-    let version = tree::text(kind, "apiVersion");
-    let at = path.child("apiVersion");
-    let joined = |outcome: names::Checked| {
-        let texts: Vec<String> = outcome.err().into_iter().flatten().collect();
-        (!texts.is_empty()).then(|| texts.join(","))
-    };
-    let parts = match version.split_once('/') {
-        _ if version == "/" => Some(("", "")),
-        None => Some(("", version)),
-        Some((_, rest)) if rest.contains('/') => None,
-        Some(parts) => Some(parts),
-    };
-    match (version, parts) {
-        ("", _) => errors.push(field::required(&at, "")),
-        (_, None) => {
-            let detail = format!("unexpected GroupVersion string: {version}");
-            errors.push(field::invalid(&at, version, detail));
-        }
-        (_, Some((group, label))) => {
-            let wrong = joined(names::is_dns1123_subdomain(group));
-            if let Some(detail) = wrong.filter(|_| !group.is_empty()) {
-                errors.push(field::invalid(&at, group, detail));
-            }
-            if label.is_empty() {
-                let detail = "version must be specified";
-                errors.push(field::invalid(&at, version, detail));
-            } else if let Some(detail) = joined(names::is_dns1035_label(label)) {
-                errors.push(field::invalid(&at, label, detail));
-            }
-        }
-    }
+    param_version(
+        errors,
+        tree::text(kind, "apiVersion"),
+        &path.child("apiVersion"),
+    );
     let (name, at) = (tree::text(kind, "kind"), path.child("kind"));
     if name.is_empty() {
         errors.push(field::required(&at, ""));
@@ -110,6 +84,43 @@ fn param_kind(errors: &mut ErrorList, kind: &Value, path: &Path) {
         let detail = format!("may have mixed case, but should otherwise match: {texts}");
         errors.push(field::invalid(&at, name, detail));
     }
+}
+
+fn param_version(errors: &mut ErrorList, version: &str, path: &Path) {
+    let parts = match version.split_once('/') {
+        _ if version == "/" => Some(("", "")),
+        None => Some(("", version)),
+        Some((_, rest)) if rest.contains('/') => None,
+        Some(parts) => Some(parts),
+    };
+    let (group, label) = match (version, parts) {
+        ("", _) => {
+            errors.push(field::required(path, ""));
+            return;
+        }
+        (_, None) => {
+            let detail = format!("unexpected GroupVersion string: {version}");
+            errors.push(field::invalid(path, version, detail));
+            return;
+        }
+        (_, Some(parts)) => parts,
+    };
+    let wrong = joined(names::is_dns1123_subdomain(group));
+    if let Some(detail) = wrong.filter(|_| !group.is_empty()) {
+        errors.push(field::invalid(path, group, detail));
+    }
+    if label.is_empty() {
+        let detail = "version must be specified";
+        errors.push(field::invalid(path, version, detail));
+    } else if let Some(detail) = joined(names::is_dns1035_label(label)) {
+        errors.push(field::invalid(path, label, detail));
+    }
+}
+
+/// What is wrong with a name as one text.
+fn joined(outcome: names::Checked) -> Option<String> {
+    let texts: Vec<String> = outcome.err().into_iter().flatten().collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 /// `variables` of a policy: their names and types.

@@ -6,6 +6,7 @@
 mod admissionregistration;
 mod flowcontrol;
 mod nodes;
+mod resource;
 mod storage;
 
 use jiff::Timestamp;

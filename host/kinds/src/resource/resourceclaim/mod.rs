@@ -2,7 +2,9 @@
 
 mod columns;
 pub(crate) mod defaults;
-pub(crate) mod validation;
+mod status;
+mod strategy;
+mod validation;
 
 use crate::delete::DeletePolicy;
 use crate::generic::RESET_METADATA;
@@ -12,7 +14,10 @@ pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
     status: true,
     status_keeps: RESET_METADATA,
+    name_on_update: true,
+    prepare_status_update: strategy::prepare_status_update,
     validate: validation::validate,
+    validate_status_update: status::validate_update,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,

@@ -1,6 +1,10 @@
 //! Resource slices.
 
+mod capacity;
 mod columns;
+mod defaults;
+mod device;
+mod strategy;
 mod validation;
 
 use crate::delete::DeletePolicy;
@@ -9,11 +13,14 @@ use crate::rules::Rules;
 use crate::selectable::SelectableField;
 
 pub(crate) const RULES: Rules = Rules {
+    defaults: defaults::default,
     generation: Generation::Spec,
     fields: &[
         SelectableField::text("spec.nodeName"),
         SelectableField::text("spec.driver"),
     ],
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,

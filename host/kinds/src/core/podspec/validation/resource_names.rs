@@ -105,7 +105,7 @@ pub(crate) fn is_native(name: &str) -> bool {
 }
 
 /// `helper.IsExtendedResourceName`
-fn is_extended(name: &str) -> bool {
+pub(crate) fn is_extended(name: &str) -> bool {
     let quota = format!("requests.{name}");
     !is_native(name) && !name.starts_with("requests.") && names::is_qualified_name(&quota).is_ok()
 }
