@@ -5,7 +5,7 @@ use k3s_serve::{Body, body};
 use serde_json::{Value, json};
 
 use crate::access::grant;
-use crate::harness::{Answer, Api, MAPS, PODS, admin, node, pod, request, start};
+use crate::harness::{Answer, Api, MAPS, PODS, admin, map, node, pod, request, start};
 
 async fn post(api: &Api, path: &str, kind: &str, text: String) -> Answer {
     let request = Request::builder()
@@ -61,6 +61,39 @@ async fn a_refusal_is_no_multiple_of_what_it_refuses() {
         );
         assert!(refused.message().contains("more errors"), "{field}");
     }
+}
+
+/// Seven copies (or moves) of a tree below itself would double its depth each time, beyond what any stack holds.
+#[tokio::test]
+async fn a_patch_cannot_make_a_tree_that_is_deeper_than_any_body() {
+    let api = start().await;
+    api.ok("POST", MAPS, map("deep", "v")).await;
+    let mut tree = json!({});
+    for _ in 0..100 {
+        tree = json!({"x": tree});
+    }
+    for operation in ["copy", "move"] {
+        let mut operations = vec![json!({"op": "add", "path": "/z", "value": tree})];
+        let mut depth = 100;
+        for _ in 0..7 {
+            let from = if operation == "move" { "/y" } else { "/z" };
+            if operation == "move" {
+                operations.push(json!({"op": "copy", "from": "/z", "path": "/y"}));
+            }
+            let path = format!("/z{}", "/x".repeat(depth));
+            operations.push(json!({"op": operation, "from": from, "path": path}));
+            depth *= 2;
+        }
+        let request = Request::builder()
+            .method("PATCH")
+            .uri(format!("{MAPS}/deep?dryRun=All"))
+            .header("content-type", "application/json-patch+json")
+            .body(body::full(Value::Array(operations).to_string()))
+            .unwrap();
+        let refused = api.send(request, Some(admin())).await;
+        assert_eq!(refused.code, 413, "{operation}: {}", refused.text);
+    }
+    assert_eq!(api.get(&format!("{MAPS}/deep")).await.code, 200);
 }
 
 /// The JSON library would read the map as the JSON in its text, when the object is read again.

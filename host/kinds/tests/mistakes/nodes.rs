@@ -140,3 +140,29 @@ fn priority_classes() {
         );
     }
 }
+
+/// A proxy or a controller would be led to what listens on its own machine only.
+#[test]
+fn no_endpoint_is_this_machine_in_any_form() {
+    const FORMS: [&str; 5] = [
+        "127.0.0.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "::ffff:169.254.169.254",
+    ];
+    for address in FORMS {
+        let slices = ["IPv4", "IPv6"].map(|family| {
+            let slice = json!({"addressType": family, "endpoints": [{"addresses": [address]}]});
+            ("discovery.k8s.io/EndpointSlice", slice)
+        });
+        let endpoints = json!({"subsets": [{"addresses": [{"ip": address}]}]});
+        for (kind, object) in slices.into_iter().chain([("/Endpoints", endpoints)]) {
+            let errors = of_new(kind, object, true);
+            let is_told = |error: &String| error.contains("may not be in the l");
+            assert!(errors.iter().any(is_told), "{kind} {address}: {errors:?}");
+        }
+    }
+    let named = json!({"addressType": "FQDN", "endpoints": [{"addresses": ["localhost"]}]});
+    assert!(!of_new("discovery.k8s.io/EndpointSlice", named, true).is_empty());
+}
