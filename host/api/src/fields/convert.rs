@@ -5,13 +5,10 @@ use super::error::Misfit;
 use crate::schema::{Shape, ValueType};
 use serde_json::{Number, Value};
 
-/// A number as the integer that Go converts it to: one of 64 bits is cut to 32 without a word.
-pub(super) fn integer(number: &Number, wanted: ValueType) -> Result<Number, Misfit> {
-    let whole = number.as_i64().or_else(|| whole(number.as_f64()?));
-    let Some(whole) = whole else {
-        return Err(cannot_convert("float64", wanted));
-    };
-    Ok(match wanted {
+/// A number as the integer that Go converts it to: one of 64 bits is cut to 32 without a word. None for a fraction.
+pub(super) fn integer(number: &Number, wanted: ValueType) -> Option<Number> {
+    let whole = number.as_i64().or_else(|| whole(number.as_f64()?))?;
+    Some(match wanted {
         // Go's conversion keeps the lower bits.
         ValueType::Int32 => Number::from(i32::from_le_bytes(lower_half(whole))),
         _ => Number::from(whole),
@@ -32,24 +29,21 @@ fn whole(float: f64) -> Option<i64> {
         .flatten()
 }
 
-/// Why a value cannot be put into the field's type.
-pub(super) fn refusal(wanted: ValueType, value: &Value) -> Misfit {
+/// Why a value cannot be put into the field's type, which Go prints as `go_text`.
+pub(super) fn refusal(wanted: ValueType, go_text: &str, value: &Value) -> Misfit {
     let found = reflect_kind(value);
-    let text = match wanted {
-        ValueType::Map(_) => format!("cannot restore map from {found}"),
-        ValueType::List(_) | ValueType::Bytes => format!("cannot restore slice from {found}"),
-        ValueType::Named(_) if wanted.named().is_some_and(|t| t.shape == Shape::Struct) => {
-            format!("cannot restore struct from: {found}")
+    let is_struct = wanted.named().is_some_and(|t| t.shape == Shape::Struct);
+    let text = match (wanted, found) {
+        (ValueType::Map(_), _) => format!("cannot restore map from {found}"),
+        (ValueType::List(_) | ValueType::Bytes, _) => format!("cannot restore slice from {found}"),
+        (ValueType::Named(_), _) if is_struct => format!("cannot restore struct from: {found}"),
+        // Go could convert these, which is not meant to happen.
+        (ValueType::String, "int64") | (ValueType::Int32 | ValueType::Int64, "float64") => {
+            format!("cannot convert {found} to {go_text}")
         }
-        // Go converts integers to text, which this is not meant to do.
-        ValueType::String if found == "int64" => return cannot_convert(found, wanted),
-        scalar => format!("unrecognized type: {}", scalar.go_text()),
+        (scalar, _) => format!("unrecognized type: {}", scalar.go_text()),
     };
     Misfit::Unconverted(text)
-}
-
-fn cannot_convert(found: &str, wanted: ValueType) -> Misfit {
-    Misfit::Unconverted(format!("cannot convert {found} to {}", wanted.go_text()))
 }
 
 /// The kind of a value in a tree as Go's `reflect` names it.

@@ -9,14 +9,14 @@ use super::error::Misfit;
 use super::scalar;
 use super::time::Layout;
 use super::zeros::{fill_in, leaves_no_trace, zero};
-use crate::schema::{Shape, Type, TypeId, ValueType};
+use crate::schema::{Field, Shape, Type, TypeId, ValueType};
 use k3s_meta::json_syntax::type_name;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
 /// A step from the root to the value that is being walked.
 enum Step {
-    Field(&'static str),
+    Field(&'static Type, &'static Field),
     Index(usize),
     Key(String),
 }
@@ -62,7 +62,7 @@ impl Walk {
                 continue;
             };
             if !value.is_null() {
-                self.path.push(Step::Field(field.name()));
+                self.path.push(Step::Field(owner, field));
                 self.value(owner, field.value_type(), value)?;
                 self.path.pop();
             }
@@ -91,7 +91,11 @@ impl Walk {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n))
                 if self.source == Source::PatchedTree =>
             {
-                *n = convert::integer(n, wanted)?;
+                let Some(integer) = convert::integer(n, wanted) else {
+                    let number = Value::Number(n.clone());
+                    return Err(self.mismatch(owner, wanted, &number));
+                };
+                *n = integer;
                 Ok(())
             }
             (ValueType::Bytes, value @ Value::String(_)) => self.bytes(value),
@@ -186,7 +190,7 @@ impl Walk {
                 let dot = if text.is_empty() { "" } else { "." };
                 // Writing to a String cannot fail.
                 let _ = match step {
-                    Step::Field(name) => write!(text, "{dot}{name}"),
+                    Step::Field(_, field) => write!(text, "{dot}{}", field.name()),
                     Step::Key(key) => write!(text, "{dot}{key}"),
                     Step::Index(i) => write!(text, "[{i}]"),
                 };
@@ -198,13 +202,13 @@ impl Walk {
 
     fn mismatch(&self, owner: &Type, wanted: ValueType, value: &Value) -> Misfit {
         if self.source == Source::PatchedTree {
-            return convert::refusal(wanted, value);
+            return convert::refusal(wanted, &self.go_text(wanted), value);
         }
         let found = match (wanted, value) {
             (ValueType::Int32 | ValueType::Int64, Value::Number(n)) => format!("number {n}"),
             (_, value) => type_name(value).to_owned(),
         };
-        self.field(owner, found, wanted.go_text())
+        self.field(owner, found, self.go_text(wanted))
     }
 
     /// Go adds the field to the error of a decoder that a type has of its own, if a value is of the wrong type.
@@ -217,14 +221,27 @@ impl Walk {
         }
     }
 
+    /// The type as Go prints it where the walk stands.
+    fn go_text(&self, wanted: ValueType) -> String {
+        let last = self.path.iter().rev().find_map(|step| match step {
+            Step::Field(owner, field) => Some((owner, field)),
+            Step::Index(_) | Step::Key(_) => None,
+        });
+        last.map_or_else(
+            || wanted.go_text(),
+            |(owner, field)| owner.go_text_in(field, wanted),
+        )
+    }
+
     fn field(&self, owner: &Type, found: String, wanted: String) -> Misfit {
         let names: Vec<&str> = self
             .path
             .iter()
-            .filter_map(|step| match step {
-                Step::Field(name) => Some(*name),
-                Step::Index(_) | Step::Key(_) => None,
+            .flat_map(|step| match step {
+                Step::Field(owner, field) => [owner.go_embedded(field), Some(field.name())],
+                Step::Index(_) | Step::Key(_) => [None, None],
             })
+            .flatten()
             .collect();
         Misfit::Field {
             found,

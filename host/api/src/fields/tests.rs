@@ -223,6 +223,28 @@ fn wrong_types() {
             "json: cannot unmarshal bool into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32",
         ),
         (
+            deployment(json!({"template": {"spec": {"restartPolicy": 5}}})),
+            "json: cannot unmarshal number into Go struct field PodSpec.spec.template.spec.restartPolicy of type v1.RestartPolicy",
+        ),
+        (
+            deployment(json!({"template": {"spec": {"volumes": [{"hostPath": true}]}}})),
+            "json: cannot unmarshal bool into Go struct field Volume.spec.template.spec.volumes.VolumeSource.hostPath of type v1.HostPathVolumeSource",
+        ),
+        (
+            deployment(
+                json!({"template": {"spec": {"containers": [{"livenessProbe": {"exec": {"command": "x"}}}]}}}),
+            ),
+            "json: cannot unmarshal string into Go struct field ExecAction.spec.template.spec.containers.livenessProbe.ProbeHandler.exec.command of type []string",
+        ),
+        (
+            json!({"metadata": {"ownerReferences": [{"uid": {}}]}}),
+            "json: cannot unmarshal object into Go struct field OwnerReference.metadata.ownerReferences.uid of type types.UID",
+        ),
+        (
+            json!({"metadata": {"creationTimestamp": 5}}),
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.creationTimestamp of type string",
+        ),
+        (
             json!("x"),
             "json: cannot unmarshal string into Go value of type v1.Deployment",
         ),

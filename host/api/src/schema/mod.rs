@@ -1,6 +1,7 @@
 //! Types and fields of built-in kinds, read from the generated tables.
 
 mod field;
+mod go;
 mod patch;
 mod value;
 

@@ -3,7 +3,8 @@
 //! Two stages, so that freshness can be tested from committed files alone: the facts about a Kubernetes
 //! version are cut down to what is served and folded into `host/api/gen-source/` (`generate`), and the
 //! Rust tables are written from there (`tables`). What only the Go sources say stands in
-//! `gen-source/zeros.json` and, by hand, `dropped.json`. Kinds of this server's own, which no Kubernetes has, are
+//! `gen-source/zeros.json` and, by hand, `dropped.json`; the names that its errors need are in `go.txt`, which
+//! `k3s-api` reads itself. Kinds of this server's own, which no Kubernetes has, are
 //! written by hand in `gen-source/own-*.json`. The tables hold no pointers: names are offsets into one
 //! string, so they cost no relocation and no memory until they are read.
 
