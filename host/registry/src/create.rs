@@ -138,12 +138,17 @@ impl Registry {
                 Ok(Object::stored(resource, entry))
             }
             Err(WriteError::Conflict { .. }) if generated => {
-                Err(Status::generate_name_conflict(&resource.gr(), name, 1).into())
+                Err(Status::generate_name_conflict(&resource.stored_gr(), name, 1).into())
             }
             Err(WriteError::Conflict { .. }) => {
-                Err(Status::already_exists(&resource.gr(), name).into())
+                Err(Status::already_exists(&resource.stored_gr(), name).into())
             }
-            Err(error) => Err(Error::from_write(&error, &resource.gr(), name, "create")),
+            Err(error) => Err(Error::from_write(
+                &error,
+                &resource.stored_gr(),
+                name,
+                "create",
+            )),
         }
     }
 
@@ -155,7 +160,7 @@ impl Registry {
         object: Value,
     ) -> Result<Object> {
         if self.store.get(&resource.key(namespace, name)).is_some() {
-            return Err(Status::already_exists(&resource.gr(), name).into());
+            return Err(Status::already_exists(&resource.stored_gr(), name).into());
         }
         Ok(Object::tree(resource, object))
     }

@@ -104,7 +104,7 @@ impl Registry {
         }
         self.store
             .get(&resource.key(namespace, name))
-            .ok_or_else(|| Status::not_found(&resource.gr(), name).into())
+            .ok_or_else(|| Status::not_found(&resource.stored_gr(), name).into())
     }
 }
 

@@ -123,6 +123,12 @@ impl Resource {
         GroupResource::new(self.kind.group, self.kind.plural)
     }
 
+    /// The same as errors of the storage name it: by the group of upstream's internal type.
+    #[must_use]
+    pub fn stored_gr(&self) -> GroupResource {
+        GroupResource::new(self.kind.internal_group(), self.kind.plural)
+    }
+
     /// `Pod`, `Deployment.apps`: the kind as errors name it.
     #[must_use]
     pub fn gk(&self) -> GroupKind {

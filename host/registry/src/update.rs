@@ -120,11 +120,11 @@ impl Registry {
         for _ in 0..TRIES {
             let Some(entry) = self.store.get(&key) else {
                 if !update.create_missing {
-                    return Err(Status::not_found(&resource.gr(), name).into());
+                    return Err(Status::not_found(&resource.stored_gr(), name).into());
                 }
                 let object = make(None)?;
                 if !object::uid(&object).is_empty() || object::resource_version(&object).is_some() {
-                    return Err(Status::not_found(&resource.gr(), name).into());
+                    return Err(Status::not_found(&resource.stored_gr(), name).into());
                 }
                 let object = self.create(resource, namespace, object, call).await?;
                 return Ok(Updated {
@@ -139,7 +139,7 @@ impl Registry {
                 });
             }
         }
-        Err(Status::modified(&resource.gr(), name).into())
+        Err(Status::modified(&resource.stored_gr(), name).into())
     }
 
     /// One try; `None` when another write was faster.
@@ -265,7 +265,7 @@ impl Registry {
             Err(WriteError::Conflict { .. }) => Ok(None),
             Err(error) => Err(Error::from_write(
                 &error,
-                &resource.gr(),
+                &resource.stored_gr(),
                 update.name,
                 "update",
             )),
@@ -293,7 +293,7 @@ impl Registry {
             Err(WriteError::Conflict { .. }) => Ok(None),
             Err(error) => Err(Error::from_write(
                 &error,
-                &update.resource.gr(),
+                &update.resource.stored_gr(),
                 update.name,
                 "update",
             )),
@@ -316,7 +316,7 @@ fn check_uid(update: &Update<'_>, new: &Value, old: &Value) -> Result<()> {
     }
     let message =
         format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
-    Err(Status::conflict(&update.resource.gr(), update.name, &message).into())
+    Err(Status::conflict(&update.resource.stored_gr(), update.name, &message).into())
 }
 
 /// Optimistic concurrency: the version that the new object names, if any.
@@ -338,7 +338,7 @@ fn check_version(resource: &Resource, name: &str, new: &Value, old: &Value) -> R
         return Err(Status::invalid(&gk, name, &error.into()).into());
     }
     if Some(version) != object::resource_version(old) {
-        return Err(Status::modified(&resource.gr(), name).into());
+        return Err(Status::modified(&resource.stored_gr(), name).into());
     }
     Ok(())
 }

@@ -64,7 +64,8 @@ pub(crate) async fn patch_with(
     };
     let call = context.call(options.dry_run);
     let make = |current: Option<&Value>| {
-        let current = current.ok_or_else(|| Status::not_found(&resource.gr(), update.name))?;
+        let current =
+            current.ok_or_else(|| Status::not_found(&resource.stored_gr(), update.name))?;
         let change = change.as_ref().map_err(Error::clone)?;
         let mut object = change.made_of(current, resource)?;
         let found = change.decode(&mut object, current, resource)?;

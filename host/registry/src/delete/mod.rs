@@ -89,7 +89,7 @@ impl Registry {
                 return Ok(done);
             }
         }
-        Err(Status::modified(&resource.gr(), name).into())
+        Err(Status::modified(&resource.stored_gr(), name).into())
     }
 
     /// One try to remove what is stored under a key but is no object; `None` when another write was
@@ -120,7 +120,12 @@ impl Registry {
                 Ok(committed) => system_meta::set_revision(&mut known, committed.revision.0),
                 Err(WriteError::Conflict { .. }) => return Ok(None),
                 Err(error) => {
-                    return Err(Error::from_write(&error, &resource.gr(), name, "delete"));
+                    return Err(Error::from_write(
+                        &error,
+                        &resource.stored_gr(),
+                        name,
+                        "delete",
+                    ));
                 }
             }
             tracing::warn!(key = %entry.key, user = %call.user.name, "deleted a stored object that could not be decoded");
@@ -179,7 +184,7 @@ impl Registry {
             Err(WriteError::Conflict { .. }) => Ok(None),
             Err(error) => Err(Error::from_write(
                 &error,
-                &resource.gr(),
+                &resource.stored_gr(),
                 object::name(&old),
                 "delete",
             )),

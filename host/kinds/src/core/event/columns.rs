@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k3s_meta::tree;
 use serde_json::Value;
 
+use super::names::{CORE, Names};
 use crate::column::Column;
 use crate::print;
 
@@ -19,27 +20,6 @@ pub(crate) const COLUMNS: &[Column] = &[
     Column::text("Count", "The number of times this event has occurred.").wide(),
     Column::NAME.wide(),
 ];
-
-/// Names under which the two versions of an event keep the same thing.
-pub(crate) struct Names {
-    pub(crate) object: &'static str,
-    pub(crate) message: &'static str,
-    pub(crate) first: &'static str,
-    pub(crate) last: &'static str,
-    pub(crate) count: &'static str,
-    pub(crate) source: &'static str,
-    pub(crate) reporter: &'static str,
-}
-
-const CORE: Names = Names {
-    object: "involvedObject",
-    message: "message",
-    first: "firstTimestamp",
-    last: "lastTimestamp",
-    count: "count",
-    source: "source",
-    reporter: "reportingComponent",
-};
 
 pub(super) fn cells(event: &Value, now: Timestamp) -> Vec<Value> {
     cells_named(event, now, &CORE)
