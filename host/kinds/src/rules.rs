@@ -50,6 +50,8 @@ pub struct Rules {
     pub generation: Generation,
     /// Selectable fields beyond `metadata.name` and `metadata.namespace`.
     pub fields: &'static [SelectableField],
+    /// What upstream says of a field that is not among them.
+    pub unknown_field: fn(&str) -> String,
     /// `PrepareForCreate`: sets initial fields and drops what a client may not set. A status has been
     /// removed and defaulted before.
     pub prepare_create: fn(&mut Value, &Context<'_>),
@@ -100,6 +102,7 @@ impl Rules {
         unconditional_update: true,
         generation: Generation::None,
         fields: &[],
+        unknown_field: |field| format!("field label not supported: {field}"),
         prepare_create: |_, _| {},
         prepare_update: |_, _, _| {},
         prepare_status_update: |_, _, _| {},

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
-use k3s_meta::Reason;
+use k3s_meta::{Reason, Status};
 use k3s_registry::{Resource, Result};
 use k3s_serve::Body;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::request::options;
+use crate::request::{Form, options};
 use crate::respond;
 
 /// `--min-request-timeout`: watches that ask for no time end after this and up to twice this, so
 /// that they do not all come back at once.
 const MIN_TIMEOUT_SECONDS: u64 = 1800;
+
+/// A stream of YAML documents is none that upstream has.
+const REFUSAL: &str = "only the following media types are accepted: application/json;stream=watch";
 
 pub(super) async fn handle(
     context: Arc<Context>,
@@ -24,6 +27,7 @@ pub(super) async fn handle(
     let (request, seconds) = options::watch(&context.info, &context.query, &resource)?;
     let deadline = Instant::now() + timeout(&context, seconds);
     match context.registry().watch(&resource, &request) {
+        Ok(_) if context.accept.form == Form::Yaml => Err(Status::not_acceptable(REFUSAL).into()),
         Ok(watch) => respond::watch::response(context, watch, deadline),
         // Upstream's cache says so in the stream, and clients expect it there.
         Err(error) if error.status().reason == Reason::Expired => {

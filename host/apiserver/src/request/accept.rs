@@ -1,5 +1,7 @@
 //! Content negotiation: the form of answer that the client accepts.
 
+use std::cmp::Ordering;
+
 use http::HeaderMap;
 use http::header::ACCEPT;
 use k3s_meta::Status;
@@ -40,7 +42,7 @@ const PLAIN: Accept = Accept {
 };
 
 impl Accept {
-    /// Takes the first of the client's media types that this server has.
+    /// Takes that of the client's media types that it likes best, of those that this server has.
     ///
     /// # Errors
     /// 406 when it has none of them.
@@ -57,29 +59,24 @@ impl Accept {
     }
 
     fn first(headers: &HeaderMap, fits: impl Fn(&Self) -> bool) -> Result<Self> {
-        let (mut any, mut is_served) = (false, false);
-        for value in headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-        {
-            for clause in value
-                .split(',')
-                .map(str::trim)
-                .filter(|clause| !clause.is_empty())
-            {
-                any = true;
-                is_served |= has_served_type(clause);
-                if let Some(accept) = read(clause).filter(&fits) {
-                    return Ok(accept);
-                }
-            }
+        let values = headers.get_all(ACCEPT).iter();
+        let values = values.filter_map(|value| value.to_str().ok());
+        let mut clauses: Vec<Clause<'_>> = values
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|clause| !clause.is_empty())
+            .map(Clause::read)
+            .collect();
+        if clauses.is_empty() {
+            return Ok(PLAIN);
         }
-        match (any, is_served) {
-            (false, _) => Ok(PLAIN),
-            (true, true) => Err(Status::not_acceptable(REFUSAL).into()),
-            (true, false) => Err(Status::no_producer(AVAILABLE).into()),
+        if !clauses.iter().any(Clause::is_routed) {
+            return Err(Status::no_producer(AVAILABLE).into());
         }
+        clauses.sort_by(Clause::by_preference);
+        let mut accepted = clauses.iter().filter_map(Clause::accept);
+        let refused = || Status::not_acceptable(REFUSAL).into();
+        accepted.find(fits).ok_or_else(refused)
     }
 }
 
@@ -87,45 +84,76 @@ const AVAILABLE: &str = "application/json, application/yaml";
 const REFUSAL: &str =
     "only the following media types are accepted: application/json, application/yaml";
 
-/// Whether the router lets a type through; which form of it is meant is decided after that.
-fn has_served_type(clause: &str) -> bool {
-    let name = clause.split(';').next().unwrap_or_default().trim();
-    let served = [
-        "application/json",
-        "application/yaml",
-        "application/vnd.kubernetes.protobuf",
-        "application/*",
-        "*/*",
-    ];
-    served.iter().any(|known| name.eq_ignore_ascii_case(known))
+/// A media type that a client takes, with parameters.
+struct Clause<'h> {
+    media: &'h str,
+    parameters: Vec<(&'h str, &'h str)>,
+    quality: f32,
 }
 
-fn read(clause: &str) -> Option<Accept> {
-    let mut parts = clause.split(';').map(str::trim);
-    let form = match parts.next()?.to_ascii_lowercase().as_str() {
-        "application/json" | "*/*" | "application/*" => Form::Json,
-        "application/yaml" | "application/x-yaml" => Form::Yaml,
-        _ => return None,
-    };
-    let (mut kind, mut group, mut version) = ("", "", "");
-    for parameter in parts {
-        match parameter.split_once('=') {
-            Some(("as", value)) => kind = value,
-            Some(("g", value)) => group = value,
-            Some(("v", value)) => version = value,
-            _ => {}
+impl<'h> Clause<'h> {
+    fn read(text: &'h str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let mut clause = Self {
+            media,
+            parameters: Vec::new(),
+            quality: 1.0,
+        };
+        for (name, value) in parts.filter_map(|parameter| parameter.split_once('=')) {
+            match name {
+                "q" => clause.quality = value.parse().unwrap_or(0.0),
+                name => clause.parameters.push((name, value)),
+            }
         }
+        clause
     }
-    let shape = match (kind, group, version) {
-        ("", _, _) => Shape::Whole,
-        ("Table", "meta.k8s.io", "v1") => Shape::Table,
-        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
-            Shape::Partial
-        }
-        ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Shape::Discovery,
-        _ => return None,
-    };
-    Some(Accept { form, shape })
+
+    /// Whether upstream's router lets the type through, which reads it as it stands; which form of it is meant is
+    /// decided after that.
+    fn is_routed(&self) -> bool {
+        const ROUTED: [&str; 4] = [
+            "application/json",
+            "application/yaml",
+            "application/vnd.kubernetes.protobuf",
+            "*/*",
+        ];
+        ROUTED.contains(&self.media)
+    }
+
+    /// The higher quality first, then types before wildcards.
+    fn by_preference(&self, other: &Self) -> Ordering {
+        let wildcards = |clause: &Self| {
+            let (kind, form) = clause.media.split_once('/').unwrap_or(("", ""));
+            (kind == "*", form == "*")
+        };
+        let quality = other.quality.total_cmp(&self.quality);
+        quality.then_with(|| wildcards(self).cmp(&wildcards(other)))
+    }
+
+    /// What the clause means, if this server has it.
+    fn accept(&self) -> Option<Accept> {
+        let form = match self.media {
+            "application/json" | "*/*" | "application/*" => Form::Json,
+            "application/yaml" => Form::Yaml,
+            _ => return None,
+        };
+        let value = |wanted: &str| {
+            let mut parameters = self.parameters.iter();
+            let found = parameters.rfind(|(name, _)| *name == wanted);
+            found.map_or("", |(_, value)| *value)
+        };
+        let shape = match (value("as"), value("g"), value("v")) {
+            ("", _, _) => Shape::Whole,
+            ("Table", "meta.k8s.io", "v1") => Shape::Table,
+            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => {
+                Shape::Partial
+            }
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Shape::Discovery,
+            _ => return None,
+        };
+        Some(Accept { form, shape })
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +198,16 @@ mod tests {
             Some(PLAIN)
         );
         assert_eq!(negotiate("application/json;stream=watch"), Some(PLAIN));
-        for browser in ["text/html", "text/*", "text/plain"] {
+        let yaml = negotiate("application/json;q=0.1, application/yaml;q=0.9");
+        assert_eq!(yaml.map(|accept| accept.form), Some(Form::Yaml));
+        let listed = negotiate("*/*, application/yaml").map(|accept| accept.form);
+        assert_eq!(
+            listed,
+            Some(Form::Yaml),
+            "a type is preferred to a wildcard"
+        );
+        assert_eq!(negotiate("application/*, */*"), Some(PLAIN));
+        for browser in ["text/html", "text/*", "text/plain", "application/*"] {
             assert_eq!(negotiate(browser), None, "{browser}");
         }
         assert_eq!(

@@ -1,11 +1,12 @@
 //! `meta.k8s.io/v1` Table: what `kubectl get` prints.
 
-use k3s_meta::{Status, tree};
+use k3s_meta::{Path, Status, field, tree};
 use k3s_registry::{Resource, Result};
 use serde_json::{Value, json};
 
 use super::partial;
 use crate::context::Context;
+use crate::request::Shape;
 
 /// `includeObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +17,21 @@ pub(crate) enum Include {
 }
 
 impl Include {
+    /// What a table shows of objects; other answers have no use for the option.
     pub(crate) fn read(context: &Context) -> Result<Self> {
+        if context.accept.shape != Shape::Table {
+            return Ok(Self::Metadata);
+        }
         match context.query.get("includeObject") {
             None | Some("Metadata") => Ok(Self::Metadata),
             Some("None") => Ok(Self::Nothing),
             Some("Object") => Ok(Self::Object),
-            Some(other) => Err(Status::bad_request(format!(
-                "unrecognized includeObject value: {other:?}"
-            ))
-            .into()),
+            Some(other) => {
+                let why = "must be 'Metadata', 'Object', 'None', or empty";
+                let error = field::invalid(&Path::new("includeObject"), other, why);
+                let text = format!("Unable to convert to Table as requested: {error}");
+                Err(Status::bad_request(text).into())
+            }
         }
     }
 }

@@ -118,6 +118,10 @@ async fn selectors_choose() {
     api.get(&format!("{PODS}?fieldSelector=spec.foo%3D1"))
         .await
         .refused(400, "field label not supported: spec.foo");
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    api.get(&format!("{jobs}?fieldSelector=spec.foo%3D1"))
+        .await
+        .refused(400, "field label \"spec.foo\" not supported for Job");
 }
 
 #[tokio::test]
@@ -294,6 +298,11 @@ async fn shapes_and_forms() {
         .await
         .body;
     assert_eq!(full["rows"][0]["object"]["kind"], "Pod");
+    let other = format!("{PODS}?includeObject=Other");
+    api.accept(&other, "application/json;as=Table;v=v1;g=meta.k8s.io")
+        .await
+        .refused(400, "Unable to convert to Table as requested: includeObject: Invalid value: \"Other\": must be 'Metadata', 'Object', 'None', or empty");
+    assert_eq!(api.get(&other).await.code, 200);
     let one = api
         .accept(
             &format!("{PODS}/a"),
@@ -321,6 +330,12 @@ async fn shapes_and_forms() {
             .await
             .code,
         406
+    );
+    assert_eq!(api.accept(PODS, "application/*").await.code, 406);
+    let watch = format!("{PODS}?watch=1");
+    api.accept(&watch, "application/yaml").await.refused(
+        406,
+        "only the following media types are accepted: application/json;stream=watch",
     );
     assert_eq!(
         api.accept(PODS, "application/vnd.kubernetes.protobuf,application/json")

@@ -69,7 +69,10 @@ impl Selectors {
                 bad.field
             ))
             .into()),
-            Some(bad) => Err(Status::bad_request(format!("field label not supported: {}", bad.field)).into()),
+            Some(bad) => {
+                let unknown = resource.strategy.rules().unknown_field;
+                Err(Status::bad_request(unknown(&bad.field)).into())
+            }
         }
     }
 }

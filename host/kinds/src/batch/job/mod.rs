@@ -9,6 +9,8 @@ pub(crate) mod strategy;
 mod success_policy;
 pub(crate) mod validation;
 
+use k3s_meta::quote::quote;
+
 use crate::delete::DeletePolicy;
 use crate::generation::Generation;
 use crate::rules::Rules;
@@ -22,6 +24,7 @@ pub(crate) const RULES: Rules = Rules {
         "status.successful",
         "status.succeeded",
     )],
+    unknown_field: |field| format!("field label {} not supported for Job", quote(field)),
     prepare_create: strategy::prepare_create,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),

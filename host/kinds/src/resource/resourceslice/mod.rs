@@ -19,6 +19,9 @@ pub(crate) const RULES: Rules = Rules {
         SelectableField::text("spec.nodeName"),
         SelectableField::text("spec.driver"),
     ],
+    unknown_field: |field| {
+        format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
+    },
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,
     validate: validation::validate,
