@@ -24,6 +24,7 @@
     )
 )]
 
+mod address_warnings;
 mod admissionregistration;
 mod apiextensions;
 mod apiregistration;

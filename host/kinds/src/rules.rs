@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k3s_meta::field::ErrorList;
 use serde_json::Value;
 
+use crate::address_warnings::AddressField;
 use crate::column::Column;
 use crate::context::Context;
 use crate::convert::Conversion;
@@ -67,8 +68,12 @@ pub struct Rules {
     pub validate_update: Option<fn(&Value, &Value) -> ErrorList>,
     /// Errors of a status update (new, old).
     pub validate_status_update: fn(&Value, &Value) -> ErrorList,
-    /// Texts for `Warning:` headers on create and update.
+    /// Texts for `Warning:` headers on create, and on update where that has none of its own.
     pub warnings: fn(&Value) -> Vec<String>,
+    /// Texts for `Warning:` headers on update (new, old).
+    pub(crate) update_warnings: Option<fn(&Value, &Value) -> Vec<String>>,
+    /// Fields whose addresses are warned of in a form that only older rules allow.
+    pub(crate) addresses: &'static [AddressField],
     /// Subresources that change a part of the object, besides `status`.
     pub subresources: &'static [Subresource],
     /// Served versions that differ from the stored one.
@@ -110,6 +115,8 @@ impl Rules {
         validate_update: None,
         validate_status_update: |_, _| ErrorList::new(),
         warnings: |_| Vec::new(),
+        update_warnings: None,
+        addresses: &[],
         subresources: &[],
         conversions: &[],
         storage_path: None,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k3s_meta::field::ErrorList;
+use k3s_meta::field::{ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
+use crate::address_warnings;
 use crate::column::Column;
 use crate::context::Context;
 use crate::custom::{CustomRules, ScalePaths};
@@ -153,10 +154,17 @@ impl Strategy {
         }
     }
 
-    /// Texts for `Warning:` headers on create and update.
+    /// Texts for `Warning:` headers on create, and on update of an `old` object.
     #[must_use]
-    pub fn warnings(&self, object: &Value) -> Vec<String> {
-        (self.rules().warnings)(object)
+    pub fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let rules = self.rules();
+        let mut warnings = match (old, rules.update_warnings) {
+            (Some(old), Some(of_update)) => of_update(object, old),
+            _ => (rules.warnings)(object),
+        };
+        let addresses = address_warnings::of(object, &Path::root(), rules.addresses);
+        warnings.extend(addresses);
+        warnings
     }
 
     /// Selectable fields beyond `metadata.name` and `metadata.namespace` and their values, an empty

@@ -154,7 +154,7 @@ fn defaults_rows_and_status_hold_for_all() {
                     strategy.validate_create(&odd, true).len(),
                     strategy.cells(&odd, now),
                     strategy.fields(&odd),
-                    strategy.warnings(&odd),
+                    strategy.warnings(&odd, None),
                 );
                 let _ = (
                     strategy.validate_update(&odd, &odd, true).len(),

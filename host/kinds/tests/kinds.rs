@@ -325,7 +325,7 @@ fn what_will_not_last_is_warned_about() {
         ),
     ] {
         assert_eq!(
-            Strategy::built_in(group, kind).warnings(&object),
+            Strategy::built_in(group, kind).warnings(&object, None),
             [warning],
             "{kind}"
         );

@@ -87,7 +87,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&resource.gk(), &name, &errors).into());
         }
-        for warning in strategy.warnings(&object) {
+        for warning in strategy.warnings(&object, None) {
             call.warnings.add(warning);
         }
         let attributes = call.attributes(Operation::Create, resource, "", namespace, &name);

@@ -190,7 +190,7 @@ impl Registry {
             return Err(Status::invalid(&resource.gk(), name, &errors).into());
         }
         if matches!(update.scope, Scope::Main) {
-            for warning in resource.strategy.warnings(&new) {
+            for warning in resource.strategy.warnings(&new, Some(&old)) {
                 call.warnings.add(warning);
             }
         }

@@ -123,8 +123,12 @@ pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    spec_warnings::changed_template(new, old, "spec.template")
+}
+
 pub(super) fn warnings(deployment: &Value) -> Vec<String> {
-    spec_warnings::template(deployment, "spec.template")
+    spec_warnings::named_template(deployment, "spec.template")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     warnings: validation::warnings,
+    update_warnings: Some(validation::update_warnings),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -28,6 +28,10 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     workload::replica_status(new)
 }
 
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    spec_warnings::changed_template(new, old, "spec.template")
+}
+
 pub(super) fn warnings(set: &Value) -> Vec<String> {
-    spec_warnings::template(set, "spec.template")
+    spec_warnings::named_template(set, "spec.template")
 }

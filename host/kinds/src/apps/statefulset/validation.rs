@@ -237,6 +237,10 @@ pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    spec_warnings::changed_template(new, old, "spec.template")
+}
+
 pub(super) fn warnings(set: &Value) -> Vec<String> {
     spec_warnings::template(set, "spec.template")
 }

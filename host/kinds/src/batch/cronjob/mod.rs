@@ -15,6 +15,7 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     warnings: validation::warnings,
+    update_warnings: Some(validation::update_warnings),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -109,8 +109,12 @@ fn template(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
 }
 
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    spec_warnings::changed_template(new, old, "spec.jobTemplate.spec.template")
+}
+
 pub(super) fn warnings(cron: &Value) -> Vec<String> {
-    spec_warnings::template(cron, "spec.jobTemplate.spec.template")
+    spec_warnings::named_template(cron, "spec.jobTemplate.spec.template")
 }
 
 #[cfg(test)]

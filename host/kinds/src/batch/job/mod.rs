@@ -30,6 +30,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: status::validate_update,
     warnings: validation::warnings,
+    update_warnings: Some(validation::update_warnings),
     delete: DeletePolicy::ORPHAN_DEPENDENTS,
     columns: columns::COLUMNS,
     cells: columns::cells,

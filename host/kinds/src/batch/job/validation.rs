@@ -329,8 +329,12 @@ fn copy_resources(expected: &mut Value, found: &Value, list: &str) {
     }
 }
 
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    spec_warnings::changed_template(new, old, "spec.template")
+}
+
 pub(super) fn warnings(job: &Value) -> Vec<String> {
-    spec_warnings::template(job, "spec.template")
+    spec_warnings::named_template(job, "spec.template")
 }
 
 #[cfg(test)]

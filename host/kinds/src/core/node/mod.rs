@@ -4,6 +4,7 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::address_warnings::AddressForm;
 use crate::rules::Rules;
 use crate::selectable::SelectableField;
 
@@ -18,6 +19,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_status_update: validation::validate_status_update,
     storage_path: Some("minions"),
     warnings: validation::warnings,
+    addresses: &[("spec.podCIDRs", AddressForm::Block)],
     columns: columns::COLUMNS,
     cells: columns::cells,
     name_on_update: true,

@@ -117,9 +117,6 @@ pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
 
 pub(super) fn warnings(node: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
-    if tree::get(node, "spec.configSource").is_some() {
-        warnings.push("spec.configSource: the feature is removed".to_owned());
-    }
     if tree::has(node, "spec.externalID") {
         let text = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
         warnings.push(text.to_owned());

@@ -30,6 +30,8 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     warnings: validation::warnings,
+    // People hardly change pods, and controllers do so often.
+    update_warnings: Some(|_, _| Vec::new()),
     subresources: &[subresource::EPHEMERAL_CONTAINERS, resize::RESIZE],
     delete: delete::POLICY,
     columns: columns::COLUMNS,

@@ -66,7 +66,9 @@ fn tokens_without_account(errors: &mut ErrorList, spec: &Value, path: &Path) {
 }
 
 pub(super) fn warnings(pod: &Value) -> Vec<String> {
-    spec_warnings::pod(pod)
+    let mut warnings = spec_warnings::name(pod, "the Pod's hostname");
+    warnings.extend(spec_warnings::pod(pod));
+    warnings
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {

@@ -15,6 +15,7 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     delete: DeletePolicy::RETURNS_OBJECT,
     warnings: |object| warnings::template(object, "template"),
+    update_warnings: Some(|new, old| warnings::changed_template(new, old, "template")),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -4,6 +4,7 @@ mod columns;
 mod defaults;
 mod validation;
 
+use crate::core::podspec::warnings;
 use crate::delete::DeletePolicy;
 use crate::generation::Generation;
 use crate::rules::Rules;
@@ -18,6 +19,8 @@ pub(crate) const RULES: Rules = Rules {
         "status.replicas",
     )],
     validate: validation::validate,
+    warnings: |object| warnings::named_template(object, "spec.template"),
+    update_warnings: Some(|new, old| warnings::changed_template(new, old, "spec.template")),
     validate_status_update: validation::validate_status_update,
     storage_path: Some("controllers"),
     delete: DeletePolicy::ORPHAN_DEPENDENTS,

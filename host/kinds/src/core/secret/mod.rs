@@ -3,6 +3,7 @@
 mod columns;
 mod defaults;
 mod strategy;
+mod tls;
 mod validation;
 
 use crate::rules::Rules;
@@ -14,6 +15,7 @@ pub(crate) const RULES: Rules = Rules {
     prepare_update: strategy::prepare_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    warnings: tls::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     name_on_update: true,

@@ -8,6 +8,7 @@ mod port_validation;
 mod transition;
 mod validation;
 
+use crate::address_warnings::AddressForm;
 use crate::delete::DeletePolicy;
 use crate::object_meta::NameRule;
 use crate::rules::Rules;
@@ -27,6 +28,12 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: balancers::validate_status_update,
     warnings: validation::warnings,
+    addresses: &[
+        ("spec.clusterIPs", AddressForm::Address),
+        ("spec.externalIPs", AddressForm::Address),
+        ("spec.loadBalancerIP", AddressForm::Address),
+        ("spec.loadBalancerSourceRanges", AddressForm::Block),
+    ],
     storage_path: Some("services/specs"),
     delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,

@@ -14,6 +14,7 @@ pub(crate) const RULES: Rules = Rules {
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     warnings: validation::warnings,
+    update_warnings: Some(|slice, _| validation::update_warnings(slice)),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -2,9 +2,10 @@
 
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::names::{self, Checked};
-use k3s_meta::tree;
+use k3s_meta::{object, tree};
 use serde_json::Value;
 
+use crate::address_warnings::{self as addresses, AddressForm};
 use crate::checks::{self, Check, Unique};
 use crate::equality::semantic_eq;
 use crate::object_meta;
@@ -185,8 +186,25 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
 }
 
 pub(super) fn warnings(slice: &Value) -> Vec<String> {
-    match tree::text(slice, "addressType") {
-        "FQDN" => vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()],
-        _ => Vec::new(),
+    let mut warnings = update_warnings(slice);
+    if tree::text(slice, "addressType") == "FQDN" {
+        warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+    }
+    warnings
+}
+
+/// Not for slices of the controllers, which write addresses in their standard form.
+pub(super) fn update_warnings(slice: &Value) -> Vec<String> {
+    const CONTROLLERS: [&str; 2] = [
+        "endpointslice-controller.k8s.io",
+        "endpointslicemirroring-controller.k8s.io",
+    ];
+    match object::label(slice, "endpointslice.kubernetes.io/managed-by") {
+        Some(manager) if CONTROLLERS.contains(&manager) => Vec::new(),
+        _ => addresses::of(
+            slice,
+            &Path::root(),
+            &[("endpoints.addresses", AddressForm::Address)],
+        ),
     }
 }

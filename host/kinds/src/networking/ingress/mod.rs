@@ -15,6 +15,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     warnings: validation::warnings,
+    update_warnings: Some(|_, _| Vec::new()),
     storage_path: Some("ingress"),
     columns: columns::COLUMNS,
     cells: columns::cells,

@@ -16,6 +16,7 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     delete: DeletePolicy::RETURNS_OBJECT,
     warnings: validation::warnings,
+    update_warnings: Some(validation::update_warnings),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -88,6 +88,15 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
+/// Only an update that changes the requests is warned of.
+pub(super) fn update_warnings(new: &Value, old: &Value) -> Vec<String> {
+    let requests = |driver| tree::get(driver, "spec.tokenRequests").unwrap_or(&Value::Null);
+    if tree::same(requests(new), requests(old)) {
+        return Vec::new();
+    }
+    warnings(new)
+}
+
 pub(super) fn warnings(driver: &Value) -> Vec<String> {
     let asks = tree::has(driver, "spec.tokenRequests");
     if !asks || tree::get(driver, "spec.serviceAccountTokenInSecrets").is_some() {
