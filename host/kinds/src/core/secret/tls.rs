@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn a_pair_is_warned_of_in_the_words_of_go() {
         let block = |kind: &str| format!("-----BEGIN {kind}-----\nQUJD\n-----END {kind}-----\n");
-        let certificate = &*block("CERTIFICATE");
-        let key = &*block("EC PRIVATE KEY");
-        let (two, other) = (&*block("A").repeat(2), &*block("B"));
+        let [certificate, key, other] = ["CERTIFICATE", "EC PRIVATE KEY", "B"].map(block);
+        let two = block("A").repeat(2);
+        let [certificate, key, other, two] = [&certificate, &key, &other, &two].map(String::as_str);
         for (first, second, want) in [
             (
                 "x",
