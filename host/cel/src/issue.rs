@@ -2,6 +2,11 @@
 
 /// Longest line that is shown, in characters.
 const MAX_SHOWN: usize = 16_384;
+/// Characters of all lines that are shown: each mistake repeats its line, and a refusal must be no multiple of what it
+/// refuses.
+const MAX_SHOWN_TOGETHER: usize = 65_536;
+/// Most mistakes that are shown (`maxErrorsToReport`).
+const MAX_ISSUES: usize = 100;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +28,8 @@ impl Issue {
         Self { at: None, message }
     }
 
-    fn display(&self, source: &[char]) -> String {
+    /// `room` is what is left of [`MAX_SHOWN_TOGETHER`].
+    fn display(&self, source: &[char], room: &mut usize) -> String {
         let Some(at) = self.at.filter(|_| !source.is_empty()) else {
             let line = if self.at.is_some() { 1 } else { -1 };
             return format!("ERROR: <input>:{line}:0: {}", self.message);
@@ -47,9 +53,11 @@ impl Issue {
             column.saturating_add(1),
             self.message
         );
-        if text.len() > MAX_SHOWN {
+        let left = room.checked_sub(text.len());
+        let Some(left) = left.filter(|_| text.len() <= MAX_SHOWN) else {
             return head;
-        }
+        };
+        *room = left;
         // Characters of more than one byte are taken for wide ones.
         let mark = |at: usize, narrow: char, wide: char| match text.get(at) {
             Some(it) if it.len_utf8() > 1 => wide,
@@ -65,10 +73,18 @@ impl Issue {
     }
 }
 
-/// All mistakes in the order of their places.
+/// The first mistakes in the order of their places.
 pub(crate) fn display(issues: &[Issue], source: &[char]) -> String {
-    let mut sorted: Vec<&Issue> = issues.iter().collect();
+    let mut sorted: Vec<&Issue> = issues.iter().take(MAX_ISSUES).collect();
     sorted.sort_by_key(|issue| issue.at);
-    let texts: Vec<String> = sorted.iter().map(|issue| issue.display(source)).collect();
+    let mut room = MAX_SHOWN_TOGETHER;
+    let mut texts: Vec<String> = Vec::with_capacity(sorted.len());
+    for issue in sorted {
+        texts.push(issue.display(source, &mut room));
+    }
+    let more = issues.len().saturating_sub(MAX_ISSUES);
+    if more > 0 {
+        texts.push(format!("{more} more errors were truncated"));
+    }
     texts.join("\n")
 }

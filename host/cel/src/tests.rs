@@ -156,3 +156,13 @@ fn deep_and_long_expressions_are_refused_without_recursion_to_match() {
     let joined = vec!["object.a"; 5000].join(" || ");
     assert_eq!(refusal(&joined, &["bool"]), "accepted");
 }
+
+#[test]
+fn a_refusal_is_no_multiple_of_the_expression() {
+    let reserved = format!("[{}1]", "let,".repeat(20_000));
+    for source in ["$".repeat(10_000), reserved, "$\n".repeat(40_000)] {
+        let text = refusal(&source, &[]);
+        assert!(text.len() < 500_000, "{} bytes", text.len());
+        assert!(text.ends_with("more errors were truncated"), "{source:.20}");
+    }
+}

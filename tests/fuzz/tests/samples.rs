@@ -61,6 +61,7 @@ macro_rules! tests {
 }
 
 tests! {
+    cel_expression,
     cron_schedule,
     dns_message,
     duration,

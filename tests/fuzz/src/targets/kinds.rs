@@ -1,11 +1,49 @@
-//! Small languages in fields of objects: schedules, and paths into custom resources.
+//! Small languages in fields of objects: expressions, schedules, and paths into custom resources.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k3s_api::fields;
+use k3s_cel::{Environment, Type};
 use k3s_kinds::{CustomRules, Strategy};
 use serde_json::{Value, json};
+
+/// Most that is said of an expression beyond a multiple of its length.
+const MAX_REFUSAL_BYTES: usize = 512 * 1024;
+
+/// An expression of CEL.
+pub fn cel_expression(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let request = vec![("operation".to_owned(), Type::Plain("string"))];
+    let environment = Environment {
+        variables: vec![
+            ("object".to_owned(), Type::Dynamic),
+            ("request".to_owned(), Type::Object("request", request)),
+        ],
+        patches: true,
+    };
+    let compiled = k3s_cel::compile(text, &environment, &["bool"]);
+    assert_eq!(k3s_cel::compile(text, &environment, &["bool"]), compiled);
+    match compiled {
+        Ok(_) => {
+            // In parentheses it is the same.
+            let inner = format!("({text}\n)");
+            let again = k3s_cel::compile(&inner, &environment, &["bool"]);
+            let is_deep = |refusal: &k3s_cel::Refusal| refusal.to_string().contains("limit");
+            assert!(
+                again.is_ok() || again.is_err_and(|it| is_deep(&it)),
+                "{text}"
+            );
+        }
+        Err(refusal) => {
+            let said = refusal.to_string();
+            assert!(!said.is_empty());
+            assert!(said.len() <= MAX_REFUSAL_BYTES + 4 * text.len());
+        }
+    }
+}
 
 /// The schedule of a CronJob.
 pub fn cron_schedule(data: &[u8]) {

@@ -14,7 +14,7 @@ pub use bodies::{json_body, protobuf_body, yaml_body};
 pub use dns::dns_message;
 pub use images::{image_archive, image_reference, layer};
 pub use ingress::{ingress_objects, router_rule};
-pub use kinds::{cron_schedule, json_path};
+pub use kinds::{cel_expression, cron_schedule, json_path};
 pub use patches::{json_patch, merge_patch, strategic_patch};
 pub use selectors::{field_selector, label_selector};
 pub use streams::{spdy_frames, websocket_frames};
@@ -41,6 +41,7 @@ macro_rules! targets {
 }
 
 targets! {
+    cel_expression: 3000,
     cron_schedule: 3000,
     dns_message: 5000,
     duration: 5000,
