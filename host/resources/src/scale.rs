@@ -1,7 +1,7 @@
 //! `scale`: the number of replicas of a workload as `autoscaling/v1` Scale.
 
-use k3s_kinds::{ScalePaths, Subresource};
-use k3s_meta::{GroupKind, LabelSelector, Path, Status, field, object, tree};
+use k3s_kinds::{ScalePaths, Subresource, validate_scale};
+use k3s_meta::{GroupKind, LabelSelector, Status, object, tree};
 use k3s_registry::{Resource, Result, Scope};
 use serde_json::{Value, json};
 
@@ -81,15 +81,14 @@ fn of_workload(workload: &Value) -> Value {
 /// Takes over the replicas and the preconditions of `scale` into the object.
 ///
 /// # Errors
-/// 422 for a negative number.
+/// 422 for a negative number or invalid metadata.
 pub fn apply(resource: &Resource, workload: &mut Value, scale: &Value) -> Result<()> {
-    let replicas = tree::int(scale, "spec.replicas").unwrap_or(0);
-    if replicas < 0 {
-        let path = Path::new("spec").child("replicas");
-        let error = field::invalid(&path, replicas, "must be greater than or equal to 0");
+    let errors = validate_scale(scale, resource.dynamic.is_some());
+    if !errors.is_empty() {
         let gk = GroupKind::new("autoscaling", "Scale");
-        return Err(Status::invalid(&gk, object::name(scale), &error.into()).into());
+        return Err(Status::invalid(&gk, object::name(scale), &errors).into());
     }
+    let replicas = tree::int(scale, "spec.replicas").unwrap_or(0);
     match resource.strategy.scale() {
         None => tree::set(workload, "spec.replicas", replicas),
         Some(paths) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_registry::{Resource, Result, Update};
+use k3s_registry::{Resource, Result, Update, check_namespace};
 use k3s_resources::scale;
 use k3s_serve::Body;
 use serde_json::Value;
@@ -43,7 +43,6 @@ pub(super) async fn handle(
             let bytes = body::read(request.into_body()).await?;
             let options = WriteOptions::read(&context.query, "UpdateOptions")?;
             let wanted = body::decode(context, &bytes, &SCALE, options.validation).await?;
-            check_name(&info.name, &wanted)?;
             change(context, resource, move |_| Ok(wanted.clone())).await
         }
         "patch" => {
@@ -76,7 +75,9 @@ async fn change(
     let call = context.call(options.dry_run);
     let make = |current: Option<&Value>| {
         let mut workload = current.cloned().unwrap_or_default();
-        let wanted = wanted(&workload)?;
+        let mut wanted = wanted(&workload)?;
+        check_namespace(resource, &info.namespace, &mut wanted)?;
+        check_name(&info.name, &wanted)?;
         scale::apply(resource, &mut workload, &wanted)?;
         Ok(workload)
     };

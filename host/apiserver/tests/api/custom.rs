@@ -47,6 +47,51 @@ pub fn tab(name: &str) -> Value {
     json!({"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": {"cron": "* * 1"}})
 }
 
+/// What a schema lets through without naming it is no unknown field, wherever in the object it says so.
+#[tokio::test]
+async fn preserved_fields_are_not_unknown() {
+    let api = start().await;
+    let named = json!({"type": "object", "properties": {"dummy": {"type": "object"}}});
+    let preserving = |mut schema: Value| {
+        schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+        schema
+    };
+    for (plural, schema, fields) in [
+        (
+            "ones",
+            preserving(json!({"type": "object", "properties": {"spec": named}})),
+            json!({"a": {"b": [{"c": "d"}]}}),
+        ),
+        (
+            "twos",
+            json!({"type": "object", "properties": {"spec": preserving(named.clone())}}),
+            json!({"spec": {"b": [{"c": "d"}]}}),
+        ),
+        (
+            "threes",
+            preserving(json!({"type": "object"})),
+            json!({"a": {"b": [{"c": "d"}]}}),
+        ),
+    ] {
+        let mut made = definition();
+        made["metadata"]["name"] = json!(format!("{plural}.stable.example.com"));
+        made["spec"]["names"] = json!({"plural": plural, "kind": plural});
+        made["spec"]["versions"] = json!([{
+            "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+        }]);
+        establish(&api, made).await;
+        let path = format!("/apis/stable.example.com/v1/namespaces/default/{plural}");
+        let mut object = fields.clone();
+        object["metadata"] = json!({"name": "test-cr"});
+        let made = api
+            .ok("POST", &format!("{path}?fieldValidation=Strict"), object)
+            .await;
+        for (name, value) in fields.as_object().unwrap() {
+            assert_eq!(made[name], *value, "{plural}");
+        }
+    }
+}
+
 fn condition<'v>(object: &'v Value, kind: &str) -> &'v Value {
     let all = object["status"]["conditions"].as_array().unwrap();
     all.iter()

@@ -192,6 +192,15 @@ async fn a_workload_is_scaled() {
         422,
         "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
     );
+    let labels = json!({"metadata": {"labels": {"-bad": "x"}}});
+    let labelled = api.call("PATCH", &path, labels).await;
+    let start = "Scale.autoscaling \"d\" is invalid: metadata.labels: Invalid value: \"-bad\": name part must";
+    assert!(labelled.message().starts_with(start), "{}", labelled.text);
+    let other = json!({"apiVersion": "*", "kind": "Scale", "metadata": {"name": "d"}});
+    api.call("PUT", &path, other).await.refused(
+        400,
+        "Scale in version \"*\" cannot be handled as a Scale: no kind \"Scale\" is registered for version \"*\" in scheme \"pkg/runtime/scheme.go:111\"",
+    );
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
 //! Autoscalers.
 
 pub(crate) mod horizontalpodautoscaler;
+pub(crate) mod scale;
