@@ -1,4 +1,5 @@
-//! What a node does for a pod beyond running it: port-forward, debugging, hooks and deadlines, eviction.
+//! What a node does for a pod beyond running it: port-forward, debugging, hooks and deadlines, eviction,
+//! other resources while it runs.
 #![allow(
     clippy::indexing_slicing,
     reason = "an index into a JSON value gives null, it does not panic"
@@ -7,9 +8,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use k3s_e2e::{SHELL, SOON, WEB_1, cluster, fixture, shell, wait_for_pod};
+use k3s_e2e::{SHELL, SOON, WEB_1, cluster, condition, fixture, shell, wait_for_pod};
 use k3s_harness::{Background, Cluster, ClusterOptions, busybox, kubectl_binary};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KUBECONFIG: &str = "KUBECONFIG=/etc/rancher/k3s/k3s.yaml";
 
@@ -321,5 +322,97 @@ fn a_node_short_of_memory_evicts_and_takes_no_more() -> Result<()> {
     ensure!(health == "ok", "{health}");
     let shown = cluster.kubectl(&["get", "pod", "refused"])?.ok()?;
     ensure!(shown.contains("Evicted"), "{shown}");
+    Ok(())
+}
+
+/// CPU quota and memory limit of a container of the pod `sized`, as the container sees its own cgroup.
+fn bounds(cluster: &Cluster, container: &str) -> Result<String> {
+    const READ: &str = "cd /sys/fs/cgroup; if [ -e cpu.max ]; then cut -d ' ' -f 1 cpu.max; cat memory.max; \
+                        else cat cpu/cpu.cfs_quota_us memory/memory.limit_in_bytes; fi";
+    let run = ["exec", "sized", "-c", container, "--", "sh", "-c", READ];
+    let shown = cluster.kubectl(&run)?.ok()?;
+    Ok(shown.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn resize(cluster: &Cluster, container: &str, resources: &Value) -> Result<k3s_harness::Output> {
+    let containers = json!([{"name": container, "resources": resources}]);
+    let patch = json!({"spec": {"containers": containers}}).to_string();
+    let request = [
+        "patch",
+        "pod",
+        "sized",
+        "--subresource=resize",
+        "--patch",
+        &patch,
+    ];
+    cluster.kubectl(&request)
+}
+
+/// Waits until nothing is left of a resize, and returns how often the container was started again.
+fn wait_for_resize(cluster: &Cluster, container: &str, resources: &Value) -> Result<i64> {
+    cluster.wait_for(&format!("{container} is resized"), SOON, || {
+        let pod = cluster.get(&["pod", "sized"])?;
+        let status = &pod["status"];
+        let is_over = !condition(&pod, "PodResizePending")
+            && !condition(&pod, "PodResizeInProgress")
+            && condition(&pod, "Ready")
+            && status["observedGeneration"] == pod["metadata"]["generation"];
+        let statuses = status["containerStatuses"].as_array();
+        let own = statuses.and_then(|all| all.iter().find(|own| own["name"] == container));
+        match own {
+            Some(own) if is_over && &own["resources"] == resources => {
+                Ok(own["restartCount"].as_i64().unwrap_or(-1))
+            }
+            _ => bail!("{status}"),
+        }
+    })
+}
+
+#[test]
+fn a_pod_is_resized_while_it_runs() -> Result<()> {
+    let cluster = cluster()?;
+    cluster.apply(&fixture!("resizable", IMAGE = SHELL))?;
+    wait_for_pod(&cluster, "sized")?;
+    wait_for_pod(&cluster, "neighbour")?;
+    let of = |cpu: &str, memory: &str| json!({"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"cpu": cpu, "memory": memory}});
+    for (container, resources, shown, restarts) in [
+        ("stays", of("200m", "128Mi"), "20000 134217728", 0),
+        ("stays", of("80m", "48Mi"), "8000 50331648", 0),
+        ("restarts", of("200m", "64Mi"), "20000 67108864", 0),
+        ("restarts", of("200m", "128Mi"), "20000 134217728", 1),
+    ] {
+        resize(&cluster, container, &resources)?.ok()?;
+        let restarted = wait_for_resize(&cluster, container, &resources)?;
+        ensure!(restarted == restarts, "{container}: {restarted}");
+        let bounds = bounds(&cluster, container)?;
+        ensure!(bounds == shown, "{container}: {bounds}");
+    }
+    let node = cluster.get(&["nodes"])?["items"][0].clone();
+    let cpus = node["status"]["allocatable"]["cpu"].as_str();
+    let cpus: u32 = cpus.unwrap_or_default().parse()?;
+    let whole = |milli: u32| {
+        let cpu = format!("{milli}m");
+        json!({"requests": {"cpu": cpu, "memory": "32Mi"}, "limits": {"cpu": cpu, "memory": "48Mi"}})
+    };
+    let refused = resize(&cluster, "stays", &whole(cpus * 1000 + 50))?;
+    ensure!(
+        refused
+            .stderr
+            .contains("node didn't have enough allocatable resources: cpu"),
+        "{refused:?}"
+    );
+    // All of the node's CPUs: the other container asks for 50m.
+    resize(&cluster, "stays", &whole(cpus * 1000 - 50))?.ok()?;
+    cluster.wait_for("the resize is deferred", SOON, || {
+        let pod = cluster.get(&["pod", "sized"])?;
+        let conditions = pod["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        let pending = conditions.find(|it| it["type"] == "PodResizePending");
+        let reason = pending.map(|pending| pending["reason"].clone());
+        ensure!(reason == Some(json!("Deferred")), "{}", pod["status"]);
+        Ok(())
+    })?;
+    cluster.kubectl(&["delete", "pod", "neighbour"])?.ok()?;
+    wait_for_resize(&cluster, "stays", &whole(cpus * 1000 - 50))?;
     Ok(())
 }
