@@ -66,7 +66,7 @@ impl Neg for Quantity {
     type Output = Self;
     fn neg(self) -> Self {
         Self {
-            nano: -self.nano,
+            nano: self.nano.saturating_neg(),
             format: self.format,
         }
     }

@@ -9,7 +9,10 @@ impl fmt::Display for Quantity {
             return f.write_str("0");
         }
         match self.format {
-            Format::BinarySi if self.nano.abs() >= 1024 * NANO && self.is_integer() => {
+            Format::BinarySi
+                if self.nano.unsigned_abs() >= (1024 * NANO).unsigned_abs()
+                    && self.is_integer() =>
+            {
                 self.write_binary(f)
             }
             Format::DecimalExponent => self.write_decimal(f, true),

@@ -88,6 +88,18 @@ fn refuses() {
 }
 
 #[test]
+fn sums_without_end_stay_in_bounds() {
+    let most = Quantity::parse("1e99").unwrap();
+    let least = Quantity::ZERO - most - most - most;
+    assert!(least.is_negative() && !(-least).is_negative());
+    for sum in [most + most + most, least, -least] {
+        assert!(!sum.to_string().is_empty());
+    }
+    let binary = Quantity::parse("1Ki").unwrap();
+    assert!(!(binary - most - most - most).to_string().is_empty());
+}
+
+#[test]
 fn numbers() {
     let q = |t| Quantity::parse(t).unwrap();
     assert_eq!(q("1500m").milli(), 1500);
