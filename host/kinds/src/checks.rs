@@ -203,40 +203,50 @@ pub(crate) fn label_selector(selector: &Value, path: &Path) -> ErrorList {
         crate::object_meta::validate_labels(selector, "matchLabels", &path.child("matchLabels"));
     for (index, expression) in tree::list(selector, "matchExpressions").iter().enumerate() {
         let at = path.child("matchExpressions").index(index);
-        let values = tree::list(expression, "values");
-        let operator = tree::text(expression, "operator");
-        match operator {
-            "In" | "NotIn" if values.is_empty() => {
-                errors.push(field::required(
-                    &at.child("values"),
-                    "must be specified when `operator` is 'In' or 'NotIn'",
-                ));
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                errors.push(field::forbidden(
-                    &at.child("values"),
-                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-                ));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            _ => errors.push(field::invalid(
-                &at.child("operator"),
-                operator,
-                "not a valid selector operator",
-            )),
-        }
-        let key = tree::text(expression, "key");
-        errors.check(&at.child("key"), key, names::is_qualified_name(key));
-        for (number, value) in values.iter().enumerate() {
-            let value = value.as_str().unwrap_or_default();
-            errors.check(
-                &at.child("values").index(number),
-                value,
-                names::is_label_value(value),
-            );
-        }
+        let unknown = Some("not a valid selector operator");
+        operator(&mut errors, expression, unknown, &at);
+        label_terms(&mut errors, expression, &at);
     }
     errors
+}
+
+/// Whether operator and values of a requirement of a selector go together; what is said of an operator that is not
+/// known, if anything is.
+pub(crate) fn operator(
+    errors: &mut ErrorList,
+    requirement: &Value,
+    unknown: Option<&str>,
+    path: &Path,
+) {
+    let has_values = tree::has(requirement, "values");
+    let at = path.child("values");
+    match tree::text(requirement, "operator") {
+        "In" | "NotIn" if !has_values => {
+            let detail = "must be specified when `operator` is 'In' or 'NotIn'";
+            errors.push(field::required(&at, detail));
+        }
+        "Exists" | "DoesNotExist" if has_values => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(field::forbidden(&at, detail));
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        operator => {
+            if let Some(detail) = unknown {
+                errors.push(field::invalid(&path.child("operator"), operator, detail));
+            }
+        }
+    }
+}
+
+/// Key and values of a requirement about labels.
+pub(crate) fn label_terms(errors: &mut ErrorList, requirement: &Value, path: &Path) {
+    let key = tree::text(requirement, "key");
+    errors.check(&path.child("key"), key, names::is_qualified_name(key));
+    for (number, value) in tree::list(requirement, "values").iter().enumerate() {
+        let value = value.as_str().unwrap_or_default();
+        let at = path.child("values").index(number);
+        errors.check(&at, value, names::is_label_value(value));
+    }
 }
 
 /// The selector that an object has, a missing one selecting nothing; `None` when it is malformed.
@@ -285,6 +295,14 @@ pub(crate) fn is_zero(value: &Value) -> bool {
 pub(crate) fn not_above_hundred(errors: &mut ErrorList, value: &Value, path: &Path) {
     if percent(value).is_some_and(|percent| percent > 100) {
         errors.push(field::invalid(path, value, "must not be greater than 100%"));
+    }
+}
+
+/// A text that must be there and be one segment of a path.
+pub(crate) fn required_segment(errors: &mut ErrorList, object: &Value, name: &str, path: &Path) {
+    if required(errors, object, name, path, "") {
+        let text = tree::text(object, name);
+        errors.check(&path.child(name), text, names::is_path_segment(text));
     }
 }
 

@@ -356,11 +356,22 @@ impl NameRule {
             Self::Subdomain => names::is_dns1123_subdomain(name),
             Self::Label => names::is_dns1123_label(name),
             Self::PathSegment => names::is_path_segment(name),
-            Self::IpAddress => match name.parse::<std::net::IpAddr>() {
-                Ok(address) if address.to_string() == name => Ok(()),
-                _ => Err("must be a valid IP address in canonical form".into()),
-            },
+            Self::IpAddress => canonical_ip(name),
         }
+    }
+}
+
+/// `IsValidIP`
+fn canonical_ip(name: &str) -> Checked {
+    names::is_ip(name)?;
+    let canonical = name
+        .parse::<std::net::IpAddr>()
+        .map(|address| address.to_string());
+    match canonical {
+        Ok(canonical) if canonical != name => {
+            Err(format!("must be in canonical form ({canonical:?})").into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn dispatch(
         "TokenReview" => token::review(&context, &review).await?,
         "SelfSubjectReview" => whoami::review(&context),
         "SelfSubjectRulesReview" => rules::review(&context, &review)?,
-        kind => access::review(&context, kind, &mut review)?,
+        _ => access::review(&context, &resource, &review)?,
     };
     // What is about the asker alone repeats nothing of what was sent.
     match resource.kind.kind {

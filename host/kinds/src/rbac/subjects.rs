@@ -49,8 +49,9 @@ pub(super) fn names(binding: &Value, kind: &str) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Validates the role a binding names and whom it binds.
-pub(super) fn validate(binding: &Value, kinds: &[&str]) -> ErrorList {
+/// Validates the role a binding names and whom it binds. A service account without a namespace is one of the
+/// binding's own namespace.
+pub(super) fn validate(binding: &Value, kinds: &[&str], namespaced: bool) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("roleRef");
     let role = tree::get(binding, "roleRef").unwrap_or(&Value::Null);
@@ -73,12 +74,13 @@ pub(super) fn validate(binding: &Value, kinds: &[&str]) -> ErrorList {
         errors.check(&path.child("name"), name, names::is_path_segment(name));
     }
     for (index, subject) in tree::list(binding, "subjects").iter().enumerate() {
-        self::subject(&mut errors, subject, &Path::new("subjects").index(index));
+        let at = Path::new("subjects").index(index);
+        self::subject(&mut errors, subject, namespaced, &at);
     }
     errors
 }
 
-fn subject(errors: &mut ErrorList, subject: &Value, path: &Path) {
+fn subject(errors: &mut ErrorList, subject: &Value, namespaced: bool, path: &Path) {
     let [kind, name, group] = ["kind", "name", "apiGroup"].map(|part| tree::text(subject, part));
     if name.is_empty() {
         errors.push(field::required(&path.child("name"), ""));
@@ -91,7 +93,7 @@ fn subject(errors: &mut ErrorList, subject: &Value, path: &Path) {
             if !group.is_empty() {
                 errors.push(field::not_supported(&path.child("apiGroup"), group, &[""]));
             }
-            if tree::text(subject, "namespace").is_empty() {
+            if !namespaced && tree::text(subject, "namespace").is_empty() {
                 errors.push(field::required(&path.child("namespace"), ""));
             }
         }

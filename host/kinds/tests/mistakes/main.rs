@@ -5,6 +5,7 @@
 
 mod admissionregistration;
 mod flowcontrol;
+mod network;
 mod nodes;
 mod resource;
 mod storage;

@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::authorization::shared;
 
 pub(super) fn validate(review: &Value) -> ErrorList {
-    let mut errors = shared::attributes(review);
-    errors.append(shared::subject(review));
+    let mut errors = shared::of_subject(review);
+    let detail = "must be empty except for namespace";
+    errors.append(shared::metadata(review, &["namespace"], detail));
     let asked = tree::text(review, "spec.resourceAttributes.namespace");
     if tree::get(review, "spec.resourceAttributes").is_some()
         && asked != tree::text(review, "metadata.namespace")

@@ -6,5 +6,7 @@ use serde_json::Value;
 use crate::authorization::shared;
 
 pub(super) fn validate(review: &Value) -> ErrorList {
-    shared::attributes(review)
+    let mut errors = shared::of_self(review);
+    errors.append(shared::metadata(review, &[], "must be empty"));
+    errors
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::authorization::shared;
 
 pub(super) fn validate(review: &Value) -> ErrorList {
-    let mut errors = shared::attributes(review);
-    errors.append(shared::subject(review));
+    let mut errors = shared::of_subject(review);
+    errors.append(shared::metadata(review, &[], "must be empty"));
     errors
 }

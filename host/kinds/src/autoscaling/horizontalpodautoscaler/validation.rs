@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{Quantity, names, tree};
+use k3s_meta::{Quantity, tree};
 use serde_json::Value;
 
 use super::{convert, metrics};
-use crate::checks::{self, Check};
+use crate::checks;
 use crate::object_meta::NOT_NEGATIVE;
 use crate::quantity;
 
@@ -111,10 +111,7 @@ fn metrics_rule(old: Option<&Value>) -> VersionRule {
 /// Validates a `CrossVersionObjectReference`.
 pub(super) fn reference(errors: &mut ErrorList, target: &Value, rule: VersionRule, path: &Path) {
     for part in ["kind", "name"] {
-        if checks::required(errors, target, part, path, "") {
-            let text = tree::text(target, part);
-            errors.check(&path.child(part), text, names::is_path_segment(text));
-        }
+        checks::required_segment(errors, target, part, path);
     }
     let version = tree::text(target, "apiVersion");
     let detail = match version.matches('/').count() {

@@ -18,6 +18,7 @@ use crate::selectable::SelectableField;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    name_on_update: true,
     status: true,
     generation: Generation::Spec,
     fields: &[SelectableField::integer(

@@ -5,11 +5,13 @@ mod defaults;
 mod strategy;
 mod validation;
 
+use crate::object_meta::NameRule;
 use crate::rules::Rules;
 use crate::selectable::SelectableField;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    name: NameRule::PathSegment,
     status: true,
     fields: &[SelectableField::text("spec.signerName")],
     prepare_create: strategy::prepare_create,

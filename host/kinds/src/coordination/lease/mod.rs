@@ -1,6 +1,7 @@
 //! Leases.
 
 mod columns;
+mod strategy;
 mod validation;
 
 use crate::rules::Rules;
@@ -8,6 +9,8 @@ use crate::rules::Rules;
 pub(crate) const RULES: Rules = Rules {
     create_on_update: true,
     unconditional_update: false,
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
     validate: validation::validate,
     columns: columns::COLUMNS,
     cells: columns::cells,

@@ -9,6 +9,7 @@ use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    name_on_update: true,
     status: true,
     generation: Generation::Spec,
     validate: validation::validate,

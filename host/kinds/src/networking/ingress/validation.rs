@@ -1,7 +1,8 @@
 //! Validation of ingresses.
 
+use k3s_meta::address::parse_loosely;
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::{names, object, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
@@ -9,18 +10,41 @@ use crate::checks::{self, Check};
 /// The annotation that came before `ingressClassName`.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
+/// What an ingress of old may keep.
+#[derive(Clone, Copy, Default)]
+struct Tolerance {
+    /// Any names of Secrets.
+    secrets: bool,
+    /// Any rules of wildcard hosts.
+    wildcards: bool,
+}
+
 pub(super) fn validate(ingress: &Value) -> ErrorList {
-    let mut errors = spec(ingress);
+    let mut errors = spec(ingress, Tolerance::default());
     errors.append(class(ingress));
     errors
 }
 
 /// An ingress of old that names its class twice may still be updated.
-pub(super) fn validate_update(new: &Value, _old: &Value) -> ErrorList {
-    spec(new)
+pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
+    let mut secrets = ErrorList::new();
+    for tls in tree::list(old, "spec.tls") {
+        secret(&mut secrets, tls, &Path::root());
+    }
+    let mut wildcards = ErrorList::new();
+    for rule in tree::list(old, "spec.rules") {
+        if tree::text(rule, "host").contains('*') {
+            http(&mut wildcards, rule, &Path::root());
+        }
+    }
+    let tolerance = Tolerance {
+        secrets: !secrets.is_empty(),
+        wildcards: !wildcards.is_empty(),
+    };
+    spec(new, tolerance)
 }
 
-fn spec(ingress: &Value) -> ErrorList {
+fn spec(ingress: &Value, tolerance: Tolerance) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(ingress, "spec").unwrap_or(&Value::Null);
@@ -29,51 +53,51 @@ fn spec(ingress: &Value) -> ErrorList {
         Some(backend) => self::backend(&mut errors, backend, &path.child("defaultBackend")),
         None if rules.is_empty() => {
             let detail = "either `defaultBackend` or `rules` must be specified";
-            errors.push(field::invalid(
-                &path,
-                tree::get(spec, "rules").unwrap_or(&Value::Array(Vec::new())),
-                detail,
-            ));
+            errors.push(field::invalid(&path, tree::get(spec, "rules"), detail));
         }
         None => {}
     }
     for (index, rule) in rules.iter().enumerate() {
-        self::rule(&mut errors, rule, &path.child("rules").index(index));
+        let at = path.child("rules").index(index);
+        self::rule(&mut errors, rule, tolerance, &at);
     }
     for (index, tls) in tree::list(spec, "tls").iter().enumerate() {
+        let at = path.child("tls").index(index);
         for (number, name) in tree::texts(tls, "hosts").iter().enumerate() {
-            host(
-                &mut errors,
-                name,
-                &path.child("tls").index(index).child("hosts").index(number),
-            );
+            host(&mut errors, name, &at.child("hosts").index(number));
+        }
+        if !tolerance.secrets {
+            secret(&mut errors, tls, &at);
         }
     }
-    let class = tree::text(spec, "ingressClassName");
-    if !class.is_empty() {
-        errors.check(
-            &path.child("ingressClassName"),
-            class,
-            names::is_dns1123_subdomain(class),
-        );
+    let class = tree::get(spec, "ingressClassName").and_then(Value::as_str);
+    if let Some(class) = class {
+        let outcome = names::is_dns1123_subdomain(class);
+        errors.check(&path.child("ingressClassName"), class, outcome);
     }
     errors
 }
 
-/// On create, the class is given in one place only.
-fn class(ingress: &Value) -> ErrorList {
-    let annotated = tree::map(ingress, "metadata.annotations").contains_key(CLASS_ANNOTATION);
-    if annotated && tree::get(ingress, "spec.ingressClassName").is_some() {
-        let path = Path::new("annotations").child(CLASS_ANNOTATION);
-        let value = tree::map(ingress, "metadata.annotations").get(CLASS_ANNOTATION);
-        return field::invalid(
-            &path,
-            value,
-            "can not be set when the class field is also set",
-        )
-        .into();
+fn secret(errors: &mut ErrorList, tls: &Value, path: &Path) {
+    let secret = tree::text(tls, "secretName");
+    if !secret.is_empty() {
+        let outcome = names::is_dns1123_subdomain(secret);
+        errors.check(&path.child("secretName"), secret, outcome);
     }
-    ErrorList::new()
+}
+
+/// On create, the class is the same in both places.
+fn class(ingress: &Value) -> ErrorList {
+    let annotated = object::annotation(ingress, CLASS_ANNOTATION);
+    let class = tree::get(ingress, "spec.ingressClassName").and_then(Value::as_str);
+    match (annotated, class) {
+        (Some(annotated), Some(class)) if annotated != class => {
+            let path = Path::new("annotations").child(CLASS_ANNOTATION);
+            let detail = "must match `ingressClassName` when both are specified";
+            field::invalid(&path, annotated, detail).into()
+        }
+        _ => ErrorList::new(),
+    }
 }
 
 fn host(errors: &mut ErrorList, name: &str, path: &Path) {
@@ -85,17 +109,27 @@ fn host(errors: &mut ErrorList, name: &str, path: &Path) {
     errors.check(path, name, outcome);
 }
 
-fn rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
-    let name = tree::text(rule, "host");
-    if name.parse::<std::net::IpAddr>().is_ok() {
-        errors.push(field::invalid(
-            &path.child("host"),
-            name,
-            "must be a DNS name, not an IP address",
-        ));
-    } else if !name.is_empty() {
-        host(errors, name, &path.child("host"));
+/// A name that is no address, whatever zeros it is written with.
+fn no_address(errors: &mut ErrorList, name: &str, path: &Path) {
+    if parse_loosely(name).is_some() {
+        let detail = "must be a DNS name, not an IP address";
+        errors.push(field::invalid(path, name, detail));
     }
+}
+
+fn rule(errors: &mut ErrorList, rule: &Value, tolerance: Tolerance, path: &Path) {
+    let name = tree::text(rule, "host");
+    if !name.is_empty() {
+        let at = path.child("host");
+        no_address(errors, name, &at);
+        host(errors, name, &at);
+    }
+    if !tolerance.wildcards || !name.contains('*') {
+        http(errors, rule, path);
+    }
+}
+
+fn http(errors: &mut ErrorList, rule: &Value, path: &Path) {
     let Some(http) = tree::get(rule, "http") else {
         return;
     };
@@ -110,123 +144,105 @@ fn rule(errors: &mut ErrorList, rule: &Value, path: &Path) {
 
 fn path(errors: &mut ErrorList, found: &Value, path: &Path) {
     let text = tree::text(found, "path");
+    let at = path.child("path");
     let supported = ["Exact", "ImplementationSpecific", "Prefix"];
-    match tree::text(found, "pathType") {
-        "" => errors.push(field::required(
-            &path.child("pathType"),
-            "pathType must be specified",
-        )),
-        "Exact" | "Prefix" => {
-            if !text.starts_with('/') {
-                errors.push(field::invalid(
-                    &path.child("path"),
-                    text,
-                    "must be an absolute path",
-                ));
-            }
+    match tree::get(found, "pathType").and_then(Value::as_str) {
+        None => {
+            let detail = "pathType must be specified";
+            errors.push(field::required(&path.child("pathType"), detail));
+            return;
+        }
+        Some("Exact" | "Prefix") => {
+            absolute(errors, text, &at);
             for part in ["//", "/./", "/../", "%2f", "%2F"] {
                 if text.contains(part) {
-                    errors.push(field::invalid(
-                        &path.child("path"),
-                        text,
-                        format!("must not contain '{part}'"),
-                    ));
+                    let detail = format!("must not contain '{part}'");
+                    errors.push(field::invalid(&at, text, detail));
                 }
             }
             for end in ["/..", "/."] {
                 if text.ends_with(end) {
-                    errors.push(field::invalid(
-                        &path.child("path"),
-                        text,
-                        format!("cannot end with '{end}'"),
-                    ));
+                    let detail = format!("cannot end with '{end}'");
+                    errors.push(field::invalid(&at, text, detail));
                 }
             }
         }
-        "ImplementationSpecific" => {
-            if !text.is_empty() && !text.starts_with('/') {
-                errors.push(field::invalid(
-                    &path.child("path"),
-                    text,
-                    "must be an absolute path",
-                ));
-            }
+        Some("ImplementationSpecific") if text.is_empty() => {}
+        Some("ImplementationSpecific") => absolute(errors, text, &at),
+        Some(kind) => {
+            let at = path.child("pathType");
+            errors.push(field::not_supported(&at, kind, &supported));
         }
-        kind => errors.push(field::not_supported(
-            &path.child("pathType"),
-            kind,
-            &supported,
-        )),
     }
-    backend(
-        errors,
-        tree::get(found, "backend").unwrap_or(&Value::Null),
-        &path.child("backend"),
-    );
+    let backend = tree::get(found, "backend").unwrap_or(&Value::Null);
+    self::backend(errors, backend, &path.child("backend"));
+}
+
+fn absolute(errors: &mut ErrorList, text: &str, path: &Path) {
+    if !text.starts_with('/') {
+        errors.push(field::invalid(path, text, "must be an absolute path"));
+    }
 }
 
 fn backend(errors: &mut ErrorList, backend: &Value, path: &Path) {
-    match (
-        tree::get(backend, "service"),
-        tree::get(backend, "resource"),
-    ) {
+    let [service, resource] = ["service", "resource"].map(|name| tree::get(backend, name));
+    match (service, resource) {
         (Some(_), Some(_)) => {
             let detail = "cannot set both resource and service backends";
             errors.push(field::invalid(path, "", detail));
         }
-        (None, None) => errors.push(field::required(
-            path,
-            "resource or service backend is required",
-        )),
+        (None, None) => {
+            let detail = "resource or service backend is required";
+            errors.push(field::invalid(path, "", detail));
+        }
         (None, Some(resource)) => {
+            let path = path.child("resource");
+            if let Some(group) = tree::get(resource, "apiGroup").and_then(Value::as_str) {
+                let outcome = names::is_dns1123_subdomain(group);
+                errors.check(&path.child("apiGroup"), group, outcome);
+            }
             for name in ["kind", "name"] {
-                checks::required(errors, resource, name, &path.child("resource"), "");
+                checks::required_segment(errors, resource, name, &path);
             }
         }
-        (Some(service), None) => self::service(errors, service, &path.child("service")),
+        (Some(service), None) => self::service(errors, service, path),
     }
 }
 
+/// Upstream names the backend where the port is missing or given twice.
 fn service(errors: &mut ErrorList, service: &Value, path: &Path) {
-    let name = tree::text(service, "name");
-    if name.is_empty() {
-        errors.push(field::required(&path.child("name"), ""));
-    } else {
-        errors.check(&path.child("name"), name, names::is_dns1035_label(name));
+    let at = path.child("service");
+    if checks::required(errors, service, "name", &at, "") {
+        let name = tree::text(service, "name");
+        errors.check(&at.child("name"), name, names::is_dns1123_label(name));
     }
-    let (name, number) = (
-        tree::text(service, "port.name"),
-        tree::int(service, "port.number").unwrap_or(0),
-    );
+    let name = tree::text(service, "port.name");
+    let number = tree::int(service, "port.number").unwrap_or(0);
     match (name.is_empty(), number) {
         (true, 0) => errors.push(field::required(path, "port name or number is required")),
-        (false, 0) => errors.check(&path.child("port.name"), name, names::is_port_name(name)),
-        (false, _) => errors.push(field::invalid(
-            path,
-            "",
-            "cannot set both port name & port number",
-        )),
-        (true, number) => checks::port_number(errors, number, &path.child("port.number")),
+        (false, 0) => errors.check(&at.child("port.name"), name, names::is_port_name(name)),
+        (false, _) => {
+            let detail = "cannot set both port name & port number";
+            errors.push(field::invalid(path, "", detail));
+        }
+        (true, number) => checks::port_number(errors, number, &at.child("port.number")),
     }
 }
 
-pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
+pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    for (index, point) in tree::list(new, "status.loadBalancer.ingress")
-        .iter()
-        .enumerate()
-    {
+    let points = |ingress| tree::list(ingress, "status.loadBalancer.ingress");
+    let known = points(old).iter().map(|point| tree::text(point, "ip"));
+    for (index, point) in points(new).iter().enumerate() {
         let at = Path::new("status.loadBalancer.ingress").index(index);
         let (ip, name) = (tree::text(point, "ip"), tree::text(point, "hostname"));
-        if !ip.is_empty() {
+        if !ip.is_empty() && !known.clone().any(|known| known == ip) {
             errors.check(&at.child("ip"), ip, names::is_ip(ip));
         }
         if !name.is_empty() {
-            errors.check(
-                &at.child("hostname"),
-                name,
-                names::is_dns1123_subdomain(name),
-            );
+            let at = at.child("hostname");
+            errors.check(&at, name, names::is_dns1123_subdomain(name));
+            no_address(&mut errors, name, &at);
         }
     }
     errors

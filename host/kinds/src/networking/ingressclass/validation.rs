@@ -1,10 +1,10 @@
 //! Validation of ingress classes.
 
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::tree;
+use k3s_meta::{names, tree};
 use serde_json::Value;
 
-use crate::checks;
+use crate::checks::{self, Check};
 
 const MAX_CONTROLLER_BYTES: usize = 250;
 
@@ -12,52 +12,55 @@ pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let controller = tree::text(class, "spec.controller");
-    if controller.is_empty() {
-        errors.push(field::required(&path.child("controller"), ""));
-    } else if controller.len() > MAX_CONTROLLER_BYTES {
-        errors.push(field::too_long(
-            &path.child("controller"),
-            MAX_CONTROLLER_BYTES,
-        ));
-    } else if !controller.contains('/') {
-        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-        errors.push(field::invalid(
-            &path.child("controller"),
-            controller,
-            detail,
-        ));
+    let at = path.child("controller");
+    if controller.len() > MAX_CONTROLLER_BYTES {
+        errors.push(field::too_long(&at, MAX_CONTROLLER_BYTES));
     }
-    if let Some(parameters) = tree::get(class, "spec.parameters") {
-        let at = path.child("parameters");
-        for name in ["kind", "name"] {
-            checks::required(&mut errors, parameters, name, &at, "");
-        }
-        checks::required_one_of(
-            &mut errors,
-            parameters,
-            "scope",
-            &at,
-            &["Cluster", "Namespace"],
-        );
-        let namespaced = tree::text(parameters, "scope") == "Namespace";
-        if namespaced && !tree::has(parameters, "namespace") {
-            errors.push(field::required(
-                &at.child("namespace"),
-                "`parameters.scope` is set to 'Namespace'",
-            ));
-        }
-        if !namespaced && tree::has(parameters, "namespace") {
-            errors.push(field::forbidden(
-                &at.child("namespace"),
-                "`parameters.scope` is set to 'Cluster'",
-            ));
-        }
+    checks::domain_prefixed_path(&mut errors, controller, &at);
+    if let Some(found) = tree::get(class, "spec.parameters") {
+        parameters(&mut errors, found, &path.child("parameters"));
     }
     errors
 }
 
+fn parameters(errors: &mut ErrorList, found: &Value, path: &Path) {
+    if let Some(group) = tree::get(found, "apiGroup").and_then(Value::as_str) {
+        let outcome = names::is_dns1123_subdomain(group);
+        errors.check(&path.child("apiGroup"), group, outcome);
+    }
+    for name in ["kind", "name"] {
+        checks::required_segment(errors, found, name, path);
+    }
+    let at = path.child("namespace");
+    let namespace = tree::get(found, "namespace").and_then(Value::as_str);
+    match (tree::get(found, "scope").and_then(Value::as_str), namespace) {
+        (None, _) => errors.push(field::required(&path.child("scope"), "")),
+        (Some("Namespace"), None) => {
+            let detail = "`parameters.scope` is set to 'Namespace'";
+            errors.push(field::required(&at, detail));
+        }
+        (Some("Namespace"), Some(namespace)) => {
+            errors.check(&at, namespace, names::is_dns1123_label(namespace));
+        }
+        (Some("Cluster"), Some(_)) => {
+            let detail = "`parameters.scope` is set to 'Cluster'";
+            errors.push(field::forbidden(&at, detail));
+        }
+        (Some("Cluster"), None) => {}
+        (Some(scope), _) => {
+            let supported = ["Cluster", "Namespace"];
+            errors.push(field::not_supported(
+                &path.child("scope"),
+                scope,
+                &supported,
+            ));
+        }
+    }
+}
+
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate(new);
-    checks::immutable(&mut errors, new, old, "spec.controller");
+    let mut errors = ErrorList::new();
+    checks::immutable_text(&mut errors, new, old, "spec.controller");
+    errors.append(validate(new));
     errors
 }

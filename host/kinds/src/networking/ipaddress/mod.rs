@@ -8,6 +8,7 @@ use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     name: NameRule::IpAddress,
+    name_on_update: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,

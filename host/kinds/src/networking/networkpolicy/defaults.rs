@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 /// A policy isolates ingress, and egress when it has egress rules.
 pub(super) fn default(policy: &mut Value) {
+    tree::ensure(policy, "spec");
     let Some(spec) = tree::get_mut(policy, "spec") else {
         return;
     };
@@ -12,7 +13,7 @@ pub(super) fn default(policy: &mut Value) {
     for rules in ["ingress", "egress"] {
         for rule in tree::each_mut(spec, rules) {
             for port in tree::each_mut(rule, "ports") {
-                tree::set_zero(port, "protocol", "TCP");
+                tree::set_missing(port, "protocol", "TCP");
             }
         }
     }

@@ -18,6 +18,7 @@ pub(crate) const RULES: Rules = Rules {
         ("spec.egress.to.ipBlock.cidr", AddressForm::Block),
         ("spec.egress.to.ipBlock.except", AddressForm::Block),
     ],
+    validate_update: Some(validation::validate_update),
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -5,10 +5,13 @@ mod defaults;
 mod validation;
 
 use crate::generation::Generation;
+use crate::object_meta::NameRule;
 use crate::rules::Rules;
 
 pub(crate) const RULES: Rules = Rules {
     defaults: defaults::default,
+    name: NameRule::PathSegment,
+    unconditional_update: false,
     status: true,
     generation: Generation::Spec,
     validate: validation::validate,

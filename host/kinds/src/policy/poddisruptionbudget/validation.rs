@@ -4,7 +4,7 @@ use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::checks;
+use crate::{checks, conditions};
 
 pub(super) fn validate(budget: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
@@ -27,12 +27,13 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
     if let Some(selector) = tree::get(spec, "selector") {
         errors.append(checks::label_selector(selector, &path.child("selector")));
     }
-    checks::one_of(
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    checks::supported(
         &mut errors,
         spec,
         "unhealthyPodEvictionPolicy",
         &path,
-        &["AlwaysAllow", "IfHealthyBudget"],
+        &policies,
     );
     errors
 }
@@ -40,6 +41,7 @@ pub(super) fn validate(budget: &Value) -> ErrorList {
 pub(super) fn validate_status_update(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let status = tree::get(new, "status").unwrap_or(&Value::Null);
+    conditions::validate(&mut errors, status, &Path::new("status"));
     for name in [
         "disruptionsAllowed",
         "currentHealthy",

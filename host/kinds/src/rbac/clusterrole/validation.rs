@@ -19,7 +19,12 @@ pub(super) fn validate(role: &Value) -> ErrorList {
         errors.push(field::required(&path, detail));
     }
     for (index, selector) in selectors.iter().enumerate() {
-        errors.append(checks::label_selector(selector, &path.index(index)));
+        let at = path.index(index);
+        errors.append(checks::label_selector(selector, &at));
+        if checks::read_selector(Some(selector)).is_none() {
+            let detail = "invalid label selector.";
+            errors.push(field::invalid(&at, &Value::Null, detail));
+        }
     }
     errors
 }

@@ -8,7 +8,7 @@ use crate::rbac::subjects;
 const KINDS: [&str; 2] = ["Role", "ClusterRole"];
 
 pub(super) fn validate(binding: &Value) -> ErrorList {
-    subjects::validate(binding, &KINDS)
+    subjects::validate(binding, &KINDS, true)
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
