@@ -3,9 +3,14 @@
 use k3s_meta::tree;
 use serde_json::{Value, json};
 
+use super::strategy;
+
 pub(super) fn default(definition: &mut Value) {
     for field in ["kind", "plural"] {
         tree::set_missing(definition, &format!("status.acceptedNames.{field}"), "");
+    }
+    if tree::list(definition, "status.storedVersions").is_empty() {
+        strategy::remember_storage_version(definition);
     }
     let Some(spec) = tree::get_mut(definition, "spec") else {
         return;

@@ -15,7 +15,8 @@ pub(super) fn prepare_update(new: &mut Value, _: &Value, _: &Context<'_>) {
     remember_storage_version(new);
 }
 
-fn remember_storage_version(definition: &mut Value) {
+/// Adds the version that is stored to those that the store may hold.
+pub(super) fn remember_storage_version(definition: &mut Value) {
     let storage = tree::list(definition, "spec.versions")
         .iter()
         .find(|version| tree::flag(version, "storage"));
@@ -35,6 +36,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// A status without versions gets the one that is stored, as it is when it is decoded.
+    #[test]
+    fn a_status_without_versions_gets_the_stored_one() {
+        let versions = json!([{"name": "v1", "storage": false}, {"name": "v2", "storage": true}]);
+        for (status, want) in [
+            (json!({}), vec!["v2"]),
+            (json!({"storedVersions": ["v1"]}), vec!["v1"]),
+        ] {
+            let mut definition = json!({"spec": {"versions": versions}, "status": status});
+            super::super::defaults::default(&mut definition);
+            assert_eq!(tree::texts(&definition, "status.storedVersions"), want);
+        }
+    }
 
     #[test]
     fn stored_versions_grow() {
