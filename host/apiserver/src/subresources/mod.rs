@@ -40,6 +40,9 @@ pub(crate) async fn dispatch(
     if !known.verbs.contains(&info.verb) && !options {
         return Err(respond::route::without(&resource, info.verb));
     }
+    if known.connect && context.query.all("dryRun").next().is_some() {
+        return Err(Status::bad_request("dryRun is not supported").into());
+    }
     if !info.rest.is_empty() && known.name != "proxy" {
         return respond::route::unknown(&info.group);
     }
