@@ -1,5 +1,7 @@
 //! Which requests a webhook or a policy is for.
 
+use std::collections::HashSet;
+
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
@@ -50,7 +52,7 @@ fn resources(errors: &mut ErrorList, rule: &Value, path: &Path) {
     if resources.is_empty() {
         errors.push(field::required(path, ""));
     }
-    let (mut all_of, mut everywhere) = (Vec::new(), Vec::new());
+    let (mut all_of, mut everywhere) = (HashSet::new(), HashSet::new());
     let mut has_plain = false;
     for (index, resource) in resources.iter().enumerate() {
         let at = path.index(index);
@@ -63,19 +65,19 @@ fn resources(errors: &mut ErrorList, rule: &Value, path: &Path) {
             has_plain = *resource != "*";
             continue;
         };
-        if all_of.contains(&name) {
+        if all_of.contains(name) {
             let detail = format!("if '{name}/*' is present, must not specify {resource}");
             errors.push(field::invalid(&at, *resource, detail));
         }
-        if everywhere.contains(&sub) {
+        if everywhere.contains(sub) {
             let detail = format!("if '*/{sub}' is present, must not specify {resource}");
             errors.push(field::invalid(&at, *resource, detail));
         }
         if sub == "*" {
-            all_of.push(name);
+            all_of.insert(name);
         }
         if name == "*" {
-            everywhere.push(sub);
+            everywhere.insert(sub);
         }
     }
     let mut refuse = |refused: bool, detail: &str| {

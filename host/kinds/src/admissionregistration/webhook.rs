@@ -1,5 +1,7 @@
 //! Validation of the webhooks of a configuration.
 
+use std::collections::HashSet;
+
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
 use serde_json::Value;
@@ -138,9 +140,10 @@ fn review_versions(errors: &mut ErrorList, webhook: &Value, kept: Kept, path: &P
         errors.push(field::required(&path, "must specify one of v1, v1beta1"));
         return;
     }
+    let mut seen = HashSet::new();
     for (index, version) in versions.iter().enumerate() {
         let at = path.index(index);
-        if versions.iter().take(index).any(|it| it == version) {
+        if !seen.insert(version) {
             errors.push(field::invalid(&at, *version, "duplicate version"));
         } else {
             errors.check(&at, *version, names::is_dns1035_label(version));

@@ -1,5 +1,7 @@
 //! What a claim asks for (`pkg/apis/resource/validation`).
 
+use std::collections::HashSet;
+
 use k3s_cel::{Environment, Type};
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::{names, tree};
@@ -200,7 +202,7 @@ pub(super) fn binding_conditions(errors: &mut ErrorList, device: &Value, path: &
         );
     }
     sets::unique(errors, (device, WAIT), path, sets::text_of(""));
-    let waits = tree::texts(device, WAIT);
+    let waits: HashSet<&str> = tree::texts(device, WAIT).into_iter().collect();
     let fails = tree::texts(device, FAIL);
     let mut seen = checks::Unique::new();
     for (index, condition) in fails.iter().enumerate() {

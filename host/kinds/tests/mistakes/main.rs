@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admissionregistration;
+mod apiextensions;
 mod flowcontrol;
 mod network;
 mod nodes;

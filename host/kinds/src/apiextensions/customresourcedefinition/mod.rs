@@ -3,6 +3,7 @@
 mod columns;
 mod defaults;
 mod delete;
+mod names;
 mod strategy;
 mod validation;
 mod versions;
@@ -23,6 +24,8 @@ pub(crate) const RULES: Rules = Rules {
     prepare_update: strategy::prepare_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    validate_status_update: validation::validate_status_update,
+    unconditional_update: false,
     storage_path: Some("apiextensions.k8s.io/customresourcedefinitions"),
     delete: delete::POLICY,
     columns: columns::COLUMNS,
@@ -34,7 +37,7 @@ pub(crate) const RULES: Rules = Rules {
 /// What the schemas of a definition are refused for.
 #[must_use]
 pub fn definition_schema_errors(definition: &Value) -> ErrorList {
-    versions::schemas(definition, None)
+    versions::schemas(definition)
 }
 
 /// Whether a group belongs to the Kubernetes project, so that its kinds need an approval.

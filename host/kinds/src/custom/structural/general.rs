@@ -6,7 +6,7 @@ use k3s_base::error::Sentence;
 use k3s_meta::field::{self, ErrorList, Path};
 use serde_json::{Map, Value};
 
-use super::{JUNCTORS, flag, properties, text};
+use super::{JUNCTORS, flag, merging, properties, text};
 use crate::custom::pattern;
 
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
@@ -40,23 +40,39 @@ const BOOLEANS: [&str; 7] = [
     "x-kubernetes-embedded-resource",
 ];
 
-/// What is wrong with each pattern met so far: generated schemas repeat a few of them thousands of times,
-/// and compiling one is the dearest part of the check.
-pub(super) type Patterns = HashMap<String, Option<Sentence>>;
+/// What was found in a schema.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) errors: ErrorList,
+    /// Whether something stands in it that keeps it from being read as a structure.
+    pub(super) unreadable: bool,
+    /// What is wrong with each pattern met so far: generated schemas repeat a few of them thousands of times,
+    /// and compiling one is the dearest part of the check.
+    patterns: HashMap<String, Option<Sentence>>,
+}
+
+impl Findings {
+    fn malformed(&mut self, path: &Path, value: &Value, detail: &str) {
+        self.unreadable = true;
+        self.errors.push(field::invalid(path, value, detail));
+    }
+}
 
 /// Checks a node and everything below.
-pub(super) fn node(schema: &Value, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
+pub(super) fn node(schema: &Value, path: &Path, found: &mut Findings) {
     let Some(map) = schema.as_object() else {
-        errors.push(field::invalid(path, schema, "must be a schema"));
+        found.malformed(path, schema, "must be a schema");
         return;
     };
-    forbidden(map, path, errors);
-    types(map, path, errors);
-    values(map, path, errors);
-    pattern(map, path, patterns, errors);
+    forbidden(map, path, found);
+    types(map, path, found);
+    values(map, path, found);
+    pattern(map, path, found);
     if map.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false)) {
         let at = path.child("x-kubernetes-preserve-unknown-fields");
-        errors.push(field::invalid(&at, false, "must be true or undefined"));
+        found
+            .errors
+            .push(field::invalid(&at, false, "must be true or undefined"));
     }
     if map
         .get("x-kubernetes-validations")
@@ -64,53 +80,46 @@ pub(super) fn node(schema: &Value, path: &Path, patterns: &mut Patterns, errors:
         .is_some_and(|rules| !rules.is_empty())
     {
         let detail = "validation rules in CEL are not evaluated by this server, and ignoring them would let invalid objects in: remove them to use this definition";
-        errors.push(field::forbidden(
+        found.errors.push(field::forbidden(
             &path.child("x-kubernetes-validations"),
             detail,
         ));
     }
-    children(map, path, patterns, errors);
+    merging::check(map, path, &mut found.errors);
+    children(map, path, found);
 }
 
-fn children(
-    map: &Map<String, Value>,
-    path: &Path,
-    patterns: &mut Patterns,
-    errors: &mut ErrorList,
-) {
+fn children(map: &Map<String, Value>, path: &Path, found: &mut Findings) {
     match map.get("items") {
         Some(Value::Array(_)) => {
             let detail = "items must be a schema object and not an array";
-            errors.push(field::forbidden(&path.child("items"), detail));
+            found
+                .errors
+                .push(field::forbidden(&path.child("items"), detail));
         }
-        Some(items) => node(items, &path.child("items"), patterns, errors),
+        Some(items) => node(items, &path.child("items"), found),
         None => {}
     }
     match map.get("additionalProperties") {
         Some(Value::Bool(false)) => {
             let detail = "additionalProperties cannot be set to false";
-            errors.push(field::forbidden(
+            found.errors.push(field::forbidden(
                 &path.child("additionalProperties"),
                 detail,
             ));
         }
         Some(Value::Bool(true)) | None => {}
-        Some(inner) => node(inner, &path.child("additionalProperties"), patterns, errors),
+        Some(inner) => node(inner, &path.child("additionalProperties"), found),
     }
     if map.contains_key("additionalProperties") && properties(map).next().is_some() {
         let detail = "additionalProperties and properties are mutual exclusive";
-        errors.push(field::forbidden(
+        found.errors.push(field::forbidden(
             &path.child("additionalProperties"),
             detail,
         ));
     }
     for (name, property) in properties(map) {
-        node(
-            property,
-            &path.child("properties").key(name),
-            patterns,
-            errors,
-        );
+        node(property, &path.child("properties").key(name), found);
     }
     for junctor in JUNCTORS {
         for (index, inner) in map
@@ -120,61 +129,65 @@ fn children(
             .flatten()
             .enumerate()
         {
-            node(inner, &path.child(junctor).index(index), patterns, errors);
+            node(inner, &path.child(junctor).index(index), found);
         }
     }
     if let Some(not) = map.get("not") {
-        node(not, &path.child("not"), patterns, errors);
+        node(not, &path.child("not"), found);
     }
 }
 
-fn forbidden(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+fn forbidden(map: &Map<String, Value>, path: &Path, found: &mut Findings) {
     for (key, detail) in UNSUPPORTED {
         if map
             .get(key)
             .is_some_and(|value| !k3s_meta::tree::is_empty(value))
         {
-            errors.push(field::forbidden(&path.child(key), detail));
+            found.unreadable = true;
+            found
+                .errors
+                .push(field::forbidden(&path.child(key), detail));
         }
     }
     if flag(map, "uniqueItems") {
         let detail =
             "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
-        errors.push(field::forbidden(&path.child("uniqueItems"), detail));
+        found
+            .errors
+            .push(field::forbidden(&path.child("uniqueItems"), detail));
     }
 }
 
-fn types(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+fn types(map: &Map<String, Value>, path: &Path, found: &mut Findings) {
     let at = path.child("type");
     match map.get("type") {
         None => {}
         Some(Value::String(kind)) if kind.is_empty() || TYPES.contains(&kind.as_str()) => {}
         Some(Value::String(kind)) if kind == "null" => {
-            errors.push(field::forbidden(
-                &at,
-                "type cannot be set to null, use nullable as an alternative",
-            ));
+            found.errors.push(field::not_supported(&at, kind, &TYPES));
+            let detail = "type cannot be set to null, use nullable as an alternative";
+            found.errors.push(field::forbidden(&at, detail));
         }
-        Some(Value::String(kind)) => errors.push(field::not_supported(&at, kind, &TYPES)),
-        Some(other) => errors.push(field::invalid(&at, other, "must be a string")),
+        Some(Value::String(kind)) => found.errors.push(field::not_supported(&at, kind, &TYPES)),
+        Some(other) => found.malformed(&at, other, "must be a string"),
     }
     for key in BOOLEANS {
         if let Some(value) = map
             .get(key)
             .filter(|value| !value.is_boolean() && !value.is_null())
         {
-            errors.push(field::invalid(&path.child(key), value, "must be a boolean"));
+            found.malformed(&path.child(key), value, "must be a boolean");
         }
     }
 }
 
-fn values(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
+fn values(map: &Map<String, Value>, path: &Path, found: &mut Findings) {
     for key in NUMBERS {
         if let Some(value) = map
             .get(key)
             .filter(|value| !value.is_number() && !value.is_null())
         {
-            errors.push(field::invalid(&path.child(key), value, "must be a number"));
+            found.malformed(&path.child(key), value, "must be a number");
         }
     }
     for key in COUNTS {
@@ -182,7 +195,7 @@ fn values(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
             .get(key)
             .filter(|value| value.as_u64().is_none() && !value.is_null())
         {
-            errors.push(field::invalid(
+            found.errors.push(field::invalid(
                 &path.child(key),
                 value,
                 "must be greater than or equal to 0",
@@ -201,31 +214,30 @@ fn values(map: &Map<String, Value>, path: &Path, errors: &mut ErrorList) {
             .get(key)
             .filter(|value| !value.is_array() && !value.is_null())
         {
-            errors.push(field::invalid(&path.child(key), value, "must be a list"));
+            found.malformed(&path.child(key), value, "must be a list");
         }
     }
     if let Some(value) = map
         .get("properties")
         .filter(|value| !value.is_object() && !value.is_null())
     {
-        errors.push(field::invalid(
-            &path.child("properties"),
-            value,
-            "must be a map",
-        ));
+        found.malformed(&path.child("properties"), value, "must be a map");
     }
 }
 
-fn pattern(map: &Map<String, Value>, path: &Path, patterns: &mut Patterns, errors: &mut ErrorList) {
+fn pattern(map: &Map<String, Value>, path: &Path, found: &mut Findings) {
     let text = text(map, "pattern");
     if text.is_empty() {
         return;
     }
-    if !patterns.contains_key(text) {
-        patterns.insert(text.to_owned(), pattern::compile(text).err());
+    if !found.patterns.contains_key(text) {
+        let outcome = pattern::compile(text).err();
+        found.patterns.insert(text.to_owned(), outcome);
     }
-    if let Some(Some(error)) = patterns.get(text) {
+    if let Some(Some(error)) = found.patterns.get(text) {
         let detail = format!("must be a valid regular expression, but isn't: {error}");
-        errors.push(field::invalid(&path.child("pattern"), text, detail));
+        found
+            .errors
+            .push(field::invalid(&path.child("pattern"), text, detail));
     }
 }

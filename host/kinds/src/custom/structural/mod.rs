@@ -7,6 +7,7 @@
 mod completeness;
 mod extensions;
 mod general;
+mod merging;
 mod nested;
 
 use k3s_meta::field::{self, ErrorList, Path};
@@ -26,16 +27,19 @@ enum Level {
 /// Junctors whose members may only validate values, not describe structure.
 const JUNCTORS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
-/// Errors of `openAPIV3Schema`.
+/// Errors of `openAPIV3Schema`: of its structure, or of its defaults where that is sound, and of what OpenAPI
+/// has and schemas of custom resources do not.
 pub(crate) fn check(schema: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    general::node(schema, path, &mut general::Patterns::new(), &mut errors);
-    if errors.is_empty() {
+    let mut found = general::Findings::default();
+    general::node(schema, path, &mut found);
+    if !found.unreadable {
         node(schema, Level::Root, path, &mut errors);
+        if errors.is_empty() {
+            defaults(schema, path, true, &mut errors);
+        }
     }
-    if errors.is_empty() {
-        defaults(schema, path, true, &mut errors);
-    }
+    errors.append(found.errors);
     errors
 }
 

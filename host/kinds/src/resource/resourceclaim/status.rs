@@ -58,7 +58,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
 /// A claim that is being deleted may lose consumers, but gets no new ones.
 fn reserved(errors: &mut ErrorList, claim: &Value, before: &Value, path: &Path) {
     let consumers = tree::list(claim, "status.reservedFor");
-    if consumers.is_empty() {
+    if consumers.is_empty() || consumers.len() > MAX_CONSUMERS {
         return;
     }
     let known = tree::list(before, "reservedFor");
