@@ -93,7 +93,8 @@ const PAIRS: &[(&str, &[&str])] = &[
     ("includeObject", &["None", "Object", "Metadata", "Other"]),
     ("allowWatchBookmarks", &["true", "x"]),
     ("sendInitialEvents", &["true", "false", "x"]),
-    ("watch", &["false", "0", "x"]),
+    // Any other text opens a watch, which has no end to compare.
+    ("watch", &["false", "0", "False"]),
     ("unknown", &["x"]),
 ];
 
