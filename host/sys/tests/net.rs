@@ -320,3 +320,40 @@ async fn wait_for(observer: &mut Observer, wanted: &Change) {
         .await
         .unwrap_or_else(|_| panic!("{wanted:?}"));
 }
+
+#[test]
+fn a_node_has_another_address_once_it_has_lost_the_old_one() {
+    netns::run_in_new(|| {
+        let net = Net::current().unwrap();
+        link("eth0", LinkKind::Dummy).unwrap();
+        let index = net.require_link("eth0").unwrap().index;
+        let old: Ipv4Addr = [192, 0, 2, 10].into();
+        let instead = || net.address_instead_of(old).unwrap();
+        let take = |address: &str, gateway: [u8; 4]| {
+            net.add_address(index, address.parse().unwrap()).unwrap();
+            let default = Route {
+                destination: "0.0.0.0/0".parse().unwrap(),
+                gateway: Some(gateway.into()),
+                index,
+                source: None,
+                metric: None,
+                scope: RouteScope::Universe,
+                on_link: false,
+                owned: false,
+            };
+            net.replace_route(&default).unwrap();
+        };
+        take("192.0.2.10/24", [192, 0, 2, 1]);
+        assert_eq!(instead(), None);
+        // With the only address go the routes; the node waits for another one.
+        let lost = "192.0.2.10/24".parse().unwrap();
+        assert!(net.delete_address(index, lost).unwrap());
+        assert_eq!(instead(), None);
+        take("198.51.100.20/24", [198, 51, 100, 1]);
+        assert_eq!(instead(), Some(Ipv4Addr::new(198, 51, 100, 20)));
+        // It would keep the old one if it had both.
+        net.add_address(index, lost).unwrap();
+        assert_eq!(instead(), None);
+    })
+    .unwrap();
+}

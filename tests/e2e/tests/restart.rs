@@ -65,6 +65,49 @@ fn pods_survive_a_killed_server_and_are_adopted() -> Result<()> {
 }
 
 #[test]
+fn a_server_follows_the_address_of_its_machine() -> Result<()> {
+    let cluster = cluster()?;
+    cluster.apply(&web("web", 1, WEB_1))?;
+    cluster.apply(&shell("client"))?;
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])?
+        .ok()?;
+    wait_for_pod(&cluster, "client")?;
+    let lease = "ip addr del 192.0.2.10/24 dev eth0 && ip addr add 192.0.2.20/24 dev eth0 && \
+                 ip route replace default via 192.0.2.1 dev eth0";
+    cluster.corner().sh(lease)?.ok()?;
+    cluster.wait_for("the node has the new address", SOON, || {
+        let node = cluster.get(&["nodes"])?["items"][0].clone();
+        let addresses = node["status"]["addresses"].to_string();
+        ensure!(
+            addresses.contains("192.0.2.20") && !addresses.contains("192.0.2.10"),
+            "{addresses}"
+        );
+        Ok(())
+    })?;
+    cluster.wait_for("a pod answers through the new address", SOON, || {
+        let answer = exec(&cluster, "client", "echo still here")?;
+        ensure!(answer.trim() == "still here", "{answer}");
+        answered_by(&cluster, "client", "http://web", 1)
+    })?;
+    let endpoints = cluster.get(&["endpoints", "kubernetes"])?;
+    let address = &endpoints["subsets"][0]["addresses"][0]["ip"];
+    ensure!(address == "192.0.2.20", "{endpoints}");
+    let client = cluster.get(&["pod", "client"])?;
+    let status = &client["status"];
+    ensure!(status["hostIP"] == "192.0.2.20", "{status}");
+    let restarts = &status["containerStatuses"][0]["restartCount"];
+    ensure!(*restarts == 0, "{status}");
+    cluster.wait_for("the event", SOON, || {
+        let args = ["get", "events", "-A", "-o", "wide"];
+        let events = cluster.kubectl(&args)?.ok()?;
+        let told = events.matches("Node address changed from 192.0.2.10 to 192.0.2.20");
+        ensure!(told.count() == 1, "{events}");
+        Ok(())
+    })
+}
+
+#[test]
 fn sigterm_ends_the_server_in_ten_seconds_with_streams_open() -> Result<()> {
     let mut cluster = cluster()?;
     cluster.apply(&shell("sh"))?;

@@ -1,5 +1,6 @@
 //! `k3s server`: settings, log, runtime; then the composition in `server`.
 
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -11,7 +12,7 @@ use tracing::warn;
 
 use super::{asks_for_help, refuse};
 use crate::plugins::reload::Reread;
-use crate::server;
+use crate::server::{self, End};
 
 /// Threads of the scheduler of tasks. More would only cost memory on the small machines this is
 /// for; blocking work has a pool of its own.
@@ -47,9 +48,21 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     let again = words.to_vec();
     let reread: Reread = Box::new(move || self::settings(&again).map(|(settings, _)| settings));
     match serve(settings, clock, reread) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Signal(_)) => ExitCode::SUCCESS,
+        Ok(End::AddressChanged) => start_over(),
         Err(error) => refuse(&format!("{error:#}")),
     }
+}
+
+/// Replaces this process by a new one of the same program and arguments. Returns only when that fails. Pods run
+/// on, as they do when the server is started again.
+fn start_over() -> ExitCode {
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_else(|| "k3s".into());
+    // Also the program that was replaced on disk meanwhile.
+    let mut program = k3s_sys::process::command("/proc/self/exe");
+    let error = program.arg0(name).args(args).exec();
+    refuse(&format!("start over: {error}"))
 }
 
 fn settings(words: &[String]) -> Result<(ServerSettings, Vec<String>), ConfigError> {
@@ -60,7 +73,7 @@ fn serve(
     (settings, warnings): (ServerSettings, Vec<String>),
     clock: Clock,
     reread: Reread,
-) -> Result<()> {
+) -> Result<End> {
     init_logging(&LogOptions {
         filter: settings.log_filter.clone(),
         file: settings.log_file.clone(),

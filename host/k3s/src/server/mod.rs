@@ -4,6 +4,7 @@
 //! scheduler, service load balancer → manifests directory → the node of this process
 //! ([`crate::node`]). Each stage has a task group of its own; a stage that fails stops those before it.
 
+mod address;
 mod bootstrap;
 mod context;
 mod control_plane;
@@ -17,7 +18,7 @@ mod notify;
 mod preflight;
 mod supervisor;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ const NODE: Stage = Stage {
 
 /// What must be kept while the server runs; dropped in this order.
 struct Running {
+    /// The node's address, where it is the machine's and not a setting.
+    address: Option<IpAddr>,
     _node: Option<Node>,
     _lock: ServerLock,
 }
@@ -95,8 +98,17 @@ struct Reload {
     reread: Reread,
 }
 
-/// Runs the server until a signal or a failure.
-pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<()> {
+/// Why the server has ended, where nothing has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A signal of this name.
+    Signal(&'static str),
+    /// The machine has another address, that certificates, endpoints and listeners have to be made for.
+    AddressChanged,
+}
+
+/// Runs the server until a signal, a failure, or a change of the machine's address.
+pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<End> {
     preflight::check(!settings.disable_agent)?;
     kubeconfig::check(&settings.kubeconfig)?;
     let mut signals = StopSignals::listen()?;
@@ -112,20 +124,29 @@ pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) 
         _ = signals.next() => Err(anyhow!("stopped while starting")),
     };
     let (running, outcome) = match started {
-        Ok(running) => (Some(running), wait_for_end(&mut signals, &stages).await),
+        Ok(running) => {
+            let end = wait_for_end(&mut signals, &stages, running.address).await;
+            (Some(running), end)
+        }
         Err(error) => (None, Err(error)),
     };
     info!("stopping");
     stages.stop().await;
     drop(running);
-    info!(reason = outcome?, "server stopped");
-    Ok(())
+    let end = outcome?;
+    info!(reason = ?end, "server stopped");
+    Ok(end)
 }
 
-/// The signal that ends the server, or the stage that failed.
-async fn wait_for_end(signals: &mut StopSignals, stages: &Stages) -> Result<&'static str> {
+/// What ends the server, or the stage that failed.
+async fn wait_for_end(
+    signals: &mut StopSignals,
+    stages: &Stages,
+    address: Option<IpAddr>,
+) -> Result<End> {
     tokio::select! {
-        signal = signals.next() => Ok(signal),
+        signal = signals.next() => Ok(End::Signal(signal)),
+        () = address::changed(address) => Ok(End::AddressChanged),
         stage = stages.first_failure() => bail!("a task of the {stage} failed; see the log"),
     }
 }
@@ -144,6 +165,8 @@ async fn start(
     let lock = ServerLock::acquire(&server_dir)?;
     let datastore = Datastore::open(&settings, ambient, &plugins.datastore).await?;
     let server = identify(settings, ambient, &datastore.store).await?;
+    let is_set = !server.settings.node.node_ips.is_empty();
+    let address = (!is_set).then(|| server.local.address());
     ambient.timeline.ready("identities");
 
     let plane =
@@ -165,6 +188,7 @@ async fn start(
     reload::start(reload.hangup, reload.reread, swaps, events, &control.tasks);
     notify::ready();
     Ok(Running {
+        address,
         _node: node,
         _lock: lock,
     })

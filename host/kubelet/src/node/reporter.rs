@@ -214,6 +214,9 @@ impl NodeReporter {
             .patch_status(&resources::NODES, None, name, &patch)
             .await?;
         progress.written = Some(elapsed);
+        if let Some(message) = status::address_change(before, &fields) {
+            self.events.node(&node, "NodeAddressChanged", &message);
+        }
         let is_ready_now = health.not_ready.is_empty();
         let was_ready = is_ready(old);
         if was_ready != is_ready_now {

@@ -93,6 +93,22 @@ fn addresses(config: &KubeletConfig, ips: &[IpAddr]) -> Vec<Value> {
     all
 }
 
+/// What to say when the node is known by other internal addresses than it has.
+pub(crate) fn address_change(before: &Value, after: &Map<String, Value>) -> Option<String> {
+    let old = internal_addresses(before.get("addresses"));
+    let new = internal_addresses(after.get("addresses"));
+    let is_change = !old.is_empty() && old != new;
+    is_change.then(|| format!("Node address changed from {old} to {new}"))
+}
+
+fn internal_addresses(list: Option<&Value>) -> String {
+    let list = list.and_then(Value::as_array);
+    let internal = list.into_iter().flatten();
+    let internal = internal.filter(|it| tree::text(it, "type") == "InternalIP");
+    let addresses: Vec<&str> = internal.map(|it| tree::text(it, "address")).collect();
+    addresses.join(",")
+}
+
 fn address(kind: &str, address: &str) -> Value {
     json!({
         "type": kind,
@@ -241,6 +257,22 @@ mod tests {
             taken_back["allocatable"],
             json!({"cpu": "2", "example.com/dongle": null})
         );
+    }
+
+    #[test]
+    fn only_a_node_that_had_another_address_has_a_new_one() {
+        let status = |ip: &str| json!({"addresses": [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": "n"}]});
+        let after = status("192.0.2.20").as_object().cloned().unwrap();
+        for (before, expected) in [
+            (json!({}), None),
+            (status("192.0.2.20"), None),
+            (
+                status("192.0.2.10"),
+                Some("Node address changed from 192.0.2.10 to 192.0.2.20"),
+            ),
+        ] {
+            assert_eq!(address_change(&before, &after).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -49,6 +49,21 @@ impl Net {
         Err(NetError::NoDefaultRoute)
     }
 
+    /// The address of the default route, once no interface has `old` any more. None while the node may keep
+    /// the old one, and while it has no other.
+    pub fn address_instead_of(&self, old: Ipv4Addr) -> Result<Option<Ipv4Addr>, NetError> {
+        let addresses = self.addresses()?;
+        let is_kept = addresses.iter().any(|a| a.net.addr() == IpAddr::V4(old));
+        if is_kept {
+            return Ok(None);
+        }
+        match self.default_route() {
+            Ok(route) => Ok(Some(route.address)),
+            Err(NetError::NoDefaultRoute) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The interface that has this address, as a [`DefaultRoute`] without a gateway: for `--node-ip`
     /// on a machine without a default route.
     pub fn route_of_address(&self, address: Ipv4Addr) -> Result<Option<DefaultRoute>, NetError> {
