@@ -5,6 +5,7 @@
 
 mod admissionregistration;
 mod apiextensions;
+mod core_group;
 mod flowcontrol;
 mod network;
 mod nodes;

@@ -19,6 +19,7 @@ pub(crate) const RULES: Rules = Rules {
     ],
     prepare_create: strategy::prepare_create,
     prepare_update: strategy::prepare_update,
+    validate: validation::validate,
     validate_status_update: validation::validate_status_update,
     subresources: &[strategy::FINALIZE],
     delete: strategy::DELETE,

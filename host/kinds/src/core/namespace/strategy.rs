@@ -1,25 +1,22 @@
 //! The life of a namespace: it is held by finalizers in its spec until its content is deleted
 //! (`pkg/registry/core/namespace`).
 
-use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::{Value, json};
 
+use super::validation;
 use crate::context::Context;
 use crate::delete::DeletePolicy;
-use crate::object_meta::{validate_finalizer_name, validate_meta_update};
 use crate::subresource::Subresource;
 
 /// The finalizer that the namespace controller removes once nothing is left inside.
 const KUBERNETES: &str = "kubernetes";
-/// Finalizers that need no domain (`IsStandardFinalizerName`).
-const STANDARD: [&str; 3] = [KUBERNETES, "orphan", "foregroundDeletion"];
 
 /// `/finalize`: the only way to change `spec.finalizers`.
 pub(super) const FINALIZE: Subresource = Subresource {
     name: "finalize",
     prepare: prepare_finalize,
-    validate: Some(validate_finalize),
+    validate: Some(validation::validate_finalize),
     new_generation: true,
 };
 
@@ -56,21 +53,6 @@ fn prepare_finalize(new: &mut Value, old: &Value, _: &Context<'_>) {
     }
 }
 
-/// `ValidateNamespaceFinalizeUpdate`.
-fn validate_finalize(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate_meta_update(new, old, false);
-    let path = Path::new("spec").child("finalizers");
-    for (index, finalizer) in tree::texts(new, "spec.finalizers").iter().enumerate() {
-        let at = path.index(index);
-        errors.append(validate_finalizer_name(finalizer, &at));
-        if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(field::invalid(&at, *finalizer, detail));
-        }
-    }
-    errors
-}
-
 #[cfg(test)]
 mod tests {
     use k3s_meta::UserInfo;
@@ -100,7 +82,7 @@ mod tests {
         let old = namespace(json!(["kubernetes"]));
         let new = namespace(json!(["kubernetes", "example.com/x", "own"]));
         assert_eq!(
-            validate_finalize(&new, &old).to_string(),
+            validation::validate_finalize(&new, &old).to_string(),
             "spec.finalizers[2]: Invalid value: \"own\": name is neither a standard finalizer name nor is it fully qualified"
         );
     }

@@ -2,6 +2,8 @@
 
 mod columns;
 mod defaults;
+mod features;
+mod strategy;
 mod validation;
 
 use crate::address_warnings::AddressForm;
@@ -14,6 +16,9 @@ pub(crate) const RULES: Rules = Rules {
     // A kubelet registers with what it knows.
     status_on_create: true,
     fields: &[SelectableField::flag("spec.unschedulable")],
+    prepare_create: strategy::prepare_create,
+    prepare_update: strategy::prepare_update,
+    prepare_status_update: strategy::prepare_status_update,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,

@@ -6,18 +6,12 @@ use serde_json::Value;
 
 use crate::apps::workload;
 use crate::checks;
-use crate::object_meta;
 
 pub(super) fn validate(controller: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(controller, "spec").unwrap_or(&Value::Null);
     checks::not_negative(&mut errors, spec, "minReadySeconds", &path);
-    errors.append(object_meta::validate_labels(
-        spec,
-        "selector",
-        &path.child("selector"),
-    ));
     if !tree::has(spec, "selector") {
         errors.push(field::required(&path.child("selector"), ""));
     }

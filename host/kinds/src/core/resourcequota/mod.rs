@@ -13,6 +13,7 @@ pub(crate) const RULES: Rules = Rules {
     status: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    validate_status_update: validation::validate_status_update,
     delete: DeletePolicy::RETURNS_OBJECT,
     columns: columns::COLUMNS,
     cells: columns::cells,

@@ -1,10 +1,12 @@
 //! Validation of resource quotas.
 
+use std::collections::BTreeSet;
+
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::{names, tree};
+use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::checks::{self, Check};
+use crate::core::podspec::validation::resource_names;
 use crate::core::podspec::validation::resources::amount_of;
 
 const SCOPES: [&str; 7] = [
@@ -16,70 +18,97 @@ const SCOPES: [&str; 7] = [
     "Terminating",
     "VolumeAttributesClass",
 ];
-/// Resources without a domain that a quota may count.
-const STANDARD: [&str; 20] = [
-    "configmaps",
+/// Scopes that no object is in at once.
+const CONFLICTING: [[&str; 2]; 2] = [
+    ["BestEffort", "NotBestEffort"],
+    ["NotTerminating", "Terminating"],
+];
+/// Compute resources that a quota of pods in a scope bounds.
+const COMPUTE: [&str; 6] = [
     "cpu",
-    "ephemeral-storage",
     "limits.cpu",
-    "limits.ephemeral-storage",
     "limits.memory",
     "memory",
-    "persistentvolumeclaims",
-    "pods",
-    "replicationcontrollers",
     "requests.cpu",
-    "requests.ephemeral-storage",
     "requests.memory",
-    "requests.storage",
-    "resourcequotas",
-    "secrets",
-    "services",
-    "services.loadbalancers",
-    "services.nodeports",
-    "storage",
 ];
 
 pub(super) fn validate(quota: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
+    let spec = tree::get(quota, "spec").unwrap_or(&Value::Null);
     let path = Path::new("spec");
-    for (name, amount) in tree::map(quota, "spec.hard") {
-        let at = path.child("hard").key(name);
-        resource_name(&mut errors, name, &at);
-        amount_of(&mut errors, name, amount, &at);
-    }
-    for scope in tree::texts(quota, "spec.scopes") {
-        if !SCOPES.contains(&scope) {
-            let scopes = tree::get(quota, "spec.scopes");
-            errors.push(field::invalid(
-                &path.child("scopes"),
-                scopes,
-                "unsupported scope",
-            ));
+    amounts(&mut errors, spec, "hard", &path);
+    let scopes = tree::texts(spec, "scopes");
+    let at = path.child("scopes");
+    let shown = tree::get(spec, "scopes");
+    for scope in &scopes {
+        if !SCOPES.contains(scope) {
+            errors.push(field::invalid(&at, shown, "unsupported scope"));
         }
+        bounds_fit(&mut errors, spec, scope, (&at, shown));
     }
-    let expressions = tree::list(quota, "spec.scopeSelector.matchExpressions");
+    conflicts(&mut errors, spec, &scopes, &at);
+    let expressions = tree::list(spec, "scopeSelector.matchExpressions");
     // Upstream names the list, not the expression in it.
-    let at = path.child("scopeSelector.matchExpressions");
+    let within = path.child("scopeSelector.matchExpressions");
+    let selector = tree::get(spec, "scopeSelector");
     for expression in expressions {
-        scope_expression(&mut errors, expression, &at);
+        let scope = tree::text(expression, "scopeName");
+        if !SCOPES.contains(&scope) {
+            let at = within.child("scopeName");
+            errors.push(field::invalid(&at, scope, "unsupported scope"));
+        }
+        bounds_fit(&mut errors, spec, scope, (&within, selector));
+        scope_expression(&mut errors, expression, &within);
     }
+    let named = expressions.iter().map(|one| tree::text(one, "scopeName"));
+    conflicts(&mut errors, spec, &named.collect::<Vec<_>>(), &at);
     errors
 }
 
-/// `ValidateResourceQuotaResourceName`. Upstream refuses an unknown name twice.
-fn resource_name(errors: &mut ErrorList, name: &str, path: &Path) {
-    errors.check(path, name, names::is_qualified_name(name));
-    let huge_pages = ["hugepages-", "requests.hugepages-"];
-    let is_huge_pages = huge_pages.iter().any(|prefix| name.starts_with(prefix));
-    if name.contains('/') || is_huge_pages || STANDARD.contains(&name) {
-        return;
+/// Validates one map of amounts of `holder`.
+fn amounts(errors: &mut ErrorList, holder: &Value, list: &str, path: &Path) {
+    for (name, amount) in tree::map(holder, list) {
+        let at = path.child(list).key(name);
+        resource_names::quota_name(errors, name, &at);
+        amount_of(errors, name, amount, &at);
     }
-    for detail in [
-        "must be a standard resource type or fully qualified",
-        "must be a standard resource for quota",
-    ] {
-        errors.push(field::invalid(path, name, detail));
+}
+
+/// Each resource that the quota bounds is one that objects in the scope use.
+fn bounds_fit(
+    errors: &mut ErrorList,
+    spec: &Value,
+    scope: &str,
+    (path, shown): (&Path, Option<&Value>),
+) {
+    for name in tree::map(spec, "hard").keys() {
+        if resource_names::is_of_quotas(name) && !is_used_in(scope, name) {
+            let detail = "unsupported scope applied to resource";
+            errors.push(field::invalid(path, shown, detail));
+        }
+    }
+}
+
+/// `IsResourceQuotaScopeValidForResource`.
+fn is_used_in(scope: &str, resource: &str) -> bool {
+    match scope {
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => {
+            matches!(resource, "persistentvolumeclaims" | "requests.storage")
+        }
+        scope if SCOPES.contains(&scope) => resource == "pods" || COMPUTE.contains(&resource),
+        _ => true,
+    }
+}
+
+/// Upstream shows the list of scopes also where the selector has those that conflict.
+fn conflicts(errors: &mut ErrorList, spec: &Value, scopes: &[&str], path: &Path) {
+    for pair in CONFLICTING {
+        if pair.iter().all(|scope| scopes.contains(scope)) {
+            let shown = tree::get(spec, "scopes");
+            errors.push(field::invalid(path, shown, "conflicting scopes"));
+        }
     }
 }
 
@@ -95,10 +124,6 @@ const EXISTING: [&str; 5] = [
 /// `validateScopedResourceSelectorRequirement`
 fn scope_expression(errors: &mut ErrorList, expression: &Value, path: &Path) {
     let scope = tree::text(expression, "scopeName");
-    if !SCOPES.contains(&scope) {
-        let at = path.child("scopeName");
-        errors.push(field::invalid(&at, scope, "unsupported scope"));
-    }
     let only_exists = EXISTING.contains(&scope);
     if only_exists && tree::text(expression, "operator") != "Exists" {
         let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
@@ -134,6 +159,21 @@ fn scope_expression(errors: &mut ErrorList, expression: &Value, path: &Path) {
 /// Scopes decide what has been counted, so they do not change.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate(new);
-    checks::immutable(&mut errors, new, old, "spec.scopes");
+    let [after, before] =
+        [new, old].map(|quota| BTreeSet::from_iter(tree::texts(quota, "spec.scopes")));
+    if after != before {
+        let scopes = tree::get(new, "spec.scopes");
+        errors.push(field::immutable(&Path::new("spec.scopes"), scopes));
+    }
+    errors
+}
+
+/// What is counted has the names and amounts that a bound has.
+pub(super) fn validate_status_update(new: &Value, _: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let status = tree::get(new, "status").unwrap_or(&Value::Null);
+    for list in ["hard", "used"] {
+        amounts(&mut errors, status, list, &Path::new("status"));
+    }
     errors
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_meta::field::{self, ErrorList, Path};
-use k3s_meta::tree;
+use k3s_meta::{json_syntax, tree};
 use serde_json::Value;
 
 use crate::checks;
@@ -50,28 +50,39 @@ fn typed(errors: &mut ErrorList, secret: &Value) {
         "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
             require(&["username", "password"])
         }
-        "kubernetes.io/ssh-auth" => require(&["ssh-privatekey"]),
+        "kubernetes.io/ssh-auth" if !tree::has(secret, "data.ssh-privatekey") => {
+            errors.push(field::required(&data.key("ssh-privatekey"), ""));
+        }
         "kubernetes.io/tls" => require(&["tls.crt", "tls.key"]),
         _ => {}
     }
 }
 
+/// The value of `key` is the text of a JSON object; what is wrong with it is told in Go's words.
 fn json(errors: &mut ErrorList, secret: &Value, key: &str) {
     let path = Path::new("data").key(key);
-    let Some(text) = tree::map(secret, "data").get(key).and_then(Value::as_str) else {
+    let Some(text) = tree::map(secret, "data").get(key) else {
         errors.push(field::required(&path, ""));
         return;
     };
-    let parsed = STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    if parsed.is_none() {
-        errors.push(field::invalid(
-            &path,
-            "<secret contents redacted>",
-            "invalid character in JSON document",
-        ));
+    let text = STANDARD.decode(text.as_str().unwrap_or_default());
+    if let Some(mistake) = no_object(&text.unwrap_or_default()) {
+        let shown = "<secret contents redacted>";
+        errors.push(field::invalid(&path, shown, mistake));
+    }
+}
+
+fn no_object(text: &[u8]) -> Option<String> {
+    if let Some(mistake) = json_syntax::mistake(text) {
+        return Some(mistake);
+    }
+    match serde_json::from_slice::<Value>(text) {
+        Ok(Value::Object(_) | Value::Null) => None,
+        Ok(other) => Some(format!(
+            "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            json_syntax::type_name(&other)
+        )),
+        Err(error) => Some(error.to_string()),
     }
 }
 
