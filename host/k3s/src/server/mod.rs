@@ -107,6 +107,15 @@ pub(crate) enum End {
     AddressChanged,
 }
 
+impl End {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Signal(name) => name,
+            Self::AddressChanged => "the address changed",
+        }
+    }
+}
+
 /// Runs the server until a signal, a failure, or a change of the machine's address.
 pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) -> Result<End> {
     preflight::check(!settings.disable_agent)?;
@@ -134,7 +143,7 @@ pub(crate) async fn run(settings: ServerSettings, clock: Clock, reread: Reread) 
     stages.stop().await;
     drop(running);
     let end = outcome?;
-    info!(reason = ?end, "server stopped");
+    info!(reason = end.reason(), "server stopped");
     Ok(end)
 }
 
