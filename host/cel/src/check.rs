@@ -37,7 +37,7 @@ impl Checker<'_> {
     fn check(&mut self, expression: &Expression) -> Type {
         let at = expression.at;
         match &expression.node {
-            Node::Literal(kind) => Type::Plain(*kind),
+            Node::Literal(kind) => Type::Plain(kind),
             Node::Name(name) => match self.declared(name) {
                 Some(kind) => kind,
                 None => self.undeclared(at, name),
@@ -185,14 +185,14 @@ impl Checker<'_> {
             }
             ("?", [_, first, second]) if first == second => first.clone(),
             ("+", [Type::Plain("string"), Type::Plain("string")]) => Type::Plain("string"),
-            ("-", [Type::Plain(kind @ ("int" | "double"))]) => Type::Plain(*kind),
+            ("-", [Type::Plain(kind @ ("int" | "double"))]) => Type::Plain(kind),
             (
                 _,
                 [
                     Type::Plain(left @ ("int" | "uint" | "double")),
                     Type::Plain(right),
                 ],
-            ) if left == right => Type::Plain(*left),
+            ) if left == right => Type::Plain(left),
             _ => Type::Unknown,
         }
     }

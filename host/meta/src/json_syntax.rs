@@ -337,7 +337,7 @@ mod tests {
             "{\"a\": {\"b\": {}}, \"c\": [[1], [2]]}",
         ] {
             assert_eq!(mistake(text.as_bytes()), None, "{text}");
-            serde_json::from_str::<serde_json::Value>(text).unwrap();
+            serde_json::from_str::<Value>(text).unwrap();
         }
     }
 

@@ -75,7 +75,7 @@ fn bounded(text_bytes: usize) -> Options {
     let again = text_bytes.saturating_mul(2).saturating_add(1_000);
     let again = again.min(MAX_AGAIN);
     let octets = text_bytes.saturating_mul(4).saturating_add(64 * 1024);
-    let mut options = self::options();
+    let mut options = options();
     options.budget = serde_saphyr::budget! {
         max_recorded_anchor_events: again,
         max_recorded_anchor_bytes: octets,

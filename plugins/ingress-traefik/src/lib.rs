@@ -39,4 +39,4 @@ use k3s_plugin_sdk::ingress::contract as wit;
 pub use config::Config;
 pub use traefik::Traefik;
 
-k3s_plugin_sdk::export_ingress!(traefik::Traefik);
+k3s_plugin_sdk::export_ingress!(Traefik);
