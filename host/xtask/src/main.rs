@@ -34,6 +34,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup                   only install what building and testing need
   fix                     format the sources
   gen-api [FACTS]         regenerate the tables of built-in kinds, from a folder of facts if one is given
+  gen-zeros               read Kubernetes' Go structs for what becomes of zero values; needs Go, and gen-api afterwards
 ";
 
 fn main() -> ExitCode {
@@ -69,6 +70,10 @@ fn dispatch() -> Result<ExitCode> {
             Some(facts) => gen_api::generate(facts.as_ref(), "host/api".as_ref())?,
             None => gen_api::write_tables("host/api".as_ref())?,
         },
+        "gen-zeros" => gen_api::generate_zeros(
+            "host/api".as_ref(),
+            &shell::root().join("tests/differential/twin"),
+        )?,
         "fix" => shell::cargo(&["fmt", "--all"])?,
         "help" | "--help" | "-h" => print!("{USAGE}"),
         other => bail!("unknown command {other:?}\n{USAGE}"),

@@ -3,7 +3,7 @@
 //! Two stages, so that freshness can be tested from committed files alone: the facts about a Kubernetes
 //! version are cut down to what is served and folded into `host/api/gen-source/` (`generate`), and the
 //! Rust tables are written from there (`tables`). What only the Go sources say stands in
-//! `gen-source/zeros.json` and, by hand, `dropped.json`; the names that its errors need are in `go.txt`, which
+//! `gen-source/zeros.json` (read by `structs`) and, by hand, `dropped.json`; the names that its errors need are in `go.txt`, which
 //! `k3s-api` reads itself. Kinds of this server's own, which no Kubernetes has, are
 //! written by hand in `gen-source/own-*.json`. The tables hold no pointers: names are offsets into one
 //! string, so they cost no relocation and no memory until they are read.
@@ -12,6 +12,7 @@ mod facts;
 mod go;
 mod kinds;
 mod names;
+mod structs;
 mod tables;
 
 use anyhow::{Context, Result};
@@ -19,6 +20,8 @@ use facts::Source;
 use serde_json::{Value, json};
 use std::path::Path;
 use tables::Tables;
+
+pub(crate) use structs::generate as generate_zeros;
 
 /// Both stages: facts to `api_dir/gen-source`, and from there to `api_dir/src/gen`.
 pub(crate) fn generate(facts_dir: &Path, api_dir: &Path) -> Result<()> {
