@@ -100,8 +100,8 @@ pub(super) fn text(v: &Value, key: &str) -> String {
 pub(super) fn with_connect(r: &Value) -> Value {
     let mut r = r.clone();
     // OpenAPI has a path for watching them that no server answers.
-    if r["plural"] == "componentstatuses"
-        && let Some(verbs) = r["verbs"].as_array_mut()
+    if text(&r, "plural") == "componentstatuses"
+        && let Some(verbs) = r.get_mut("verbs").and_then(Value::as_array_mut)
     {
         verbs.retain(|verb| verb != "watch");
     }
