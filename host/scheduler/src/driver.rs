@@ -17,6 +17,7 @@ use crate::effects::{Bound, Effects};
 use crate::event::Event;
 use crate::framework::{Profile, Refusers};
 use crate::model::{Choice, NodeInfo, PodInfo, VolumeNeeds};
+use crate::namespaces::Namespaces;
 use crate::queue::Queue;
 use crate::volumes::{Changes, Volumes};
 
@@ -48,6 +49,7 @@ pub struct Scheduler;
 struct Driver {
     profile: Profile,
     cache: Cache,
+    namespaces: Namespaces,
     queue: Queue,
     effects: Effects,
     random: Random,
@@ -55,6 +57,14 @@ struct Driver {
     tasks: Tasks,
     permits: Arc<Semaphore>,
     results: mpsc::Sender<(Arc<PodInfo>, Bound)>,
+}
+
+/// What the cycle hears of.
+struct Watched {
+    pods: Subscription,
+    nodes: Subscription,
+    namespaces: Subscription,
+    storage: Changes,
 }
 
 impl Scheduler {
@@ -80,6 +90,7 @@ impl Scheduler {
         let driver = Driver {
             profile: config.profile,
             cache: Cache::default(),
+            namespaces: Namespaces::default(),
             queue: Queue::default(),
             effects,
             random: config.random,
@@ -107,18 +118,24 @@ impl Driver {
             informers.all(&resources::PODS),
             informers.all(&resources::NODES),
         );
+        let namespaces = informers.all(&resources::NAMESPACES);
         pods.has_synced().await;
         nodes.has_synced().await;
+        namespaces.has_synced().await;
         self.effects.volumes.have_synced().await;
         info!(
             pods = pods.len(),
             nodes = nodes.len(),
             "scheduler has synced"
         );
-        let (mut pods, mut nodes) = (pods.subscribe(), nodes.subscribe());
-        let mut storage = self.effects.volumes.changes();
+        let mut watched = Watched {
+            pods: pods.subscribe(),
+            nodes: nodes.subscribe(),
+            namespaces: namespaces.subscribe(),
+            storage: self.effects.volumes.changes(),
+        };
         loop {
-            self.absorb(&mut pods, &mut nodes, &mut storage, &mut finished);
+            self.absorb(&mut watched, &mut finished);
             if self.permits.available_permits() > 0
                 && let Some(pod) = self.queue.pop(self.clock.elapsed())
             {
@@ -132,9 +149,10 @@ impl Driver {
                 .next_due()
                 .map(|due| due.saturating_sub(self.clock.elapsed()));
             tokio::select! {
-                event = pods.next() => self.on_pod(&event),
-                event = nodes.next() => self.on_node(&event),
-                () = storage.next() => self.on_storage(),
+                event = watched.pods.next() => self.on_pod(&event),
+                event = watched.nodes.next() => self.on_node(&event),
+                event = watched.namespaces.next() => self.on_namespace(&event),
+                () = watched.storage.next() => self.on_storage(),
                 Some((pod, bound)) = finished.recv() => self.on_bound(&pod, bound),
                 () = sleep(pause) => {}
             }
@@ -144,18 +162,19 @@ impl Driver {
     /// Everything that happened meanwhile, before the next decision.
     fn absorb(
         &mut self,
-        pods: &mut Subscription,
-        nodes: &mut Subscription,
-        storage: &mut Changes,
+        watched: &mut Watched,
         finished: &mut mpsc::Receiver<(Arc<PodInfo>, Bound)>,
     ) {
-        if storage.drain() {
+        if watched.storage.drain() {
             self.on_storage();
         }
-        while let Some(event) = nodes.try_next() {
+        while let Some(event) = watched.namespaces.try_next() {
+            self.on_namespace(&event);
+        }
+        while let Some(event) = watched.nodes.try_next() {
             self.on_node(&event);
         }
-        while let Some(event) = pods.try_next() {
+        while let Some(event) = watched.pods.try_next() {
             self.on_pod(&event);
         }
         while let Ok((pod, bound)) = finished.try_recv() {
@@ -165,6 +184,16 @@ impl Driver {
 
     fn on_storage(&mut self) {
         self.wake(Some(&Event::StorageChanged));
+    }
+
+    fn on_namespace(&mut self, event: &InformerEvent) {
+        let namespace = event.object();
+        if event.is_deleted() {
+            return self.namespaces.remove(namespace.name());
+        }
+        let labels = &namespace.meta().labels;
+        let event = self.namespaces.set(namespace.name(), labels);
+        self.wake(event.as_ref());
     }
 
     fn on_node(&mut self, event: &InformerEvent) {
@@ -241,7 +270,7 @@ impl Driver {
             self.queue.gate(&pod.key);
             return self.effects.explain(&pod, "SchedulingGated", GATED).await;
         }
-        let pod = self.with_volumes(pod);
+        let pod = self.namespaces.resolve(self.with_volumes(pod));
         match decide(&self.profile, &pod, self.cache.nodes(), self.random.unit()) {
             Decision::Nowhere(message, refusers) => {
                 self.queue.park(&pod.key, refusers, self.clock.elapsed());

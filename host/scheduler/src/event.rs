@@ -27,6 +27,8 @@ pub enum Event {
     PodLeft(Arc<PodInfo>),
     /// A claim, a volume or a storage class differs.
     StorageChanged,
+    /// A namespace came, or its labels differ.
+    NamespaceChanged,
 }
 
 /// What of a node differs.

@@ -27,6 +27,7 @@ pub mod error;
 pub mod event;
 pub mod framework;
 pub mod model;
+mod namespaces;
 pub mod plugins;
 mod queue;
 mod volumes;

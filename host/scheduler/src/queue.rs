@@ -2,7 +2,7 @@
 //! nothing can help until something changes.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,11 +45,25 @@ enum Place {
     InCycle,
 }
 
-/// All times are those of one monotonic clock.
+impl Place {
+    /// When a pod is tried again from here, if nothing else happens.
+    fn due(self) -> Option<Duration> {
+        match self {
+            Self::BackingOff(until) => Some(until),
+            Self::Waiting(since, _) => Some(since + TRY_ANYWAY_AFTER),
+            Self::Active(_) | Self::Gated | Self::InCycle => None,
+        }
+    }
+}
+
+/// All times are those of one monotonic clock. Every change of a place goes through [`Queue::put`], which keeps the
+/// two orders true.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: HashMap<Arc<str>, Entry>,
     active: BTreeMap<Rank, Arc<str>>,
+    /// Pods that are tried again at a time.
+    due: BTreeSet<(Duration, Arc<str>)>,
     sequence: u64,
 }
 
@@ -65,53 +79,38 @@ impl Queue {
             return;
         }
         self.remove(&key);
-        let place = Place::Active(self.activate(&key, pod.priority));
-        self.entries.insert(
-            key,
-            Entry {
-                pod,
-                attempts: 0,
-                place,
-                refusers: Refusers::new(),
-            },
-        );
+        let entry = Entry {
+            pod,
+            attempts: 0,
+            place: Place::InCycle,
+            refusers: Refusers::new(),
+        };
+        self.entries.insert(key.clone(), entry);
+        self.activate(&key);
     }
 
     /// What the pod itself changed may help it as much as what others do.
-    fn ask_anew(&mut self, key: &Arc<str>) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            return;
-        };
-        match entry.place {
-            Place::Waiting(_, until) => entry.place = Place::BackingOff(until),
-            Place::Gated => {
-                let priority = entry.pod.priority;
-                let place = Place::Active(self.activate(key, priority));
-                if let Some(entry) = self.entries.get_mut(key) {
-                    entry.place = place;
-                }
-            }
-            Place::Active(_) | Place::BackingOff(_) | Place::InCycle => {}
+    fn ask_anew(&mut self, key: &str) {
+        match self.entries.get(key).map(|entry| entry.place) {
+            Some(Place::Waiting(_, until)) => self.put(key, Place::BackingOff(until)),
+            Some(Place::Gated) => self.activate(key),
+            _ => {}
         }
     }
 
     /// A pod that needs no place any more.
     pub(crate) fn remove(&mut self, key: &str) {
-        if let Some(Entry {
-            place: Place::Active(rank),
-            ..
-        }) = self.entries.remove(key)
-        {
-            self.active.remove(&rank);
-        }
+        // No order holds a pod that is in a cycle.
+        self.put(key, Place::InCycle);
+        self.entries.remove(key);
     }
 
     /// The next pod to try.
     pub(crate) fn pop(&mut self, now: Duration) -> Option<Arc<PodInfo>> {
         self.ripen(now);
-        let (_, key) = self.active.pop_first()?;
+        let key = self.active.first_key_value()?.1.clone();
+        self.put(&key, Place::InCycle);
         let entry = self.entries.get_mut(&key)?;
-        entry.place = Place::InCycle;
         entry.attempts = entry.attempts.saturating_add(1);
         Some(entry.pod.clone())
     }
@@ -120,7 +119,7 @@ impl Queue {
     pub(crate) fn gate(&mut self, key: &str) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.attempts = 0;
-            entry.place = Place::Gated;
+            self.put(key, Place::Gated);
         }
     }
 
@@ -128,66 +127,83 @@ impl Queue {
     pub(crate) fn park(&mut self, key: &str, refusers: Refusers, now: Duration) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.refusers = refusers;
-            entry.place =
-                Place::Waiting(now, now + BACKOFF.delay(entry.attempts.saturating_sub(1)));
+            let until = now + entry.backoff();
+            self.put(key, Place::Waiting(now, until));
         }
     }
 
     /// The pod fitted but could not be bound: try again after its back-off.
     pub(crate) fn retry(&mut self, key: &str, now: Duration) {
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.place = Place::BackingOff(now + BACKOFF.delay(entry.attempts.saturating_sub(1)));
+        if let Some(entry) = self.entries.get(key) {
+            let until = now + entry.backoff();
+            self.put(key, Place::BackingOff(until));
         }
     }
 
     /// Something happened that may help the pods that `concerns` picks.
     pub(crate) fn wake(&mut self, now: Duration, concerns: impl Fn(&PodInfo, &Refusers) -> bool) {
-        for entry in self.entries.values_mut() {
+        let mut woken = Vec::new();
+        for (key, entry) in &self.entries {
             if let Place::Waiting(_, until) = entry.place
                 && concerns(&entry.pod, &entry.refusers)
             {
-                entry.place = Place::BackingOff(until);
+                woken.push((key.clone(), until));
             }
+        }
+        for (key, until) in woken {
+            self.put(&key, Place::BackingOff(until));
         }
         self.ripen(now);
     }
 
     /// When [`Queue::pop`] may have something again, if nothing else happens.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let due = |e: &Entry| match e.place {
-            Place::BackingOff(until) => Some(until),
-            Place::Waiting(since, _) => Some(since + TRY_ANYWAY_AFTER),
-            Place::Active(_) => Some(Duration::ZERO),
-            Place::Gated | Place::InCycle => None,
-        };
-        self.entries.values().filter_map(due).min()
+        if !self.active.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.due.first().map(|(due, _)| *due)
     }
 
+    /// Activates the pods whose time has come, in the order of their times.
     fn ripen(&mut self, now: Duration) {
-        let is_ripe = |e: &Entry| match e.place {
-            Place::BackingOff(until) => until <= now,
-            Place::Waiting(since, _) => since + TRY_ANYWAY_AFTER <= now,
-            Place::Active(_) | Place::Gated | Place::InCycle => false,
-        };
-        let ripe: Vec<(Arc<str>, i64)> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| is_ripe(e))
-            .map(|(k, e)| (k.clone(), e.pod.priority))
-            .collect();
-        for (key, priority) in ripe {
-            let rank = self.activate(&key, priority);
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.place = Place::Active(rank);
-            }
+        while let Some((due, key)) = self.due.first()
+            && *due <= now
+        {
+            let key = key.clone();
+            self.activate(&key);
         }
     }
 
-    fn activate(&mut self, key: &Arc<str>, priority: i64) -> Rank {
-        self.sequence += 1;
-        let rank = (Reverse(priority), self.sequence);
-        self.active.insert(rank, key.clone());
-        rank
+    fn activate(&mut self, key: &str) {
+        if let Some(entry) = self.entries.get(key) {
+            self.sequence += 1;
+            let rank = (Reverse(entry.pod.priority), self.sequence);
+            self.put(key, Place::Active(rank));
+        }
+    }
+
+    fn put(&mut self, key: &str, place: Place) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let key = entry.pod.key.clone();
+        let before = std::mem::replace(&mut entry.place, place);
+        if let Place::Active(rank) = before {
+            self.active.remove(&rank);
+        } else if let Some(due) = before.due() {
+            self.due.remove(&(due, key.clone()));
+        }
+        if let Place::Active(rank) = place {
+            self.active.insert(rank, key);
+        } else if let Some(due) = place.due() {
+            self.due.insert((due, key));
+        }
+    }
+}
+
+impl Entry {
+    fn backoff(&self) -> Duration {
+        BACKOFF.delay(self.attempts.saturating_sub(1))
     }
 }
 
@@ -291,5 +307,28 @@ mod tests {
         assert!(queue.pop(at(5)).is_none());
         queue.set(pod("a", 0), true);
         assert!(queue.pop(at(5)).is_some());
+    }
+
+    #[test]
+    fn pods_come_back_in_the_order_of_their_times_and_leave_none_behind() {
+        let mut queue = Queue::default();
+        for name in ["a", "b", "c"] {
+            queue.set(pod(name, 0), true);
+            queue.pop(at(0));
+        }
+        for (name, since) in [("b", 1), ("a", 2), ("c", 3)] {
+            queue.park(name, Refusers::new(), at(since));
+        }
+        assert_eq!(queue.next_due(), Some(at(301)));
+        queue.remove("b");
+        assert_eq!(queue.next_due(), Some(at(302)));
+        let order: Vec<String> = std::iter::from_fn(|| queue.pop(at(400)))
+            .map(|p| p.key.to_string())
+            .collect();
+        assert_eq!(order, ["a", "c"]);
+        queue.remove("a");
+        queue.remove("c");
+        assert_eq!(queue.next_due(), None);
+        assert!(queue.due.is_empty() && queue.active.is_empty() && queue.entries.is_empty());
     }
 }

@@ -104,3 +104,22 @@ async fn a_pod_that_comes_to_tolerate_a_taint_is_scheduled() {
     });
     assert!(lab.is_bound("intolerant").await);
 }
+
+#[tokio::test]
+async fn a_pod_kept_away_by_the_label_of_a_namespace_follows_its_change() {
+    let lab = Lab::start();
+    let namespace = json!({"metadata": {"name": "n", "labels": {"team": "x"}}});
+    lab.api.seed(&resources::NAMESPACES, namespace);
+    let away = json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": {"matchLabels": {"app": "holder"}}, "topologyKey": "zone",
+            "namespaceSelector": {"matchLabels": {"team": "x"}}}]}}});
+    lab.pod("holder", &json!({}));
+    assert!(lab.is_bound("holder").await);
+    lab.pod("shy", &away);
+    assert!(lab.waits("shy", "Unschedulable").await);
+    lab.api
+        .change(&resources::NAMESPACES, "", "n", |namespace| {
+            namespace["metadata"]["labels"]["team"] = "y".into();
+        });
+    assert!(lab.is_bound("shy").await);
+}

@@ -19,20 +19,31 @@ pub struct Weighted<T> {
 pub struct PodTerm {
     /// Which pods.
     pub selector: LabelSelector,
-    /// In which namespaces; `None` for all.
-    pub namespaces: Option<Vec<String>>,
+    /// In which namespaces.
+    pub namespaces: Vec<String>,
+    /// And in those whose labels it selects.
+    pub namespace_selector: Option<LabelSelector>,
     /// What "near" means: nodes with the same value of this label.
     pub topology_key: String,
 }
 
 impl PodTerm {
-    /// Whether `pod` is one of those meant.
+    /// Whether `pod` is one of those meant. A term that picks namespaces by their labels needs a pod that has those
+    /// of its own, as the pod of a cycle does.
     #[must_use]
     pub fn selects(&self, pod: &PodInfo) -> bool {
-        self.namespaces
-            .as_ref()
-            .is_none_or(|all| all.contains(&pod.namespace))
-            && self.selector.matches_labels(&pod.labels)
+        let selector = self.namespace_selector.as_ref();
+        let is_there = self.namespaces.contains(&pod.namespace)
+            || selector.is_some_and(|selector| selector.matches_labels(&pod.namespace_labels));
+        is_there && self.selector.matches_labels(&pod.labels)
+    }
+
+    /// Whether `pod` may be one of those meant, whatever labels its namespace has.
+    #[must_use]
+    pub(crate) fn may_select(&self, pod: &PodInfo) -> bool {
+        let may_be_there =
+            self.namespace_selector.is_some() || self.namespaces.contains(&pod.namespace);
+        may_be_there && self.selector.matches_labels(&pod.labels)
     }
 }
 

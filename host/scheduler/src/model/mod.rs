@@ -28,6 +28,8 @@ pub struct PodInfo {
     pub key: Arc<str>,
     /// Namespace.
     pub namespace: String,
+    /// Labels of the namespace, as of the present cycle.
+    pub namespace_labels: Arc<BTreeMap<String, String>>,
     /// Name.
     pub name: String,
     /// UID.

@@ -1,6 +1,7 @@
 //! From the typed views of pods and nodes to what the scheduler keeps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k3s_client::Obj;
 use k3s_meta::quantity::{Format, Quantity};
@@ -38,6 +39,7 @@ pub(super) fn pod_info(object: &Obj, mut pod: Pod) -> PodInfo {
     PodInfo {
         key: object.key().clone(),
         namespace: meta.namespace.clone(),
+        namespace_labels: Arc::default(),
         name: meta.name.clone(),
         uid: meta.uid.clone(),
         labels: meta.labels.clone(),
@@ -115,18 +117,17 @@ fn pod_terms(terms: Vec<PodAffinityTerm>, namespace: &str) -> Vec<PodTerm> {
     terms.map(|term| pod_term(term, namespace)).collect()
 }
 
-/// A namespace selector that selects all namespaces is honoured. One that picks some would need the
-/// namespaces' labels and is taken to match all, which keeps pods apart too eagerly rather than
-/// together.
+/// A term that names no namespaces in any way means the pod's own.
 fn pod_term(term: PodAffinityTerm, namespace: &str) -> PodTerm {
-    let namespaces = match (term.namespace_selector, term.namespaces.is_empty()) {
-        (Some(_), _) => None,
-        (None, true) => Some(vec![namespace.to_owned()]),
-        (None, false) => Some(term.namespaces),
-    };
+    let selector = term.namespace_selector.as_ref();
+    let mut namespaces = term.namespaces;
+    if namespaces.is_empty() && selector.is_none() {
+        namespaces.push(namespace.to_owned());
+    }
     PodTerm {
         selector: pod_selector(term.label_selector.as_ref()),
         namespaces,
+        namespace_selector: selector.map(|selector| pod_selector(Some(selector))),
         topology_key: term.topology_key,
     }
 }

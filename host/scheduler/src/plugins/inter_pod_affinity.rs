@@ -127,10 +127,13 @@ impl Filter for InterPodAffinity {
     fn may_help(&self, pod: &PodInfo, event: &Event) -> bool {
         let concerns = |other: &PodInfo| {
             let mut own = pod.affinity.iter().chain(&pod.anti_affinity);
-            own.any(|term| term.selects(other))
-                || other.anti_affinity.iter().any(|t| t.selects(pod))
+            own.any(|term| term.may_select(other))
+                || other.anti_affinity.iter().any(|t| t.may_select(pod))
         };
-        event.is_of_labels() || event.pods().any(|other| concerns(other))
+        // Which running pods pick namespaces by their labels is not looked for: namespaces change seldom.
+        matches!(event, Event::NamespaceChanged)
+            || event.is_of_labels()
+            || event.pods().any(|other| concerns(other))
     }
 }
 
