@@ -107,7 +107,7 @@ impl Account {
     fn mark_index(&mut self, job: &Job, object: &Object, end: End) {
         let index = index_of(object).filter(|index| job.indexed && job.has_index(*index));
         if end == End::Succeeded {
-            if let Some(index) = index {
+            if let Some(index) = index.filter(|index| !self.tally.failed_indexes.contains(*index)) {
                 self.tally.completed.insert(index);
             }
             return;
@@ -121,7 +121,9 @@ impl Account {
                 over_limit(job, object)
             }
         };
-        if let (Some(index), true, Some(_)) = (index, fails_index, job.limit_per_index) {
+        // What is decided about an index stays: the API refuses one that has both ends.
+        let open = index.filter(|index| !self.tally.completed.contains(*index));
+        if let (Some(index), true, Some(_)) = (open, fails_index, job.limit_per_index) {
             self.tally.failed_indexes.insert(index);
         }
     }
@@ -238,6 +240,34 @@ mod tests {
             third.tally, second.tally,
             "a released pod is not counted again"
         );
+    }
+
+    #[test]
+    fn an_index_has_one_end() {
+        let spec =
+            json!({"completions": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 0});
+        let status = json!({"completedIndexes": "0", "failedIndexes": "1"});
+        let job = Job::read(
+            &Obj::from_value(
+                json!({"metadata": {"name": "j", "uid": "j"}, "spec": spec, "status": status}),
+            )
+            .unwrap(),
+        );
+        let pod = |index: &str, phase: &str| {
+            let annotations = json!({"batch.kubernetes.io/job-completion-index": index});
+            let uid = format!("{index}-{phase}");
+            Obj::from_value(json!({"status": {"phase": phase},
+                "metadata": {"name": uid, "uid": uid, "finalizers": [FINALIZER], "annotations": annotations}}))
+            .unwrap()
+        };
+        let pods = [
+            pod("0", "Failed"),
+            pod("1", "Succeeded"),
+            pod("2", "Succeeded"),
+        ];
+        let tally = account(&job, &pods).tally;
+        assert_eq!(tally.completed.text(), "0,2");
+        assert_eq!(tally.failed_indexes.text(), "1");
     }
 
     #[test]
