@@ -88,7 +88,7 @@ pub(super) fn validate(errors: &mut ErrorList, definition: &Value, old: Option<&
         if schemas {
             let status = tree::get(version, "subresources.status").is_some();
             let at = at.child("schema").child("openAPIV3Schema");
-            self::schema(errors, version, before, status, &at);
+            schema(errors, version, before, status, &at);
         }
         if subresources {
             scale(errors, version, &at);
