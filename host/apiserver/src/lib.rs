@@ -23,6 +23,7 @@
 )]
 
 mod admission;
+mod api_services;
 mod authn;
 mod authz;
 mod bootstrap;

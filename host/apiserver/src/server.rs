@@ -13,6 +13,7 @@ use k3s_serve::Body;
 use tower::Service;
 
 use crate::admission;
+use crate::api_services;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::bootstrap;
@@ -57,7 +58,8 @@ impl ApiServer {
         };
         // Before the policy is read, so that the default one is part of it.
         bootstrap::run(&registry, &bootstrap).await?;
-        custom::start(&registry, &tasks)?;
+        let served = custom::start(&registry, &tasks)?;
+        api_services::start(&registry, served, &tasks).await?;
         let authorizer = Arc::new(Authorizer::start(&registry, &tasks)?);
         let authenticator = Arc::new(Authenticator::new(
             registry.clone(),

@@ -35,11 +35,6 @@ const IDLE: &[(&str, &str, &str)] = &[
         "webhooks are not called",
     ),
     (
-        "apiregistration.k8s.io",
-        "apiservices",
-        "other API servers are not aggregated",
-    ),
-    (
         "autoscaling",
         "horizontalpodautoscalers",
         "nothing is scaled",

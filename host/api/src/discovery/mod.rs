@@ -11,6 +11,7 @@ mod row;
 
 pub use aggregated::{AggregatedVersion, aggregated_core, aggregated_groups};
 pub use legacy::{core_versions, group, groups, resources};
+pub use order::priorities;
 pub use row::{Row, SubRow, built_in};
 
 #[cfg(test)]

@@ -5,9 +5,16 @@ use super::row::Row;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// From `pkg/controlplane/apiserver/aggregator.go`. Higher comes first.
+/// Upstream's priority of groups of custom resources.
+const CUSTOM_GROUP: u32 = 1000;
+/// Upstream's priority of their versions.
+const CUSTOM_VERSION: u32 = 100;
+
+/// From `pkg/controlplane/apiserver/aggregator.go` and `cmd/kube-apiserver/app/aggregator.go`. Higher comes first.
 fn group_priority(group: &str) -> u32 {
     match group {
+        // Above all that an APIService may have (`handler_discovery.go` of kube-aggregator).
+        "apiregistration.k8s.io" => 20_001,
         "" => 18_000,
         "apps" => 17_800,
         "events.k8s.io" => 17_750,
@@ -24,14 +31,26 @@ fn group_priority(group: &str) -> u32 {
         "scheduling.k8s.io" => 16_600,
         "coordination.k8s.io" => 16_500,
         "node.k8s.io" => 16_300,
-        "discovery.k8s.io" => 16_200,
+        "discovery.k8s.io" | "resource.k8s.io" => 16_200,
         "flowcontrol.apiserver.k8s.io" => 16_100,
         "internal.apiserver.k8s.io" => 16_000,
-        "resource.k8s.io" => 15_900,
         "storagemigration.k8s.io" => 15_800,
-        // Upstream's priority of groups of custom resources.
-        _ => 1_000,
+        _ => CUSTOM_GROUP,
     }
+}
+
+/// `groupPriorityMinimum` and `versionPriority` of the APIService of a group and version that is served here.
+#[must_use]
+pub fn priorities(group: &str, version: &str) -> (u32, u32) {
+    let group_priority = group_priority(group);
+    let version_priority = match (group, version) {
+        _ if group_priority == CUSTOM_GROUP => CUSTOM_VERSION,
+        ("", _) => 1,
+        ("autoscaling", "v2") => 30,
+        ("flowcontrol.apiserver.k8s.io" | "resource.k8s.io", _) => 21,
+        _ => 15,
+    };
+    (group_priority, version_priority)
 }
 
 /// Rows by group and version: groups by priority, then name; versions by priority; resources by name.

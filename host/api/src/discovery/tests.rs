@@ -15,6 +15,7 @@ fn names<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
 #[test]
 fn groups_come_in_priority_order() {
     let want = [
+        "apiregistration.k8s.io",
         "apps",
         "events.k8s.io",
         "authentication.k8s.io",
@@ -32,11 +33,29 @@ fn groups_come_in_priority_order() {
         "coordination.k8s.io",
         "node.k8s.io",
         "discovery.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
         "resource.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
         "k3s.io",
     ];
     assert_eq!(names(&groups(built_in())["groups"], "name"), want);
+}
+
+#[test]
+fn every_built_in_version_has_upstreams_priorities() {
+    for (group, version, want) in [
+        ("", "v1", (18_000, 1)),
+        ("apps", "v1", (17_800, 15)),
+        ("autoscaling", "v1", (17_500, 15)),
+        ("autoscaling", "v2", (17_500, 30)),
+        ("flowcontrol.apiserver.k8s.io", "v1", (16_100, 21)),
+        ("resource.k8s.io", "v1", (16_200, 21)),
+        ("k3s.io", "v1alpha1", (1000, 100)),
+        ("example.com", "v1", (1000, 100)),
+    ] {
+        assert_eq!(priorities(group, version), want, "{group}/{version}");
+    }
+    let mut own = built_in().filter(|row| row.group != "k3s.io");
+    assert!(own.all(|row| priorities(row.group, row.version).0 > 1000));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::kind::{Kind, Subresource};
 use crate::schema::TypeId;
 
 #[rustfmt::skip]
-pub(crate) static KINDS: [Kind; 68] = [
+pub(crate) static KINDS: [Kind; 69] = [
     Kind { group: "", version: "v1", plural: "bindings", singular: "binding", kind: "Binding", list_kind: "",
         short_names: &[], categories: &[], namespaced: true, verbs: &["create"], schema: TypeId(154),
         subresources: &[] },
@@ -102,6 +102,10 @@ pub(crate) static KINDS: [Kind; 68] = [
         short_names: &["crd", "crds"], categories: &["api-extensions"], namespaced: false, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(530),
         subresources: &[
             Subresource { name: "status", kind: "CustomResourceDefinition", group: "apiextensions.k8s.io", version: "v1", verbs: &["get", "patch", "update"], connect: false, schema: Some(TypeId(530)) },] },
+    Kind { group: "apiregistration.k8s.io", version: "v1", plural: "apiservices", singular: "apiservice", kind: "APIService", list_kind: "APIServiceList",
+        short_names: &[], categories: &["api-extensions"], namespaced: false, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(582),
+        subresources: &[
+            Subresource { name: "status", kind: "APIService", group: "apiregistration.k8s.io", version: "v1", verbs: &["get", "patch", "update"], connect: false, schema: Some(TypeId(582)) },] },
     Kind { group: "apps", version: "v1", plural: "controllerrevisions", singular: "controllerrevision", kind: "ControllerRevision", list_kind: "ControllerRevisionList",
         short_names: &[], categories: &[], namespaced: true, verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], schema: TypeId(35),
         subresources: &[] },

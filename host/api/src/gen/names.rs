@@ -346,10 +346,14 @@ atusCausecausesretryAfterSecondsio.k8s.apimachinery.pkg.apis.meta.v1.StatusDetai
 .meta.v1.Timeio.k8s.apimachinery.pkg.apis.meta.v1.WatchEventio.k8s.apimachinery.pkg.runtime.RawExtensionio.k8s\
 .apimachinery.pkg.util.intstr.IntOrStringbuildDatecompileremulationMajoremulationMinorgitCommitgitTreeStategit\
 VersiongoVersionmajorminCompatibilityMajorminCompatibilityMinorminorplatformio.k8s.apimachinery.pkg.version.In\
-fo";
+foio.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceapiregistration.k8s.ioAPIServiceio.k8s.kube-agg\
+regator.pkg.apis.apiregistration.v1.APIServiceConditionio.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIS\
+erviceListAPIServiceListgroupPriorityMinimuminsecureSkipTLSVerifyversionPriorityio.k8s.kube-aggregator.pkg.api\
+s.apiregistration.v1.APIServiceSpecio.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatusio.k8s.k\
+ube-aggregator.pkg.apis.apiregistration.v1.ServiceReference";
 
 #[rustfmt::skip]
-pub(crate) static AT: [u32; 1636] = [
+pub(crate) static AT: [u32; 1648] = [
 0,0,10,64,67,82,133,141,148,201,246,250,300,320,331,348,362,375,425,435,439,447,451,510,538,540,563,629,659,
 664,734,768,782,790,800,870,933,960,973,988,1004,1013,1022,1040,1049,1112,1135,1147,1152,1163,1177,1228,1236,
 1300,1328,1396,1428,1446,1455,1464,1508,1517,1528,1538,1551,1560,1565,1624,1669,1678,1701,1709,1753,1807,1811,
@@ -436,5 +440,6 @@ pub(crate) static AT: [u32; 1636] = [
 36218,36279,36324,36385,36396,36446,36507,36515,36533,36541,36550,36595,36605,36613,36620,36629,36684,36730,
 36741,36758,36784,36801,36813,36819,36832,36847,36894,36912,36963,37005,37055,37065,37078,37140,37186,37190,
 37197,37240,37246,37251,37299,37305,37322,37372,37413,37460,37504,37551,37560,37568,37582,37596,37605,37617,
-37627,37636,37641,37662,37683,37688,37696,37732,
+37627,37636,37641,37662,37683,37688,37696,37732,37793,37815,37825,37895,37960,37974,37994,38015,38030,38095,
+38162,38229,
 ];

@@ -4,7 +4,7 @@
 use crate::schema::{Shape, Type, type_row as t};
 
 #[rustfmt::skip]
-pub(crate) static TYPES: [Type; 582] = [
+pub(crate) static TYPES: [Type; 588] = [
 t(2,0,1,Shape::Struct,false),t(5,1,2,Shape::Struct,false),t(8,3,2,Shape::Struct,false),
 t(9,5,1,Shape::Struct,false),t(11,6,2,Shape::Struct,false),t(17,8,5,Shape::Struct,true),
 t(22,13,4,Shape::Struct,false),t(26,17,4,Shape::Struct,false),t(29,21,4,Shape::Struct,false),
@@ -199,11 +199,13 @@ t(1602,2413,0,Shape::Any,false),t(1603,2413,2,Shape::Struct,false),t(1606,2415,2
 t(1607,2417,1,Shape::Struct,false),t(1610,2418,8,Shape::Struct,false),t(1613,2426,3,Shape::Struct,false),
 t(1616,2429,6,Shape::Struct,false),t(1617,2435,0,Shape::Time,false),t(1618,2435,2,Shape::Struct,false),
 t(1619,2437,0,Shape::Any,false),t(1620,2437,0,Shape::IntOrString,false),t(1634,2437,13,Shape::Struct,false),
+t(1635,2450,5,Shape::Struct,false),t(1638,2455,5,Shape::Struct,false),t(1639,2460,4,Shape::Struct,false),
+t(1644,2464,7,Shape::Struct,false),t(1645,2471,1,Shape::Struct,false),t(1646,2472,3,Shape::Struct,false),
 ];
 
 /// Type, and group, version and kind as name indices.
 #[rustfmt::skip]
-pub(crate) static GVKS: [(u16, u16, u16, u16); 137] = [
+pub(crate) static GVKS: [(u16, u16, u16, u16); 139] = [
 (6,23,24,25),(7,23,24,27),(8,23,24,30),(10,23,24,36),(13,23,24,53),(14,23,24,55),(22,23,24,80),(23,23,24,82),
 (24,23,24,84),(26,23,24,88),(30,23,24,99),(31,23,24,101),(35,114,24,115),(36,114,24,117),(37,114,24,119),
 (39,114,24,123),(43,114,24,141),(45,114,24,145),(49,114,24,159),(51,114,24,162),(57,114,24,173),
@@ -227,7 +229,7 @@ pub(crate) static GVKS: [(u16, u16, u16, u16); 137] = [
 (510,1393,24,1410),(512,1393,24,1415),(514,1393,24,1421),(515,1393,24,1423),(516,1393,24,1430),
 (517,1393,24,1432),(519,1393,24,1435),(520,1393,24,1437),(524,1393,24,1450),(525,1393,24,1452),
 (530,1463,24,1464),(532,1463,24,1467),(553,0,24,1554),(554,0,24,1556),(556,0,24,1563),(557,0,24,1565),
-(574,0,24,1611),
+(574,0,24,1611),(582,1636,24,1637),(584,1636,24,1640),
 ];
 
 /// Type, discriminator, and members with their discriminator values.

@@ -20,25 +20,29 @@ use k3s_registry::{Call, NoAdmission, Registry, Resource, Result, Scope, Update,
 use k3s_resources::apiextensions::CustomSet;
 use k3s_store::{Entry, Event, EventKind};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use known::Known;
 
 pub(super) const GROUP: &str = "apiextensions.k8s.io";
 pub(super) const PLURAL: &str = "customresourcedefinitions";
 
-/// Reads the stored definitions, serves what they define, and follows them from then on.
-pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<()> {
+/// Reads the stored definitions, serves what they define, and follows them from then on. The receiver tells of
+/// changes of what is served.
+pub(crate) fn start(registry: &Registry, tasks: &Tasks) -> Result<watch::Receiver<()>> {
     let resource = registry.resource(GROUP, "v1", PLURAL)?.clone();
     let (entries, reflector) = Reflector::start(registry, &resource)?;
+    let (served, changes) = watch::channel(());
     let mut controller = DefinitionController {
         registry: registry.clone(),
         tasks: tasks.clone(),
         known: Known::default(),
         resource,
+        served,
     };
     controller.serve_all(&entries);
     tasks.spawn_until_stopped("custom resources", controller.run(entries, reflector));
-    Ok(())
+    Ok(changes)
 }
 
 /// Who writes a definition's status.
@@ -55,6 +59,7 @@ struct DefinitionController {
     tasks: Tasks,
     known: Known,
     resource: Arc<Resource>,
+    served: watch::Sender<()>,
 }
 
 impl DefinitionController {
@@ -198,6 +203,7 @@ impl DefinitionController {
 
     fn install(&self) {
         CustomSet::install(self.registry.resources(), self.known.resources());
+        self.served.send_replace(());
     }
 
     async fn write_status(&self, definition: &Value) -> Result<()> {

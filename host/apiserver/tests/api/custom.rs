@@ -89,6 +89,17 @@ async fn preserved_fields_are_not_unknown() {
         for (name, value) in fields.as_object().unwrap() {
             assert_eq!(made[name], *value, "{plural}");
         }
+        // A change of such a field alone is one that watchers see.
+        let path = format!("{path}/test-cr");
+        for field in fields.as_object().unwrap().keys() {
+            let added = json!({field: {"dummy": {}}});
+            let changed = api.ok("PATCH", &path, added).await;
+            assert_eq!(changed[field]["dummy"], json!({}), "{plural}");
+            assert_ne!(
+                changed["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"],
+                "{plural}"
+            );
+        }
     }
 }
 
@@ -109,7 +120,7 @@ pub async fn establish(api: &Api, definition: Value) -> Value {
     .await
 }
 
-async fn until(api: &Api, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+pub async fn until(api: &Api, path: &str, done: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..400 {
         let answer = api.get(path).await;
         if done(&answer.body) {

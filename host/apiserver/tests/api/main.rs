@@ -9,6 +9,7 @@
 
 mod access;
 mod admission;
+mod api_services;
 mod certificates;
 mod custom;
 mod discovery;

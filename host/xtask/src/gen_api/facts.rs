@@ -3,8 +3,6 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-/// Groups that are not served: other API servers are not aggregated.
-const LEFT_OUT_GROUPS: [&str; 1] = ["apiregistration.k8s.io"];
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 /// Types that requests and answers have besides the kinds themselves.
 const META_TYPES: [&str; 11] = [
@@ -86,11 +84,10 @@ impl Source {
 
 /// Stable versions are served by default; alpha and beta are not.
 pub(super) fn served(r: &Value) -> bool {
-    let stable = text(r, "version")
+    text(r, "version")
         .trim_start_matches('v')
         .bytes()
-        .all(|b| b.is_ascii_digit());
-    stable && !LEFT_OUT_GROUPS.contains(&text(r, "group").as_str())
+        .all(|b| b.is_ascii_digit())
 }
 
 pub(super) fn text(v: &Value, key: &str) -> String {

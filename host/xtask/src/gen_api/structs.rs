@@ -14,13 +14,14 @@ use super::read;
 use crate::shell::output;
 
 /// The modules whose types are served, and what stands for them in names of definitions.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
     ("k8s.io/api", "io.k8s.api"),
     ("k8s.io/apimachinery", "io.k8s.apimachinery"),
     (
         "k8s.io/apiextensions-apiserver",
         "io.k8s.apiextensions-apiserver",
     ),
+    ("k8s.io/kube-aggregator", "io.k8s.kube-aggregator"),
 ];
 /// The struct of `kind` and `apiVersion`, which every body has.
 const TYPE_META: &str = "TypeMeta";
