@@ -51,6 +51,8 @@ pub struct Cluster {
     kubectl: PathBuf,
     /// Whether the server must rest at the end: once it runs, unless something went wrong already.
     must_rest: AtomicBool,
+    /// Memory of the server when it had just started.
+    fresh_kib: u64,
     database: Option<Database>,
     corner: Corner,
 }
@@ -88,6 +90,7 @@ impl Cluster {
             flags,
             kubectl: kubectl_binary()?,
             must_rest: AtomicBool::new(false),
+            fresh_kib: 0,
             database,
             corner,
         };
@@ -99,6 +102,7 @@ impl Cluster {
         if !options.without_node {
             cluster.wait_for_node()?;
         }
+        cluster.fresh_kib = quiet::anonymous_kib(&cluster.server_pid()?)?;
         cluster.must_rest.store(true, Ordering::SeqCst);
         Ok(cluster)
     }
@@ -373,7 +377,8 @@ impl Drop for Cluster {
         if std::thread::panicking() || !self.must_rest.load(Ordering::SeqCst) || !is_running {
             return;
         }
-        let checked = self.server_pid().and_then(|pid| quiet::check(self, &pid));
+        let pid = self.server_pid();
+        let checked = pid.and_then(|pid| quiet::check(self, &pid, self.fresh_kib));
         if let Err(busy) = checked {
             panic!("{busy:#}\n{}", self.log_tail());
         }
