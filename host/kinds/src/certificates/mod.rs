@@ -1,4 +1,5 @@
 //! Certificate signing requests.
 
 pub(crate) mod certificatesigningrequest;
+mod request;
 pub(crate) mod signer;

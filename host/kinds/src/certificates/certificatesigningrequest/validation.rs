@@ -1,13 +1,15 @@
 //! Validation of certificate signing requests.
 
+use std::collections::HashSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::certificates::signer;
-use crate::checks::Unique;
+use crate::certificates::{request, signer};
+use crate::checks::{self, Unique};
 use crate::equality::semantic_eq;
 use crate::object_meta::validate_meta_update;
 
@@ -60,27 +62,15 @@ pub(super) fn validate(request: &Value) -> ErrorList {
             detail,
         ));
     }
-    errors.append(conditions(request));
+    errors.append(conditions(request, Tolerance::default()));
     errors
 }
 
-/// The signer reads the request itself; here it only has to be one PEM block of the right type.
-fn body(errors: &mut ErrorList, request: &Value, path: &Path) {
-    let text = tree::text(request, "spec.request");
-    let pem = STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default();
-    let pem = pem.trim();
-    let begins = pem.contains("-----BEGIN CERTIFICATE REQUEST-----")
-        || pem.contains("-----BEGIN NEW CERTIFICATE REQUEST-----");
-    if !begins || !pem.ends_with("-----") {
-        errors.push(field::invalid(
-            path,
-            text,
-            "PEM block type must be CERTIFICATE REQUEST",
-        ));
+fn body(errors: &mut ErrorList, csr: &Value, path: &Path) {
+    let text = tree::text(csr, "spec.request");
+    let pem = STANDARD.decode(text).unwrap_or_default();
+    if let Err(why) = request::check(&pem) {
+        errors.push(field::invalid(path, text, why.to_string()));
     }
 }
 
@@ -98,61 +88,90 @@ fn usages(errors: &mut ErrorList, request: &Value, path: &Path) {
     }
 }
 
-fn conditions(request: &Value) -> ErrorList {
+/// What the stored conditions of a request have wrong already, which an update need not put right.
+#[derive(Clone, Copy, Default)]
+struct Tolerance {
+    both_decisions: bool,
+    duplicates: bool,
+    empty_types: bool,
+}
+
+impl Tolerance {
+    fn of(old: &Value) -> Self {
+        let mut kinds = kinds(old);
+        let has = |kind: &str| kinds.contains(&kind);
+        let both_decisions = has("Approved") && has("Denied");
+        let empty_types = has("");
+        let count = kinds.len();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Self {
+            both_decisions,
+            duplicates: kinds.len() < count,
+            empty_types,
+        }
+    }
+}
+
+fn kinds(request: &Value) -> Vec<&str> {
+    let conditions = tree::list(request, "status.conditions").iter();
+    conditions.map(|it| tree::text(it, "type")).collect()
+}
+
+fn conditions(request: &Value, tolerance: Tolerance) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status.conditions");
     let mut seen = Unique::new();
-    let mut decided = None;
+    let mut decided = HashSet::new();
     for (index, condition) in tree::list(request, "status.conditions").iter().enumerate() {
         let at = path.index(index);
         let kind = tree::text(condition, "type");
-        let status = tree::text(condition, "status");
-        if kind.is_empty() {
+        if kind.is_empty() && !tolerance.empty_types {
             errors.push(field::required(&at.child("type"), ""));
         }
-        if status.is_empty() {
-            errors.push(field::required(&at.child("status"), ""));
-        } else if CONDITIONS.contains(&kind) && status != "True" {
-            errors.push(field::not_supported(&at.child("status"), status, &["True"]));
-        }
-        seen.insert(&mut errors, kind, &at.child("type"));
-        if matches!(kind, "Approved" | "Denied") {
-            match decided {
-                Some(other) if other != kind => {
-                    errors.push(field::invalid(
-                        &at.child("type"),
-                        kind,
-                        "Approved and Denied conditions are mutually exclusive",
-                    ));
-                }
-                _ => decided = Some(kind),
+        let statuses = if CONDITIONS.contains(&kind) {
+            &["True"][..]
+        } else {
+            &["False", "True", "Unknown"][..]
+        };
+        checks::required_one_of(&mut errors, condition, "status", &at, statuses);
+        if matches!(kind, "Approved" | "Denied") && !tolerance.both_decisions {
+            decided.insert(kind);
+            if decided.len() > 1 {
+                let detail = "Approved and Denied conditions are mutually exclusive";
+                errors.push(field::invalid(&path, kind, detail));
             }
         }
+        if !tolerance.duplicates {
+            seen.insert(&mut errors, kind, &at.child("type"));
+        }
     }
+    errors
+}
+
+/// What holds for every update. One that leaves the certificate as it is need not have a good one.
+fn changed(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = conditions(new, Tolerance::of(old));
+    let [after, before] = [new, old].map(|it| tree::text(it, "status.certificate"));
+    let tolerates = after == before || certificates(before).is_err();
+    if let (false, Err(why)) = (tolerates, certificates(after)) {
+        let path = Path::new("status.certificate");
+        errors.push(field::invalid(&path, "<certificate data>", why.to_string()));
+    }
+    errors.append(removals(new, old));
     errors
 }
 
 /// An update of the main resource: its conditions are the stored ones.
 pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = conditions(new);
-    errors.append(removals(new, old));
-    errors
+    changed(new, old)
 }
 
 /// `ValidateCertificateSigningRequestStatusUpdate`: a certificate is set once, decisions stay.
 pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = validate_update(new, old);
+    let mut errors = changed(new, old);
     errors.append(decisions(new, old));
-    let after = tree::text(new, "status.certificate");
-    let before = tree::text(old, "status.certificate");
-    if !after.is_empty() && after != before && !has_certificate(after) {
-        let detail = "must contain at least one CERTIFICATE PEM block";
-        errors.push(field::invalid(
-            &Path::new("status.certificate"),
-            after,
-            detail,
-        ));
-    }
+    let [after, before] = [new, old].map(|it| tree::text(it, "status.certificate"));
     if !before.is_empty() && after != before {
         let detail = "updates may not modify existing certificate content";
         errors.push(field::forbidden(&Path::new("status.certificate"), detail));
@@ -160,16 +179,16 @@ pub(super) fn validate_status_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
-/// Whether base64 of PEM holds a certificate; clients parse it themselves.
-fn has_certificate(text: &str) -> bool {
-    let bytes = STANDARD.decode(text).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----")
+/// Whether base64 of PEM holds certificates and nothing else; clients parse them themselves.
+fn certificates(text: &str) -> Result<(), request::CertificatesError> {
+    let pem = STANDARD.decode(text).unwrap_or_default();
+    request::check_certificates(&pem)
 }
 
 /// `ValidateCertificateSigningRequestApprovalUpdate`: decisions may be added, nothing is taken back.
 pub(super) fn validate_approval(new: &Value, old: &Value) -> ErrorList {
     let mut errors = validate_meta_update(new, old, false);
-    errors.append(validate_update(new, old));
+    errors.append(changed(new, old));
     errors
 }
 
