@@ -8,6 +8,7 @@ mod claim_resize;
 mod default_class;
 mod default_ingress_class;
 mod default_tolerations;
+mod device_access;
 mod limit_ranger;
 mod listers;
 mod namespace_lifecycle;
@@ -94,6 +95,7 @@ impl Chain {
             Box::new(default_ingress_class::DefaultIngressClass::new(&listers)),
             Box::new(pod_resize::PodResizeValidator::new(&listers)),
             Box::new(pod_security::PodSecurity::new(registry, &listers)),
+            Box::new(device_access::DeviceAccess::new(&listers)),
             Box::new(resource_quota::QuotaStep::new(registry, &listers)),
         ];
         Ok(Self(steps))

@@ -611,3 +611,41 @@ async fn a_pod_takes_over_what_its_runtime_class_costs_and_where_it_runs() {
         .await
         .refused(403, &refused(text));
 }
+
+#[tokio::test]
+async fn devices_of_others_are_for_claims_in_namespaces_with_a_label() {
+    let api = Api::start().await;
+    let labels = json!({"resource.kubernetes.io/admin-access": "true"});
+    for (name, labels) in [("plain", json!({})), ("admins", labels)] {
+        let namespace = json!({"metadata": {"name": name, "labels": labels}});
+        api.ok("POST", "/api/v1/namespaces", namespace).await;
+    }
+    let devices = |access: bool| json!({"devices": {"requests": [{"name": "one", "exactly": {"deviceClassName": "a", "adminAccess": access}}]}});
+    let detail = "spec.devices.requests[0].adminAccess: Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace";
+    let path = |namespace: &str, plural: &str| {
+        format!("/apis/resource.k8s.io/v1/namespaces/{namespace}/{plural}")
+    };
+    let claim =
+        |name: &str, access: bool| json!({"metadata": {"name": name}, "spec": devices(access)});
+    let template =
+        |access: bool| json!({"metadata": {"name": "t"}, "spec": {"spec": devices(access)}});
+    let (claims, templates) = ("resourceclaims", "resourceclaimtemplates");
+    api.call("POST", &path("plain", claims), claim("a", true))
+        .await
+        .refused(
+            422,
+            &format!("ResourceClaim.resource.k8s.io \"a\" is invalid: {detail}"),
+        );
+    api.call("POST", &path("plain", templates), template(true))
+        .await
+        .refused(
+            422,
+            &format!("ResourceClaimTemplate.resource.k8s.io \"t\" is invalid: {detail}"),
+        );
+    api.ok("POST", &path("plain", claims), claim("a", false))
+        .await;
+    api.ok("POST", &path("admins", claims), claim("a", true))
+        .await;
+    api.ok("POST", &path("admins", templates), template(true))
+        .await;
+}
