@@ -614,7 +614,7 @@ async fn a_pod_takes_over_what_its_runtime_class_costs_and_where_it_runs() {
 
 #[tokio::test]
 async fn devices_of_others_are_for_claims_in_namespaces_with_a_label() {
-    let api = Api::start().await;
+    let api = start().await;
     let labels = json!({"resource.kubernetes.io/admin-access": "true"});
     for (name, labels) in [("plain", json!({})), ("admins", labels)] {
         let namespace = json!({"metadata": {"name": name, "labels": labels}});
