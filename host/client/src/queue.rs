@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_base::BackoffPolicy;
+use k3s_base::{BackoffPolicy, Shrink as _};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -114,7 +114,9 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
 
     /// Ends a key's row of failures.
     pub fn forget(&self, key: &K) {
-        self.0.state.lock().failures.remove(key);
+        let mut state = self.0.state.lock();
+        state.failures.remove(key);
+        state.failures.shrink_when_sparse();
     }
 
     /// How often the key was added as failing since it was last forgotten.
@@ -216,6 +218,7 @@ impl<K: Clone + Eq + Hash> State<K> {
             }
             let key = entry.remove();
             self.due.remove(&key);
+            self.due.shrink_when_sparse();
             self.add(key);
         }
     }
@@ -223,6 +226,8 @@ impl<K: Clone + Eq + Hash> State<K> {
     fn take(&mut self) -> Option<K> {
         let key = self.line.pop_front()?;
         self.dirty.remove(&key);
+        self.line.shrink_when_sparse();
+        self.dirty.shrink_when_sparse();
         self.in_work.insert(key.clone());
         Some(key)
     }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
+
 use crate::event::{Event, NodeChange};
 use crate::model::{NodeInfo, PodInfo};
 
@@ -97,6 +99,7 @@ impl Cache {
     /// Forgets a pod.
     pub(crate) fn remove_pod(&mut self, uid: &str) -> Option<Event> {
         let (node, _) = self.placed.remove(uid)?;
+        self.placed.shrink_when_sparse();
         self.take_off(&node, uid).map(Event::PodLeft)
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k3s_base::BackoffPolicy;
+use k3s_base::{BackoffPolicy, Shrink as _};
 
 use crate::framework::Refusers;
 use crate::model::PodInfo;
@@ -103,6 +103,7 @@ impl Queue {
         // No order holds a pod that is in a cycle.
         self.put(key, Place::InCycle);
         self.entries.remove(key);
+        self.entries.shrink_when_sparse();
     }
 
     /// The next pod to try.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k3s_base::Shrink as _;
 use k3s_base::error::chain;
 use k3s_lifecycle::CancellationToken;
 use tracing::debug;
@@ -62,6 +63,7 @@ impl Leases {
     fn forget(&mut self, key: &Arc<str>) {
         if let Some((due, _)) = self.by_key.remove(key) {
             self.by_time.remove(&(due, key.clone()));
+            self.by_key.shrink_when_sparse();
         }
     }
 

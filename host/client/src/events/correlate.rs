@@ -1,7 +1,7 @@
 //! Pure: which write an event becomes, if any.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasher, RandomState};
 
 use jiff::Timestamp;
 
@@ -35,9 +35,13 @@ pub(super) enum Decision {
 
 type AggregateKey = (ObjectReference, EventType, String);
 
+/// What entries are known by. The texts themselves would be kept for thousands of objects that have left. Of as many
+/// entries as a cache has, two have one hash in some 10^12 cases, and then count as one.
+type Digest = u64;
+
 #[derive(Default)]
 struct Aggregate {
-    messages: HashSet<String>,
+    messages: HashSet<Digest>,
     last: Timestamp,
 }
 
@@ -53,19 +57,21 @@ struct Written {
 
 #[derive(Default)]
 pub(super) struct Correlator {
-    aggregates: Bounded<AggregateKey, Aggregate>,
-    buckets: Bounded<ObjectReference, Bucket>,
-    written: Bounded<(AggregateKey, String), Written>,
+    hasher: RandomState,
+    aggregates: Bounded<Aggregate>,
+    buckets: Bounded<Bucket>,
+    written: Bounded<Written>,
 }
 
 impl Correlator {
     pub(super) fn decide(&mut self, occurrence: &Occurrence) -> Decision {
         let key = aggregate_key(occurrence);
-        let message = self.combine(&key, occurrence);
-        if !self.allowed(&key.0, occurrence.at) {
+        let message = self.combine(self.hasher.hash_one(&key), occurrence);
+        if !self.allowed(self.hasher.hash_one(&key.0), occurrence.at) {
             return Decision::Drop;
         }
-        match self.written.get_mut(&(key, message.clone())) {
+        let written = self.digest(occurrence, &message);
+        match self.written.get_mut(written) {
             Some(written) => {
                 written.count = written.count.saturating_add(1);
                 Decision::Count {
@@ -80,37 +86,39 @@ impl Correlator {
 
     /// Remembers under which name an Event was written.
     pub(super) fn created(&mut self, occurrence: &Occurrence, message: &str, name: String) {
-        self.written.insert(
-            (aggregate_key(occurrence), message.to_owned()),
-            Written { name, count: 1 },
-        );
+        let written = self.digest(occurrence, message);
+        self.written.insert(written, Written { name, count: 1 });
     }
 
     /// The Event no longer exists on the server: the next occurrence creates another.
     pub(super) fn lost(&mut self, occurrence: &Occurrence, message: &str) {
-        self.written
-            .remove(&(aggregate_key(occurrence), message.to_owned()));
+        self.written.remove(self.digest(occurrence, message));
     }
 
-    fn combine(&mut self, key: &AggregateKey, occurrence: &Occurrence) -> String {
+    fn digest(&self, occurrence: &Occurrence, message: &str) -> Digest {
+        self.hasher.hash_one((aggregate_key(occurrence), message))
+    }
+
+    fn combine(&mut self, key: Digest, occurrence: &Occurrence) -> String {
+        let message = self.hasher.hash_one(&occurrence.message);
         let aggregate = self.aggregates.entry(key);
         if seconds(occurrence.at, aggregate.last) > COMBINE_WINDOW_SECS as f64 {
             aggregate.messages.clear();
         }
         aggregate.last = occurrence.at;
-        aggregate.messages.insert(occurrence.message.clone());
+        aggregate.messages.insert(message);
         if aggregate.messages.len() < COMBINE_AFTER {
             return occurrence.message.clone();
         }
         // Keep the set at its size: one message more is one too many.
-        aggregate.messages.remove(&occurrence.message);
+        aggregate.messages.remove(&message);
         format!("(combined from similar events): {}", occurrence.message)
     }
 
-    fn allowed(&mut self, about: &ObjectReference, at: Timestamp) -> bool {
+    fn allowed(&mut self, about: Digest, at: Timestamp) -> bool {
         if self.buckets.get_mut(about).is_none() {
             self.buckets.insert(
-                about.clone(),
+                about,
                 Bucket {
                     tokens: BURST,
                     last: at,
@@ -144,12 +152,12 @@ fn seconds(later: Timestamp, earlier: Timestamp) -> f64 {
 }
 
 /// A map that forgets its oldest entry when full.
-struct Bounded<K, V> {
-    map: HashMap<K, V>,
-    order: VecDeque<K>,
+struct Bounded<V> {
+    map: HashMap<Digest, V>,
+    order: VecDeque<Digest>,
 }
 
-impl<K, V> Default for Bounded<K, V> {
+impl<V> Default for Bounded<V> {
     fn default() -> Self {
         Self {
             map: HashMap::new(),
@@ -158,33 +166,33 @@ impl<K, V> Default for Bounded<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
-    fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.map.get_mut(key)
+impl<V> Bounded<V> {
+    fn get_mut(&mut self, key: Digest) -> Option<&mut V> {
+        self.map.get_mut(&key)
     }
 
-    fn insert(&mut self, key: K, value: V) {
-        if self.map.insert(key.clone(), value).is_none() {
+    fn insert(&mut self, key: Digest, value: V) {
+        if self.map.insert(key, value).is_none() {
             self.order.push_back(key);
             self.trim();
         }
     }
 
-    fn entry(&mut self, key: &K) -> &mut V
+    fn entry(&mut self, key: Digest) -> &mut V
     where
         V: Default,
     {
-        if !self.map.contains_key(key) {
-            self.order.push_back(key.clone());
-            self.map.insert(key.clone(), V::default());
+        if !self.map.contains_key(&key) {
+            self.order.push_back(key);
+            self.map.insert(key, V::default());
             self.trim();
         }
-        self.map.entry(key.clone()).or_default()
+        self.map.entry(key).or_default()
     }
 
-    fn remove(&mut self, key: &K) {
-        if self.map.remove(key).is_some() {
-            self.order.retain(|kept| kept != key);
+    fn remove(&mut self, key: Digest) {
+        if self.map.remove(&key).is_some() {
+            self.order.retain(|kept| *kept != key);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -154,6 +155,7 @@ impl State {
         let Some(old) = self.objects.remove(last.key()) else {
             return;
         };
+        self.objects.shrink_when_sparse();
         for index in self.indexes.values_mut() {
             index.remove(&old);
         }

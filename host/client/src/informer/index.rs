@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use serde::Deserialize;
 
 use crate::object::{Obj, Object};
@@ -44,8 +45,10 @@ impl Index {
         for value in (self.of)(object) {
             if let Some(keys) = self.filed.get_mut(&value) {
                 keys.remove(object.key());
+                keys.shrink_when_sparse();
                 if keys.is_empty() {
                     self.filed.remove(&value);
+                    self.filed.shrink_when_sparse();
                 }
             }
         }

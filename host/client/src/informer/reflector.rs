@@ -140,6 +140,7 @@ impl Reflector {
                 }
                 WatchEvent::Deleted(object) => {
                     self.cache.remove(&object);
+                    self.client.shared().forget(object.uid());
                     object.resource_version().to_owned()
                 }
                 WatchEvent::Bookmark {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use k3s_base::Shrink as _;
 use parking_lot::Mutex;
 
 use crate::object::{Obj, Object};
@@ -44,12 +45,20 @@ impl SharedObjects {
         known.insert(&object);
         object
     }
+
+    /// The object was deleted. An informer that is behind may share it once more, and deletes it then too.
+    pub(crate) fn forget(&self, uid: &str) {
+        let mut known = self.0.lock();
+        known.by_uid.remove(uid);
+        known.by_uid.shrink_when_sparse();
+    }
 }
 
 impl Known {
     fn insert(&mut self, object: &Object) {
         if self.by_uid.len() >= self.sweep_at {
             self.by_uid.retain(|_, object| object.strong_count() > 0);
+            self.by_uid.shrink_when_sparse();
             self.sweep_at = self.by_uid.len() + SWEEP_AFTER;
         }
         let uid = Arc::from(object.uid());
@@ -76,6 +85,19 @@ mod tests {
         let second = shared.share(object("u", "2"));
         assert_eq!(second.resource_version(), "2");
         assert!(!Arc::ptr_eq(&first, &shared.share(object("u", "1"))));
+    }
+
+    #[test]
+    fn deleted_objects_are_forgotten_at_once() {
+        let shared = SharedObjects::default();
+        let held: Vec<Object> = (0..500)
+            .map(|n| shared.share(object(&n.to_string(), "1")))
+            .collect();
+        for object in &held {
+            shared.forget(object.uid());
+        }
+        let known = shared.0.lock();
+        assert!(known.by_uid.is_empty() && known.by_uid.capacity() < 100);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -105,6 +106,8 @@ impl Feed {
         let mut pending = self.pending.lock();
         let key = pending.order.pop_front()?;
         let Change { old, new, unseen } = pending.changes.remove(&key)?;
+        pending.order.shrink_when_sparse();
+        pending.changes.shrink_when_sparse();
         match (old, new) {
             (None, Some(new)) => Some(InformerEvent::Added(new)),
             (Some(old), Some(new)) if old.uid() == new.uid() => {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use k3s_client::informer::BY_OWNER;
 use k3s_client::{Informer, Obj, Object, Resource};
 use k3s_meta::OwnerReference;
@@ -122,7 +123,9 @@ impl Graph {
     }
 
     pub(super) fn remove(&self, uid: &str) {
-        self.by_uid.write().remove(uid);
+        let mut by_uid = self.by_uid.write();
+        by_uid.remove(uid);
+        by_uid.shrink_when_sparse();
     }
 
     /// The object, if the cache still has this very one.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use k3s_base::Shrink as _;
 use k3s_base::error::chain;
 use k3s_meta::{object, tree};
 use k3s_objects::pod::MIRROR_ANNOTATION;
@@ -80,9 +81,11 @@ impl Graph {
             return;
         };
         pods.remove(key);
+        pods.shrink_when_sparse();
         if pods.is_empty() {
             self.nodes.remove(&node);
         }
+        self.node_of.shrink_when_sparse();
     }
 }
 
