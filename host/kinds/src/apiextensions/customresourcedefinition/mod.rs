@@ -7,6 +7,7 @@ mod names;
 mod strategy;
 mod validation;
 mod versions;
+mod warnings;
 
 use k3s_meta::field::ErrorList;
 use serde_json::Value;
@@ -26,6 +27,8 @@ pub(crate) const RULES: Rules = Rules {
     validate_update: Some(validation::validate_update),
     validate_status_update: validation::validate_status_update,
     unconditional_update: false,
+    warnings: warnings::of_new,
+    update_warnings: Some(warnings::of_update),
     storage_path: Some("apiextensions.k8s.io/customresourcedefinitions"),
     delete: delete::POLICY,
     columns: columns::COLUMNS,
