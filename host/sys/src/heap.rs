@@ -22,7 +22,7 @@ pub use tikv_jemallocator::Jemalloc as Allocator;
 const SETTINGS: &CStr = c"narenas:2,tcache_max:8192,dirty_decay_ms:2000,muzzy_decay_ms:0,max_background_threads:1,thp:never";
 
 /// A pointer that jemalloc reads before `main`.
-#[repr(transparent)]
+#[repr(C)]
 struct Settings(*const c_char);
 
 // SAFETY: it points to a constant, which all threads may read.

@@ -106,7 +106,8 @@ pub fn raise_max_open_files() -> io::Result<()> {
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     if let Some(limit) = STARTED_WITH.get().copied() {
-        let restore = move || Ok(rustix::process::setrlimit(Resource::Nofile, limit)?);
+        let restore =
+            move || rustix::process::setrlimit(Resource::Nofile, limit).map_err(io::Error::from);
         // SAFETY: between fork and exec it makes one system call, and allocates nothing.
         unsafe { command.pre_exec(restore) };
     }
