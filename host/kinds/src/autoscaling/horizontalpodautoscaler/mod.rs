@@ -4,6 +4,7 @@ mod columns;
 mod convert;
 mod defaults;
 mod metrics;
+mod older;
 mod validation;
 
 use crate::rules::Rules;
