@@ -281,6 +281,29 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_of_open_files_is_raised_for_this_process_and_not_for_programs_that_it_starts() {
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        let hard = limit.maximum.unwrap();
+        let inherited = Rlimit {
+            current: Some(hard - 1),
+            maximum: limit.maximum,
+        };
+        rustix::process::setrlimit(Resource::Nofile, inherited).unwrap();
+        raise_max_open_files().unwrap();
+        assert_eq!(max_open_files(), hard);
+        // A second time changes neither.
+        raise_max_open_files().unwrap();
+        let shown = |mut command: Command| {
+            let output = command.args(["-c", "ulimit -Sn; ulimit -Hn"]).output();
+            let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            let limits = text.lines().map(|line| line.parse().unwrap());
+            limits.collect::<Vec<u64>>()
+        };
+        assert_eq!(shown(command("sh")), [hard - 1, hard]);
+        assert_eq!(shown(Command::new("sh")), [hard, hard]);
+    }
+
+    #[test]
     fn a_process_has_a_start_time_while_it_lives() {
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(start_time(own), start_time(own));
