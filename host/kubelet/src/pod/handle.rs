@@ -160,8 +160,15 @@ impl PodHandle {
         asks.then(|| desired.asked.clone())
     }
 
-    /// Allocates to the pod what it asks for in this version.
-    pub(crate) fn accept_resize(&self, asked: &Pod) {
+    /// Whether the pod, in this new version, asks for other resources than it has.
+    pub(crate) fn is_resize(&self, pod: &Arc<Pod>) -> bool {
+        let desired = self.desired.borrow();
+        let is_deleting = desired.removed || pod.metadata.deletion_timestamp.is_some();
+        !is_deleting && !Arc::ptr_eq(&desired.allocation.apply(pod), pod)
+    }
+
+    /// Takes in this version of the pod, and allocates to it what it asks for.
+    pub(crate) fn accept_resize(&self, asked: &Arc<Pod>) {
         let allocation = Arc::new(Allocation::asked(asked));
         self.desired.send_modify(|desired| {
             desired.allocation = allocation;
@@ -169,19 +176,21 @@ impl PodHandle {
                 accepted: Some(model::generation(asked)),
                 pending: None,
             };
-            desired.ask(desired.asked.clone());
+            desired.ask(asked.clone());
         });
     }
 
-    /// Notes why the pod does not get what it asks for; true when that is news.
-    pub(crate) fn defer_resize(&self, pending: Pending) -> bool {
+    /// Takes in this version of the pod, and notes why it does not get what it asks for; true when that is news.
+    pub(crate) fn defer_resize(&self, asked: &Arc<Pod>, pending: Pending) -> bool {
         let mut is_new = false;
         self.desired.send_if_modified(|desired| {
+            let is_known = Arc::ptr_eq(&desired.asked, asked);
+            desired.ask(asked.clone());
             let before = desired.resize.pending.replace(pending.clone());
             is_new = before
                 .as_ref()
                 .is_none_or(|before| before.generation != pending.generation);
-            before.as_ref() != Some(&pending)
+            !is_known || before.as_ref() != Some(&pending)
         });
         is_new
     }
@@ -301,19 +310,19 @@ mod tests {
         let desired = || end.desired.borrow().clone();
         let cpu = || crate::qos::pod_requests(&desired().pod).milli_cpu;
         assert!(handle.asked_resize().is_none());
-        handle.update_pod(pod(2, "3"));
-        let asked = handle.asked_resize().unwrap();
-        assert_eq!((cpu(), model::generation(&desired().pod)), (1000, 2));
+        let asked = pod(2, "3");
+        assert!(handle.is_resize(&asked) && !handle.is_resize(&pod(2, "1")));
         let pending = |generation, text: &str| Pending {
             message: text.to_owned(),
             generation,
         };
-        assert!(handle.defer_resize(pending(2, "no room")));
-        assert!(!handle.defer_resize(pending(2, "still no room")));
-        assert!(handle.defer_resize(pending(3, "still no room")));
-        handle.update_pod(pod(3, "1"));
+        assert!(handle.defer_resize(&asked, pending(2, "no room")));
+        assert_eq!((cpu(), model::generation(&desired().pod)), (1000, 2));
+        assert!(handle.asked_resize().is_some());
+        assert!(!handle.defer_resize(&asked, pending(2, "still no room")));
+        assert!(handle.defer_resize(&pod(3, "4"), pending(3, "still no room")));
+        handle.update_pod(pod(4, "1"));
         assert_eq!(desired().resize, Decision::default());
-        handle.update_pod(asked.clone());
         handle.accept_resize(&asked);
         assert!(handle.asked_resize().is_none());
         assert_eq!((cpu(), desired().resize.accepted), (3000, Some(2)));

@@ -144,8 +144,13 @@ impl PodManager {
                 if handle.is_version(object.resource_version()) {
                     return;
                 }
-                if let Some(pod) = decode(object) {
-                    handle.update_pod(pod);
+                match decode(object) {
+                    // Decided first: the worker reports the generation that it is given.
+                    Some(pod) if handle.is_active() && handle.is_resize(&pod) => {
+                        self.resize_pod(&handle, &pod).await;
+                    }
+                    Some(pod) => handle.update_pod(pod),
+                    None => {}
                 }
             }
             // It is being removed as an orphan; its worker's end brings us back here.

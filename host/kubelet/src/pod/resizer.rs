@@ -2,6 +2,7 @@
 //! fit beside the other pods waits, and is decided on again whenever something about the pods changes.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k3s_client::EventType;
@@ -25,15 +26,23 @@ impl PodManager {
         }
         waiting.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         for (_, handle, asked) in waiting {
-            match self.decide(&asked).await {
-                Ok(None) => self.accept_resize(&handle, &asked),
-                Ok(Some(rejection)) => self.defer_resize(&handle, &asked, rejection),
-                Err(error) => self.try_again(&asked, &error),
+            self.resize_pod(&handle, &asked).await;
+        }
+    }
+
+    /// Decides about the resize that this version of the pod asks for.
+    pub(super) async fn resize_pod(&self, handle: &PodHandle, asked: &Arc<Pod>) {
+        match self.decide(asked).await {
+            Ok(None) => self.accept_resize(handle, asked),
+            Ok(Some(rejection)) => self.defer_resize(handle, asked, rejection),
+            Err(error) => {
+                handle.update_pod(asked.clone());
+                self.try_again(asked, &error);
             }
         }
     }
 
-    fn accept_resize(&self, handle: &PodHandle, asked: &Pod) {
+    fn accept_resize(&self, handle: &PodHandle, asked: &Arc<Pod>) {
         handle.accept_resize(asked);
         self.workers.burstable.update();
         let generation = model::generation(asked);
@@ -42,7 +51,7 @@ impl PodManager {
             .pod(asked, EventType::Normal, "ResizeStarted", message);
     }
 
-    fn defer_resize(&self, handle: &PodHandle, asked: &Pod, rejection: Rejection) {
+    fn defer_resize(&self, handle: &PodHandle, asked: &Arc<Pod>, rejection: Rejection) {
         let Rejection { reason, message } = rejection;
         let generation = model::generation(asked);
         let what = format!("Pod resize {reason}");
@@ -51,7 +60,7 @@ impl PodManager {
             message,
             generation,
         };
-        if handle.defer_resize(pending) {
+        if handle.defer_resize(asked, pending) {
             self.events
                 .pod(asked, EventType::Warning, "ResizeDeferred", text);
         }
