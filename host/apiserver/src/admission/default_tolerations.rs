@@ -25,7 +25,8 @@ impl Step for DefaultTolerationSeconds {
         pod: &mut Value,
         _: Option<&Value>,
     ) -> Result<()> {
-        if attributes.operation != Operation::Create || !is_write_of(attributes, "", "pods") {
+        let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
+        if !writes || !is_write_of(attributes, "", "pods") {
             return Ok(());
         }
         let mut tolerations = tree::list(pod, "spec.tolerations").to_vec();

@@ -10,7 +10,7 @@ use crate::core::pod::diff;
 use crate::core::podspec::validation::node_selector;
 use crate::core::podspec::validation::resources::{basic_amount, positive};
 use crate::core::podspec::validation::sources::{self, Owner};
-use crate::equality::semantic_eq;
+use crate::equality::{same, semantic_eq};
 
 /// Fields of the spec that say where the data is; exactly one is given.
 const SOURCES: [&str; 22] = [
@@ -231,10 +231,9 @@ fn source_changes(new: &Value, old: &Value) -> Option<String> {
     }
     let (after, before) = (sources_of(&new), sources_of(old));
     // A source without fields is a source all the same.
-    let differs = SOURCES.iter().any(|kind| {
-        let [after, before] = [&after, &before].map(|all| tree::get(all, kind));
-        after.is_some() != before.is_some() || !semantic_eq(after, before)
-    });
+    let differs = SOURCES
+        .iter()
+        .any(|kind| !same(tree::get(&after, kind), tree::get(&before, kind)));
     differs.then(|| diff::lines(Some(&before), Some(&after)))
 }
 

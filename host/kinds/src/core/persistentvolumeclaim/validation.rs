@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::checks::{self, Check};
 use crate::core::pod::diff;
 use crate::core::podspec::validation::resources::positive;
-use crate::equality::semantic_eq;
+use crate::equality::same;
 use crate::quantity;
 
 /// The class of a claim before there was a field for it.
@@ -139,7 +139,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(field::immutable(&at, annotation(new)));
     }
     let expected = allowed(new, old);
-    if !semantic_eq(Some(&expected), new.get("spec")) {
+    if !same(Some(&expected), new.get("spec")) {
         let changes = diff::lines(Some(&expected), new.get("spec"));
         let detail = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{changes}"

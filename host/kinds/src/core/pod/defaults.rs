@@ -23,6 +23,20 @@ pub(crate) fn default(pod: &mut Value) {
         }
     }
     tree::set_missing(pod, "status", json!({}));
+    addresses(pod);
+}
+
+/// Both spellings of the addresses agree: the older one, where it is given, is what counts
+/// (`Convert_v1_PodStatus_To_core_PodStatus`).
+fn addresses(pod: &mut Value) {
+    let only = tree::text(pod, "status.podIP").to_owned();
+    let first = tree::list(pod, "status.podIPs").first();
+    match first.map(|first| tree::text(first, "ip").to_owned()) {
+        Some(first) if first == only => {}
+        None if only.is_empty() => {}
+        Some(first) if only.is_empty() => tree::set(pod, "status.podIP", first),
+        _ => tree::set(pod, "status.podIPs", json!([{"ip": only}])),
+    }
 }
 
 /// A limit without a request is a request of the same amount.

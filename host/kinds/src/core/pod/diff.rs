@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::equality::semantic_eq;
+use crate::equality::same_member;
 
 /// Most lines of one difference; the rest would not be read.
 const MAX_LINES: usize = 40;
@@ -10,13 +10,19 @@ const MAX_LINES: usize = 40;
 /// Lines `- path: value` for what was expected and `+ path: value` for what was found.
 pub(crate) fn lines(expected: Option<&Value>, found: Option<&Value>) -> String {
     let mut lines = Vec::new();
-    walk(&mut lines, "", expected, found);
+    walk(&mut lines, ("", ""), expected, found);
     lines.truncate(MAX_LINES);
     lines.join("\n")
 }
 
-fn walk(lines: &mut Vec<String>, path: &str, old: Option<&Value>, new: Option<&Value>) {
-    if semantic_eq(old, new) {
+/// `path` leads to the member `name`.
+fn walk(
+    lines: &mut Vec<String>,
+    (path, name): (&str, &str),
+    old: Option<&Value>,
+    new: Option<&Value>,
+) {
+    if same_member(name, old, new) {
         return;
     }
     match (old, new) {
@@ -28,14 +34,14 @@ fn walk(lines: &mut Vec<String>, path: &str, old: Option<&Value>, new: Option<&V
                 } else {
                     format!("{path}.{key}")
                 };
-                walk(lines, &at, old.get(key), new.get(key));
+                walk(lines, (&at, key), old.get(key), new.get(key));
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             for index in 0..old.len().max(new.len()) {
                 walk(
                     lines,
-                    &format!("{path}[{index}]"),
+                    (&format!("{path}[{index}]"), ""),
                     old.get(index),
                     new.get(index),
                 );

@@ -6,11 +6,14 @@ mod defaults;
 mod delete;
 pub(crate) mod diff;
 mod fields;
+mod gated;
 mod resize;
 pub(crate) mod resources;
 mod status_text;
+mod status_validation;
 mod strategy;
 mod subresource;
+mod update_validation;
 mod validation;
 
 use crate::generation::Generation;
@@ -27,8 +30,8 @@ pub(crate) const RULES: Rules = Rules {
     prepare_update: strategy::prepare_update,
     prepare_status_update: strategy::prepare_status_update,
     validate: validation::validate,
-    validate_update: Some(validation::validate_update),
-    validate_status_update: validation::validate_status_update,
+    validate_update: Some(update_validation::validate),
+    validate_status_update: status_validation::validate,
     warnings: validation::warnings,
     // People hardly change pods, and controllers do so often.
     update_warnings: Some(|_, _| Vec::new()),

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::validation;
 use crate::context::Context;
-use crate::equality::semantic_eq;
+use crate::core::podspec::validation::annotations;
+use crate::equality::same;
 use crate::generic::RESET_METADATA;
 use crate::object_meta::validate_meta_update;
 use crate::subresource::Subresource;
@@ -44,6 +45,8 @@ fn validate(new: &Value, old: &Value) -> ErrorList {
     }
     let mut errors = validate_meta_update(new, old, true);
     errors.append(validation::validate_spec(new));
+    let at = Path::new("metadata.annotations");
+    annotations::validate_update(&mut errors, new, old, &at);
     let path = Path::new("spec").child("ephemeralContainers");
     for before in tree::list(old, CONTAINERS) {
         let name = tree::text(before, "name");
@@ -52,7 +55,7 @@ fn validate(new: &Value, old: &Value) -> ErrorList {
             .find(|after| tree::text(after, "name") == name);
         let refusal = match after {
             None => "removed",
-            Some(after) if !semantic_eq(Some(after), Some(before)) => "changed",
+            Some(after) if !same(Some(after), Some(before)) => "changed",
             Some(_) => continue,
         };
         let detail = format!("existing ephemeral containers {name:?} may not be {refusal}\n");

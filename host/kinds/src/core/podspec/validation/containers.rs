@@ -177,6 +177,12 @@ pub(crate) fn of_pod(errors: &mut ErrorList, spec: &Value, path: &Path) {
     }
 }
 
+/// Validates the image of a container of a pod that is there (`ValidateContainerUpdates`).
+pub(crate) fn image(errors: &mut ErrorList, container: &Value, path: &Path) {
+    checks::required(errors, container, "image", path, "");
+    image_is_trimmed(errors, container, path);
+}
+
 fn image_is_trimmed(errors: &mut ErrorList, container: &Value, path: &Path) {
     let image = tree::text(container, "image");
     if image.trim() != image {

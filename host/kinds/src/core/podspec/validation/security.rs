@@ -9,7 +9,7 @@ use crate::checks::{self, Check};
 use crate::core::podspec::defaults::CONTAINER_LISTS;
 
 /// Largest user and group ID.
-const MAX_ID: i64 = i32::MAX as i64;
+pub(crate) const MAX_ID: i64 = i32::MAX as i64;
 const SYSCTL_MAX: usize = 253;
 /// Longest name of an AppArmor profile.
 const MAX_PROFILE_BYTES: usize = 4095;
