@@ -1,5 +1,7 @@
 //! Pure: sharing a change of size among the sets of a rollout that is under way or paused.
 
+use k3s_meta::tree;
+
 use super::model::{Deployment, Set, Sets};
 use super::plan::Resize;
 
@@ -90,22 +92,32 @@ fn share(deployment: &Deployment, sets: &Sets) -> Vec<Resize> {
         .collect()
 }
 
+/// `GetReplicaSetProportion`
 fn proportion(deployment: &Deployment, set: &Set, change: i64, done: i64) -> i64 {
+    let left = change - done;
+    if left == 0 {
+        return 0;
+    }
+    let fair = fraction(deployment, set);
+    if change > 0 {
+        fair.min(left)
+    } else {
+        fair.max(left)
+    }
+}
+
+/// What the set would change by if all sets kept their share. Where nothing tells how large they were, there is none.
+fn fraction(deployment: &Deployment, set: &Set) -> i64 {
     if deployment.replicas == 0 {
         return -set.replicas;
     }
-    let base = set
-        .max()
-        .filter(|n| *n > 0)
-        .unwrap_or_else(|| deployment.max_total());
-    let fair = (set.replicas as f64 * deployment.max_total() as f64 / base as f64).round() as i64
-        - set.replicas;
-    let left = change - done;
-    if change > 0 {
-        fair.clamp(0, left.max(0))
-    } else {
-        fair.clamp(left.min(0), 0)
+    let running = || tree::int(deployment.object.value(), "status.replicas");
+    let base = set.max().filter(|n| *n != 0).or_else(running).unwrap_or(0);
+    if base == 0 {
+        return 0;
     }
+    let share = set.replicas as f64 * deployment.max_total() as f64 / base as f64;
+    share.round() as i64 - set.replicas
 }
 
 #[cfg(test)]
@@ -153,5 +165,19 @@ mod tests {
                 to: 5
             }]
         );
+    }
+
+    #[test]
+    fn a_rollout_that_is_stuck_grows_in_proportion() {
+        let d = deployment(30, json!(3), json!(2));
+        let sets = Sets {
+            new: Some(sized("new", 5, 13)),
+            old: vec![sized("old", 8, 13)],
+        };
+        let sizes: Vec<_> = scale(&d, &sets)
+            .into_iter()
+            .map(|r| (r.name, r.to))
+            .collect();
+        assert_eq!(sizes, [("old".to_owned(), 20), ("new".to_owned(), 13)]);
     }
 }
