@@ -100,7 +100,7 @@ fn counters(stats: &Stats, decoded: u64, unreadable: u64) -> [Row; 10] {
     ]
 }
 
-fn gauges(stats: &Stats) -> [Row; 3] {
+fn gauges(stats: &Stats) -> [Row; 4] {
     [
         (
             "k3s_store_queued_writes",
@@ -112,6 +112,11 @@ fn gauges(stats: &Stats) -> [Row; 3] {
             "k3s_store_ring_events",
             "Events kept in memory for watches",
             stats.ring_events,
+        ),
+        (
+            "k3s_store_ring_bytes",
+            "Bytes that events in memory keep alive, estimated",
+            stats.ring_bytes,
         ),
     ]
 }

@@ -169,6 +169,10 @@ impl Log {
         self.all.events.len()
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn ring(&self, prefix: &str) -> Option<&Ring> {
         match bucket_of(prefix) {
             Some(bucket) => self.buckets.get(bucket),

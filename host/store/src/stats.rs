@@ -27,6 +27,8 @@ pub struct Stats {
     pub keys: u64,
     /// Events in memory now.
     pub ring_events: u64,
+    /// Bytes that they keep alive, by the estimate that bounds them.
+    pub ring_bytes: u64,
 }
 
 #[derive(Default)]

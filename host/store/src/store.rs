@@ -188,6 +188,7 @@ impl Store {
             queued: self.writer.queued() as u64,
             keys: state.keys.len() as u64,
             ring_events: state.log.len() as u64,
+            ring_bytes: state.log.bytes() as u64,
         }
     }
 }
