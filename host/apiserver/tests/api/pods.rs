@@ -1,4 +1,4 @@
-//! Binding, eviction, scale, ephemeral containers.
+//! Binding, eviction, scale, ephemeral containers, resize.
 
 use serde_json::{Value, json};
 
@@ -249,7 +249,7 @@ async fn a_pods_generation_counts_what_users_ask_for() {
 }
 
 #[tokio::test]
-async fn ephemeral_containers_join_a_pod_and_resize_is_refused() {
+async fn ephemeral_containers_join_a_pod() {
     let api = start().await;
     api.ok("POST", PODS, pod("a")).await;
     let path = format!("{PODS}/a/ephemeralcontainers");
@@ -260,8 +260,74 @@ async fn ephemeral_containers_join_a_pod_and_resize_is_refused() {
     api.ok("PATCH", &path, same).await;
     let changed = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "other"}]}});
     assert_eq!(api.call("PATCH", &path, changed).await.code, 422);
-    let resize = api
-        .call("PATCH", &format!("{PODS}/a/resize"), json!({}))
+}
+
+#[tokio::test]
+async fn a_pod_is_resized_within_what_its_namespace_and_node_have() {
+    let api = start().await;
+    api.ok("POST", "/api/v1/nodes", json!({"metadata": {"name": "n1"}}))
         .await;
-    assert!(resize.message().contains("is not supported by this server"));
+    let has = json!({"status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}});
+    api.ok("PATCH", "/api/v1/nodes/n1/status", has).await;
+    let cpu = |amount: &str| json!([{"name": "c", "image": "busybox", "resources": {"requests": {"cpu": amount}}}]);
+    let mut asking = pod("a");
+    asking["spec"] = json!({"nodeName": "n1", "containers": cpu("1")});
+    api.ok("POST", PODS, asking).await;
+    let limits = json!([{"type": "Container", "min": {"cpu": "500m"}}]);
+    let range = json!({"metadata": {"name": "r"}, "spec": {"limits": limits}});
+    api.ok("POST", "/api/v1/namespaces/default/limitranges", range)
+        .await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let hard = json!({"requests.cpu": "2"});
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": hard}});
+    api.ok("POST", quotas, quota).await;
+    let counted = json!({"status": {"hard": hard, "used": {"requests.cpu": "1"}}});
+    api.ok("PATCH", &format!("{quotas}/q/status"), counted)
+        .await;
+
+    let path = format!("{PODS}/a/resize");
+    let to = |amount: &str| json!({"spec": {"containers": cpu(amount)}});
+    let resized = api.ok("PATCH", &path, to("2")).await;
+    assert_eq!(resized["metadata"]["generation"], 2);
+    let used = api.ok("GET", &format!("{quotas}/q"), Value::Null).await;
+    assert_eq!(used["status"]["used"], json!({"requests.cpu": "2"}));
+    // What is no resource is put back.
+    let mut image = to("2");
+    image["spec"]["containers"][0]["image"] = json!("other");
+    assert_eq!(api.ok("PATCH", &path, image).await, resized);
+    assert_eq!(api.ok("GET", &path, Value::Null).await, resized);
+    for (amount, why) in [
+        (
+            "100m",
+            "pods \"a\" is forbidden: minimum cpu usage per Container is 500m, but request is 100m",
+        ),
+        (
+            "2500m",
+            "pods \"a\" is forbidden: exceeded quota: q, requested: requests.cpu=500m, used: requests.cpu=2, \
+             limited: requests.cpu=2",
+        ),
+        (
+            "5",
+            "pods \"a\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 5000, \
+             allocatable: 4000",
+        ),
+    ] {
+        let answer = api.call("PATCH", &path, to(amount)).await;
+        answer.refused(403, why);
+        if amount == "5" {
+            let causes = &answer.body["details"]["causes"];
+            assert_eq!(causes, &json!([{"reason": "NodeCapacity"}]));
+        }
+    }
+    let limited = json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2", "memory": "1Gi"}});
+    let mut guaranteed = to("2");
+    guaranteed["spec"]["containers"][0]["resources"] = limited;
+    let answer = api.call("PATCH", &path, guaranteed).await;
+    assert!(
+        answer
+            .message()
+            .contains("Pod QOS Class may not change as a result of resizing"),
+        "{}",
+        answer.text
+    );
 }
