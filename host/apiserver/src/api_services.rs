@@ -6,11 +6,12 @@
 //! others are left alone.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use k3s_api::discovery::{self, built_in};
+use k3s_api::discovery::{self, Row, built_in};
 use k3s_base::error::chain;
 use k3s_lifecycle::Tasks;
 use k3s_meta::{object, tree};
@@ -20,6 +21,7 @@ use k3s_registry::{
 };
 use k3s_resources::apiextensions::CustomSet;
 use k3s_store::{Entry, EventKind};
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -41,24 +43,77 @@ pub(crate) async fn start(
     registry: &Registry,
     served: watch::Receiver<()>,
     tasks: &Tasks,
-) -> Result<()> {
+) -> Result<Priorities> {
     let resource = registry.resource(GROUP, "v1", PLURAL)?.clone();
     let (entries, reflector) = Reflector::start(registry, &resource)?;
     let mut services = ApiServices {
         registry: registry.clone(),
         resource,
         stored: BTreeMap::new(),
+        priorities: Priorities::default(),
     };
     services.note(mirror::Update::Replaced(entries));
     services.sync(true).await?;
+    let priorities = services.priorities.clone();
     tasks.spawn_until_stopped("api services", services.follow(reflector, served));
-    Ok(())
+    Ok(priorities)
+}
+
+/// The priorities that were changed in APIServices, by the names of these. Cheap to clone; clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Priorities(Arc<RwLock<BTreeMap<String, (u32, u32)>>>);
+
+impl Priorities {
+    /// The row with the priorities that its APIService has.
+    pub(crate) fn apply<'a>(&self, row: Row<'a>) -> Row<'a> {
+        let changed = self.0.read();
+        let own = (!changed.is_empty())
+            .then(|| changed.get(&name(row.group, row.version)).copied())
+            .flatten();
+        let priorities = own.unwrap_or(row.priorities);
+        Row { priorities, ..row }
+    }
+
+    /// Tells one state from another; empty while none is changed.
+    pub(crate) fn tag(&self) -> String {
+        let changed = self.0.read();
+        if changed.is_empty() {
+            return String::new();
+        }
+        let mut hasher = DefaultHasher::new();
+        changed.hash(&mut hasher);
+        format!("-{:016X}", hasher.finish())
+    }
+
+    fn take_from(&self, services: &BTreeMap<String, Value>) {
+        let local = services
+            .iter()
+            .filter(|(_, service)| !tree::has(service, "spec.service"));
+        let changed = local.filter_map(|(name, service)| {
+            let usual = discovery::priorities(
+                tree::text(service, "spec.group"),
+                tree::text(service, "spec.version"),
+            );
+            let number = |path| u32::try_from(tree::int(service, path)?).ok();
+            let own = (
+                number("spec.groupPriorityMinimum")?,
+                number("spec.versionPriority")?,
+            );
+            (own != usual).then(|| (name.clone(), own))
+        });
+        *self.0.write() = changed.collect();
+    }
+}
+
+fn name(group: &str, version: &str) -> String {
+    format!("{version}.{group}")
 }
 
 struct ApiServices {
     registry: Registry,
     resource: Arc<Resource>,
     stored: BTreeMap<String, Value>,
+    priorities: Priorities,
 }
 
 /// One write.
@@ -107,6 +162,7 @@ impl ApiServices {
                 }
             }
         }
+        self.priorities.take_from(&self.stored);
     }
 
     fn put(&mut self, entry: &Entry) {
@@ -191,7 +247,7 @@ fn local(group: &str, version: &str, managed: &str) -> Value {
     let mut service = json!({
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
-        "metadata": {"name": format!("{version}.{group}"), "labels": {MANAGED: managed}},
+        "metadata": {"name": name(group, version), "labels": {MANAGED: managed}},
         "spec": {
             "version": version,
             "groupPriorityMinimum": group_priority,

@@ -7,6 +7,7 @@ use k3s_lifecycle::Tasks;
 use k3s_registry::Registry;
 
 use crate::admission;
+use crate::api_services::Priorities;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::documents::Documents;
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) metrics: ApiMetrics,
     pub(crate) health: Health,
     pub(crate) documents: Documents,
+    /// The order of groups and versions in discovery.
+    pub(crate) priorities: Priorities,
     /// Where clients of any network reach this server.
     pub(crate) advertised: SocketAddr,
 }

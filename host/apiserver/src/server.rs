@@ -59,7 +59,7 @@ impl ApiServer {
         // Before the policy is read, so that the default one is part of it.
         bootstrap::run(&registry, &bootstrap).await?;
         let served = custom::start(&registry, &tasks)?;
-        api_services::start(&registry, served, &tasks).await?;
+        let priorities = api_services::start(&registry, served, &tasks).await?;
         let authorizer = Arc::new(Authorizer::start(&registry, &tasks)?);
         let authenticator = Arc::new(Authenticator::new(
             registry.clone(),
@@ -80,6 +80,7 @@ impl ApiServer {
             metrics: ApiMetrics::new(config.metrics, &registry),
             health: Health::new(checks, registry.clock().clone()),
             documents: Documents::new(config.version, config.service_accounts),
+            priorities,
             advertised: SocketAddr::new(config.advertise_address, config.advertise_port),
             tasks,
             registry,

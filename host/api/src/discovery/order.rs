@@ -2,7 +2,7 @@
 //! kube-apiserver; clients resolve ambiguous resource names by this order (`kubectl get events`).
 
 use super::row::Row;
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 /// Upstream's priority of groups of custom resources.
@@ -70,17 +70,23 @@ pub(super) fn arrange<'a>(rows: impl Iterator<Item = Row<'a>>) -> Groups<'a> {
         .into_iter()
         .map(|(group, versions)| (group, arrange_versions(versions)))
         .collect();
-    out.sort_by(|(a, _), (b, _)| {
-        group_priority(b)
-            .cmp(&group_priority(a))
-            .then_with(|| a.cmp(b))
-    });
+    out.sort_by_key(|(group, versions)| (Reverse(highest(versions)), *group));
     out
+}
+
+/// The priority of a group is the highest that one of its versions asks for.
+fn highest(versions: &[(&str, Vec<Row<'_>>)]) -> Option<u32> {
+    let rows = versions.iter().flat_map(|(_, rows)| rows);
+    rows.map(|row| row.priorities.0).max()
 }
 
 fn arrange_versions<'a>(versions: BTreeMap<&'a str, Vec<Row<'a>>>) -> Vec<(&'a str, Vec<Row<'a>>)> {
     let mut versions: Vec<_> = versions.into_iter().collect();
-    versions.sort_by(|(a, _), (b, _)| by_version_priority(a, b));
+    let priority = |rows: &[Row<'_>]| rows.first().map(|row| row.priorities.1);
+    versions.sort_by(|(a, of_a), (b, of_b)| {
+        let higher = priority(of_b).cmp(&priority(of_a));
+        higher.then_with(|| by_version_priority(a, b))
+    });
     for (_, rows) in &mut versions {
         rows.sort_by_key(|row| row.plural);
     }

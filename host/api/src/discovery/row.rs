@@ -1,5 +1,6 @@
 //! What discovery shows of a kind.
 
+use super::order::priorities;
 use crate::kind::{self, Kind, Subresource};
 
 /// A resource at a version.
@@ -27,6 +28,9 @@ pub struct Row<'a> {
     pub subresources: Vec<SubRow<'a>>,
     /// Group, version and kind in which objects are stored; None for what is not stored.
     pub stored: Option<(&'a str, &'a str, &'a str)>,
+    /// `groupPriorityMinimum` and `versionPriority` of the APIService of its group and version: those of upstream
+    /// until someone says otherwise.
+    pub priorities: (u32, u32),
 }
 
 /// A subresource.
@@ -76,6 +80,7 @@ impl From<&'static Kind> for Row<'static> {
             categories: k.categories,
             subresources: k.subresources.iter().map(SubRow::from).collect(),
             stored: stored(k),
+            priorities: priorities(k.group, k.version),
         }
     }
 }

@@ -193,12 +193,13 @@ fn kinds_of_run_time_join() {
         categories: &[],
         subresources: Vec::new(),
         stored: None,
+        priorities: priorities("example.com", "v1beta1"),
     };
     let stable = Row {
         version: "v1",
         ..widget.clone()
     };
-    let list = groups(built_in().chain([widget, stable]));
+    let list = groups(built_in().chain([widget.clone(), stable.clone()]));
     let joined = list["groups"]
         .as_array()
         .unwrap()
@@ -206,6 +207,19 @@ fn kinds_of_run_time_join() {
         .find(|group| group["name"] == "example.com")
         .unwrap();
     assert_eq!(joined["preferredVersion"]["version"], "v1");
+    // What their APIServices ask for counts before names.
+    let raised = Row {
+        priorities: (17_900, 200),
+        ..widget
+    };
+    let list = groups(built_in().chain([raised, stable]));
+    let list = list["groups"].as_array().unwrap();
+    let names: Vec<&Value> = list.iter().map(|group| &group["name"]).collect();
+    assert_eq!(
+        names[..3],
+        ["apiregistration.k8s.io", "example.com", "apps"]
+    );
+    assert_eq!(list[1]["preferredVersion"]["version"], "v1beta1");
 }
 
 #[test]

@@ -17,16 +17,17 @@ pub(super) fn get(context: &Context, parts: &[&str]) -> Result<Response<Body>> {
         return aggregated_answer(context, root, version);
     }
     let custom = CustomSet::of(context.registry().resources());
+    let priorities = &context.core.priorities;
+    let rows = built_in().chain(custom.rows());
+    let rows = rows.map(|row| priorities.apply(row));
     let document = match parts {
         ["api"] => Some(discovery::core_versions(
             &context.core.advertised.to_string(),
         )),
-        ["apis"] => Some(discovery::groups(built_in().chain(custom.rows()))),
+        ["apis"] => Some(discovery::groups(rows)),
         ["api", version] => discovery::resources(built_in(), "", version),
-        ["apis", group] => discovery::group(built_in().chain(custom.rows()), group),
-        ["apis", group, version] => {
-            discovery::resources(built_in().chain(custom.rows()), group, version)
-        }
+        ["apis", group] => discovery::group(rows, group),
+        ["apis", group, version] => discovery::resources(rows, group, version),
         _ => None,
     };
     match document {
@@ -93,7 +94,8 @@ fn aggregated_answer(
     version: AggregatedVersion,
 ) -> Result<Response<Body>> {
     let custom = CustomSet::of(context.registry().resources());
-    let tag = format!("\"{}\"", custom.digest());
+    let priorities = &context.core.priorities;
+    let tag = format!("\"{}{}\"", custom.digest(), priorities.tag());
     if context
         .headers
         .get(IF_NONE_MATCH)
@@ -107,7 +109,11 @@ fn aggregated_answer(
     }
     let document: Value = match root {
         "api" => discovery::aggregated_core(built_in(), version),
-        _ => discovery::aggregated_groups(built_in().chain(custom.rows()), version),
+        _ => {
+            let rows = built_in().chain(custom.rows());
+            let rows = rows.map(|row| priorities.apply(row));
+            discovery::aggregated_groups(rows, version)
+        }
     };
     let json = serde_json::to_vec(&document).map_err(|error| respond::unwritable(&error))?;
     let kind = HeaderValue::from_static(version.media_type());

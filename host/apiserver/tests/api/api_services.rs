@@ -92,6 +92,12 @@ async fn a_start_restores_built_in_services_and_leaves_others_alone() {
     let apps = format!("{SERVICES}/v1.apps");
     let lower = json!({"spec": {"groupPriorityMinimum": 7}});
     api.ok("PATCH", &apps, lower).await;
+    // Which discovery follows while it lasts.
+    until(&api, "/apis", |list| {
+        let last = list["groups"].as_array().unwrap().last();
+        last.is_some_and(|group| group["name"] == "apps")
+    })
+    .await;
     api.ok("DELETE", &format!("{SERVICES}/v1.batch"), Value::Null)
         .await;
     for (name, labels) in [
