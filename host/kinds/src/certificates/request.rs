@@ -110,7 +110,7 @@ rW7f8nPs60Pl0w==
     fn a_request_is_signed_by_its_own_key() {
         assert_eq!(check(GOOD.as_bytes()), Ok(()));
         assert_eq!(check(format!("subject: a\n{GOOD}").as_bytes()), Ok(()));
-        // The name is `b` now, which nobody signed.
+        // The name is `b` now, which the key has not signed.
         let forged = GOOD.replace("AwwBYTBZ", "AwwBYjBZ");
         assert_eq!(check(forged.as_bytes()), Err(RequestError::EcSignature));
     }
