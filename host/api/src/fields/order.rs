@@ -13,38 +13,51 @@ pub fn in_document_order(raw: &[u8], complaints: Vec<String>) -> Vec<String> {
     }
     let mut state = State {
         path: String::new(),
-        wanted: complaints.iter().map(String::as_str).collect(),
+        wanted: complaints.clone(),
         found: Vec::new(),
     };
     let mut json = serde_json::Deserializer::from_slice(raw);
     // A body that cannot be read was refused before.
     let read = Node(&mut state).deserialize(&mut json);
-    let State { wanted, found, .. } = state;
-    drop(wanted);
-    if read.is_ok() { found } else { complaints }
-}
-
-struct State<'c> {
-    path: String,
-    wanted: HashSet<&'c str>,
-    found: Vec<String>,
-}
-
-impl State<'_> {
-    /// Takes the complaint about the field at the path, if there is one.
-    fn take(&mut self, what: &str) -> bool {
-        let text = format!("{what} field \"{}\"", self.path);
-        let is_wanted = self.wanted.remove(text.as_str());
-        if is_wanted {
-            self.found.push(text);
-        }
-        is_wanted
+    if read.is_ok() {
+        state.found
+    } else {
+        complaints
     }
 }
 
-struct Node<'s, 'c>(&'s mut State<'c>);
+struct State {
+    path: String,
+    wanted: Vec<String>,
+    found: Vec<String>,
+}
 
-impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
+impl State {
+    /// Whether a complaint is about the field at the path. Compared from the end, where the paths of the fields of one
+    /// map differ: their beginning may be as long as the body.
+    fn is_here(&self, complaint: &str, what: &str) -> bool {
+        let path = complaint.strip_prefix(what);
+        let path = path.and_then(|rest| rest.strip_prefix(" field \"")?.strip_suffix('"'));
+        path.is_some_and(|path| path.bytes().rev().eq(self.path.bytes().rev()))
+    }
+
+    /// Takes the complaint about the field at the path, if there is one.
+    fn take(&mut self, what: &str) -> bool {
+        let place = self.wanted.iter().position(|it| self.is_here(it, what));
+        let taken = place.map(|place| self.wanted.remove(place));
+        let is_taken = taken.is_some();
+        self.found.extend(taken);
+        is_taken
+    }
+
+    fn is_found(&self, what: &str) -> bool {
+        self.found.iter().any(|it| self.is_here(it, what))
+    }
+}
+
+struct Node<'s>(&'s mut State);
+
+impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -52,7 +65,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_, '_> {
+impl<'de> Visitor<'de> for Node<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,8 +121,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
             if !seen.insert(key) {
                 self.0.take("duplicate");
             }
-            let unknown = format!("unknown field \"{}\"", self.0.path);
-            if self.0.take("unknown") || self.0.found.contains(&unknown) {
+            if self.0.take("unknown") || self.0.is_found("unknown") {
                 access.next_value::<IgnoredAny>()?;
             } else {
                 access.next_value_seed(Node(self.0))?;

@@ -525,6 +525,24 @@ fn complaints_are_not_much_longer_than_the_body() {
 }
 
 #[test]
+fn fields_below_a_long_name_are_ordered_without_spelling_it_out_for_each() {
+    let long = "k".repeat(300_000);
+    let many: Vec<String> = (0..50_000).map(|at| format!("\"f{at:05}\":1")).collect();
+    let many = many.join(",");
+    let body = format!("{{\"{long}\":{{{many},\"f00000\":1}},\"b\":1,\"a\":1}}");
+    let complaints: Vec<String> = ["unknown field \"a\"", "unknown field \"b\""]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("duplicate field \"{long}.f00000\"")])
+        .collect();
+    let ordered = in_document_order(body.as_bytes(), complaints.clone());
+    let [a, b, duplicate] = complaints.as_slice() else {
+        panic!("{}", complaints.len());
+    };
+    assert!(ordered.iter().eq([duplicate, b, a]));
+}
+
+#[test]
 fn strict_messages() {
     let complaints = [
         "unknown field \"spec.foo\"".to_owned(),

@@ -44,7 +44,15 @@ pub fn json_body(data: &[u8]) {
         let plainly: Value = serde_json::from_slice(body).unwrap();
         assert_eq!(parsed.value, plainly);
     }
-    decoded(kind, parsed.value, body);
+    // Of fields that occur twice, a type has both.
+    let typed = fields::parse_typed(body).unwrap();
+    assert_eq!(typed.duplicates, parsed.duplicates);
+    if typed.duplicates.is_empty() {
+        assert_eq!(typed.value, parsed.value);
+    }
+    let ordered = fields::in_document_order(body, typed.duplicates.clone());
+    assert!(ordered.iter().all(|it| typed.duplicates.contains(it)));
+    decoded(kind, typed.value, body);
 }
 
 /// An object that is decoded is decoded to the same again, also from what is written of it; its defaults are filled in
@@ -78,7 +86,8 @@ fn behaves(kind: &Kind, mut value: Value) {
     drop(strategy.validate_create(&value, kind.namespaced));
     drop(strategy.validate_update(&value, &again, kind.namespaced));
     drop(strategy.validate_status_update(&value, &again, kind.namespaced));
-    drop(strategy.warnings(&value));
+    drop(strategy.warnings(&value, None));
+    drop(strategy.warnings(&value, Some(&again)));
     drop(strategy.fields(&value));
     let cells = strategy.cells(&value, Timestamp::UNIX_EPOCH);
     let columns = strategy.column_definitions();

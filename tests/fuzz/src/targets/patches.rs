@@ -77,6 +77,8 @@ pub fn strategic_patch(data: &[u8]) {
     if !has_directive(&before) {
         assert!(!has_directive(&after), "directives are not stored: {after}");
     }
+    // What is made is decoded, whatever it is.
+    drop(fields::decode_patched(kind, &mut after));
 }
 
 fn has_directive(value: &Value) -> bool {
