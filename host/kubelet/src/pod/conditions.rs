@@ -146,8 +146,13 @@ fn condition(inputs: &Inputs<'_>, kind: &str, verdict: Verdict) -> PodCondition 
         .iter()
         .flatten()
         .find(|c| c.type_ == kind);
+    // Those that pass are never false: what they go through is their reason.
+    let is_same = |old: &&PodCondition| {
+        let reason = old.reason.as_deref().unwrap_or_default();
+        old.status == status && (!PASSING.contains(&kind) || reason == verdict.reason)
+    };
     let transition = old
-        .filter(|old| old.status == status)
+        .filter(is_same)
         .and_then(|old| old.last_transition_time.clone())
         .unwrap_or_else(|| Time(whole_seconds(inputs.now)));
     PodCondition {

@@ -132,7 +132,9 @@ fn a_resize_shows_what_runs_and_why_it_waits() {
         error: Some("no".into()),
     });
     case.before = json!({"conditions": [
-        {"type": "PodResizePending", "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z"}]});
+        {"type": "PodResizePending", "status": "True", "reason": "Deferred",
+            "lastTransitionTime": "2025-01-01T00:00:00Z"},
+        {"type": "PodResizeInProgress", "status": "True", "lastTransitionTime": "2025-01-01T00:00:00Z"}]});
     let status = case.status();
     let container = &status["containerStatuses"][0];
     assert_eq!(container["resources"], resources("1"));
@@ -147,9 +149,15 @@ fn a_resize_shows_what_runs_and_why_it_waits() {
         (
             &progress["reason"],
             &progress["message"],
-            &progress["observedGeneration"]
+            &progress["observedGeneration"],
+            &progress["lastTransitionTime"]
         ),
-        (&json!("Error"), &json!("no"), &json!(6))
+        (
+            &json!("Error"),
+            &json!("no"),
+            &json!(6),
+            &json!("2026-01-01T00:00:00Z")
+        )
     );
 }
 
