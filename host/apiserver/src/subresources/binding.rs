@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use k3s_meta::{Status, object};
+use k3s_meta::{Status, object, tree};
 use k3s_registry::{Resource, Result, check_namespace};
 use k3s_resources::core::pod::binding::bind;
 use k3s_serve::Body;
@@ -31,6 +31,10 @@ pub(crate) async fn create(
     let mut binding = body::decode(context, &bytes, &BINDING, options.validation).await?;
     let namespace = &context.info.namespace;
     check_namespace(pods, namespace, &mut binding)?;
+    if context.info.subresource.is_empty() {
+        // What a client says of a new object's identity counts for nothing.
+        tree::remove(&mut binding, "metadata.uid");
+    }
     let name = object::name(&binding);
     if !context.info.subresource.is_empty() && name != context.info.name {
         let text = "name in URL does not match name in Binding object";

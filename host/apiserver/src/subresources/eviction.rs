@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use k3s_meta::{Status, object, tree};
-use k3s_registry::{Admission, Operation, Resource, Result};
+use k3s_meta::{GroupKind, Path, Status, field, object, tree};
+use k3s_registry::{Admission, Operation, Resource, Result, check_namespace};
 use k3s_resources::core::pod::eviction::evict;
 use k3s_serve::Body;
 use serde_json::Value;
@@ -29,8 +29,9 @@ pub(super) async fn create(
 ) -> Result<Response<Body>> {
     let write = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
-    let eviction = body::decode(context, &bytes, &EVICTION, write.validation).await?;
+    let mut eviction = body::decode(context, &bytes, &EVICTION, write.validation).await?;
     let info = &context.info;
+    check_namespace(pods, &info.namespace, &mut eviction)?;
     if object::name(&eviction) != info.name {
         let text = "name in URL does not match name in Eviction object";
         return Err(Status::bad_request(text).into());
@@ -38,6 +39,7 @@ pub(super) async fn create(
     let given = eviction
         .get("deleteOptions")
         .filter(|options| !options.is_null());
+    check_read_errors(&info.name, given)?;
     check_dry_run(context, given)?;
     let (options, dry_run) = options::delete(&Query::default(), given)?;
     let call = context.call(dry_run || write.dry_run);
@@ -51,6 +53,19 @@ pub(super) async fn create(
     let registry = context.registry();
     evict(registry, pods, &info.namespace, &info.name, &options, &call).await?;
     success(context)
+}
+
+/// An eviction has a pod to judge, so it deletes none that cannot be read.
+fn check_read_errors(name: &str, given: Option<&Value>) -> Result<()> {
+    let option = "ignoreStoreReadErrorWithClusterBreakingPotential";
+    if !given.is_some_and(|given| tree::flag(given, option)) {
+        return Ok(());
+    }
+    let path = Path::new("deleteOptions").child(option);
+    let detail = "can not be set for pod eviction, try after removing the option";
+    let error = field::invalid(&path, true, detail);
+    let kind = GroupKind::new(EVICTION.group, EVICTION.kind);
+    Err(Status::invalid(&kind, name, &error.into()).into())
 }
 
 /// A dry run that request and eviction both ask for must be the same.

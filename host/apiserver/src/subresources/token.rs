@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k3s_base::clock::rfc3339;
+use k3s_meta::quote::quote;
 use k3s_meta::{ErrorList, GroupKind, GroupResource, Path, Status, field, object, tree};
-use k3s_registry::{Admission, Operation, Resource, Result};
+use k3s_registry::{Admission, Error, Operation, Resource, Result, check_namespace};
 use k3s_serve::Body;
 use serde_json::{Value, json};
 
@@ -35,22 +36,13 @@ pub(super) async fn create(
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let bytes = body::read(request.into_body()).await?;
     let mut request = body::decode(context, &bytes, &TOKEN_REQUEST, options.validation).await?;
-    let info = &context.info;
-    let account = context
-        .registry()
-        .get(accounts, &info.namespace, &info.name)?
-        .to_value()?;
+    let account = account(context, accounts, &mut request)?;
     if tree::int(&request, "spec.expirationSeconds").is_none() {
         tree::set(&mut request, "spec.expirationSeconds", DEFAULT_SECONDS);
     }
     let errors = validate(&request);
     if !errors.is_empty() {
-        return Err(Status::invalid(
-            &GroupKind::new("authentication.k8s.io", "TokenRequest"),
-            "",
-            &errors,
-        )
-        .into());
+        return Err(invalid("", &errors));
     }
     admit(context, accounts, &mut request, options.dry_run).await?;
     default_audiences(&mut request, context.core.authenticator.audiences());
@@ -70,6 +62,43 @@ pub(super) async fn create(
     let status = json!({"token": token, "expirationTimestamp": rfc3339(expiry)});
     let answer = answer(request, &account, &rfc3339(now), status);
     respond::object::virtual_object(context, StatusCode::CREATED, &answer)
+}
+
+/// The account that path and request name.
+fn account(context: &Context, accounts: &Arc<Resource>, request: &mut Value) -> Result<Value> {
+    let info = &context.info;
+    check_namespace(accounts, &info.namespace, request)?;
+    let named = object::name(request);
+    if !named.is_empty() && named != info.name {
+        let path = Path::new("metadata").child("name");
+        let detail = "must match the service account name if specified";
+        let error = field::invalid(&path, named, detail);
+        return Err(invalid(&info.name, &error.into()));
+    }
+    let found = context
+        .registry()
+        .get(accounts, &info.namespace, &info.name);
+    let account = found?.to_value()?;
+    check_uid(request, &account, &info.name)?;
+    Ok(account)
+}
+
+fn invalid(name: &str, errors: &ErrorList) -> Error {
+    let kind = GroupKind::new(TOKEN_REQUEST.group, TOKEN_REQUEST.kind);
+    Status::invalid(&kind, name, errors).into()
+}
+
+/// A request that names the account's UID is for that account only, and for no later one of its name.
+fn check_uid(request: &Value, account: &Value, name: &str) -> Result<()> {
+    let (wanted, found) = (object::uid(request), object::uid(account));
+    if wanted.is_empty() || wanted == found {
+        return Ok(());
+    }
+    let text = format!(
+        "the UID in the token request ({wanted}) does not match the UID of the service account ({found})"
+    );
+    let kind = GroupResource::new(TOKEN_REQUEST.group, TOKEN_REQUEST.kind);
+    Err(Status::conflict(&kind, name, &text).into())
 }
 
 /// The request as it was sent, with the account it is for and what came of it.
@@ -144,19 +173,21 @@ async fn admit(
 
 /// The claim of the object the token is bound to: it must exist, and a pod must run as the account.
 fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str, Value)>> {
+    if tree::get(request, "spec.boundObjectRef").is_none() {
+        return Ok(Vec::new());
+    }
     let reference = |key| tree::text(request, &format!("spec.boundObjectRef.{key}"));
     let (kind, name, uid) = (reference("kind"), reference("name"), reference("uid"));
+    let version = group_version(reference("apiVersion"));
     let (claim, plural, namespace) = match kind {
-        "" => return Ok(Vec::new()),
-        "Pod" => ("pod", "pods", context.info.namespace.as_str()),
-        "Secret" => ("secret", "secrets", context.info.namespace.as_str()),
-        "Node" => ("node", "nodes", ""),
+        "Pod" if version.starts_with('/') => ("pod", "pods", context.info.namespace.as_str()),
+        "Secret" if version.starts_with('/') => {
+            ("secret", "secrets", context.info.namespace.as_str())
+        }
+        "Node" if version.starts_with('/') => ("node", "nodes", ""),
         other => {
-            return Err(Status::bad_request(format!(
-                "cannot bind token to object of type {}, Kind={other}",
-                group_version(tree::text(request, "spec.boundObjectRef.apiVersion"))
-            ))
-            .into());
+            let text = format!("cannot bind token to object of type {version}, Kind={other}");
+            return Err(Status::bad_request(text).into());
         }
     };
     let resource = context.registry().resource("", "v1", plural)?;
@@ -164,33 +195,37 @@ fn bound_object(context: &Context, request: &Value) -> Result<Vec<(&'static str,
         .registry()
         .get(resource, namespace, name)?
         .to_value()?;
+    let mut claims = vec![(claim, json!({"name": name, "uid": object::uid(&found)}))];
+    if kind == "Pod" {
+        runs_as(&found, &context.info.name)?;
+        claims.extend(node_claim(context, tree::text(&found, "spec.nodeName")));
+    }
     if !uid.is_empty() && uid != object::uid(&found) {
         let text = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
         );
         return Err(Status::conflict(&GroupResource::new("", kind.to_owned()), name, &text).into());
     }
-    let mut claims = vec![(claim, json!({"name": name, "uid": object::uid(&found)}))];
-    if kind == "Pod" {
-        let runs_as = tree::text(&found, "spec.serviceAccountName");
-        if runs_as != context.info.name {
-            let text = format!(
-                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
-                context.info.name
-            );
-            return Err(Status::bad_request(text).into());
-        }
-        claims.extend(node_claim(context, tree::text(&found, "spec.nodeName")));
-    }
     Ok(claims)
 }
 
-/// Group and version as Go prints them as part of a kind: `/v1`, `apps/v1`.
+fn runs_as(pod: &Value, account: &str) -> Result<()> {
+    if tree::text(pod, "spec.serviceAccountName") == account {
+        return Ok(());
+    }
+    let text = format!(
+        "cannot bind token for serviceaccount {} to pod running with different serviceaccount name.",
+        quote(account)
+    );
+    Err(Status::bad_request(text).into())
+}
+
+/// Group and version as Go prints them as part of a kind: `/v1`, `apps/v1`; what has more parts is neither.
 fn group_version(api_version: &str) -> String {
-    if api_version.contains('/') {
-        api_version.to_owned()
-    } else {
-        format!("/{api_version}")
+    match api_version.matches('/').count() {
+        0 => format!("/{api_version}"),
+        1 => api_version.to_owned(),
+        _ => "/".to_owned(),
     }
 }
 

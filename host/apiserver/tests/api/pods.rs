@@ -1,4 +1,4 @@
-//! Binding, eviction, scale, ephemeral containers, resize.
+//! Binding, eviction, scale, ephemeral containers, resize, tokens for pods.
 
 use serde_json::{Value, json};
 
@@ -61,15 +61,23 @@ async fn a_pod_is_bound_once() {
         let answer = api.call("POST", &path, to_node(metadata)).await;
         answer.refused(400, why);
     }
-    let stale = to_node(json!({"name": "b", "uid": "other"}));
-    let stale = api.call("POST", bindings, stale).await;
-    assert!(
-        stale
-            .message()
-            .starts_with("Operation cannot be fulfilled on pods \"b\": Precondition failed: UID in precondition: other,"),
-        "{}",
-        stale.text
-    );
+    api.ok("POST", PODS, pod("c")).await;
+    for (metadata, part) in [
+        (json!({"name": "c", "uid": "other"}), "UID"),
+        (
+            json!({"name": "c", "resourceVersion": "1"}),
+            "ResourceVersion",
+        ),
+    ] {
+        let stale = api.call("POST", &format!("{PODS}/c/binding"), to_node(metadata));
+        let stale = stale.await;
+        let start = format!(
+            "Operation cannot be fulfilled on pods \"c\": Precondition failed: {part} in precondition: "
+        );
+        assert!(stale.message().starts_with(&start), "{}", stale.text);
+    }
+    let other = to_node(json!({"name": "c", "uid": "other"}));
+    api.ok("POST", bindings, other).await;
 }
 
 #[tokio::test]
@@ -132,6 +140,25 @@ async fn an_eviction_asks_the_budget() {
             &json!("EvictionByEvictionAPI")
         )
     );
+}
+
+#[tokio::test]
+async fn an_eviction_is_of_the_pod_in_its_path() {
+    let api = start().await;
+    api.ok("POST", PODS, pod("a")).await;
+    let path = format!("{PODS}/a/eviction");
+    let namespace = json!({"name": "a", "namespace": "elsewhere"});
+    let elsewhere = json!({ "metadata": namespace });
+    api.call("POST", &path, elsewhere).await.refused(
+        400,
+        "the namespace of the provided object does not match the namespace sent on the request",
+    );
+    let option = "ignoreStoreReadErrorWithClusterBreakingPotential";
+    let blind = json!({"metadata": {"name": "a"}, "deleteOptions": { option: true }});
+    let text = format!(
+        "Eviction.policy \"a\" is invalid: deleteOptions.{option}: Invalid value: true: can not be set for pod eviction, try after removing the option"
+    );
+    api.call("POST", &path, blind).await.refused(422, &text);
 }
 
 #[tokio::test]
@@ -330,4 +357,45 @@ async fn a_pod_is_resized_within_what_its_namespace_and_node_have() {
         "{}",
         answer.text
     );
+}
+
+#[tokio::test]
+async fn a_token_is_for_the_account_and_the_object_that_the_request_names() {
+    let api = start().await;
+    api.ok("POST", PODS, pod("p")).await;
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let bound = |reference: Value| json!({"spec": {"boundObjectRef": reference}});
+    for (request, code, text) in [
+        (
+            json!({"metadata": {"name": "other"}}),
+            422,
+            "TokenRequest.authentication.k8s.io \"default\" is invalid: metadata.name: Invalid value: \"other\": must match the service account name if specified",
+        ),
+        (
+            json!({"metadata": {"namespace": "other"}}),
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        (
+            bound(json!({"name": "p"})),
+            400,
+            "cannot bind token to object of type /, Kind=",
+        ),
+        (
+            bound(json!({"apiVersion": "apps/v1", "kind": "Pod", "name": "p"})),
+            400,
+            "cannot bind token to object of type apps/v1, Kind=Pod",
+        ),
+        (
+            bound(json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "other"})),
+            409,
+            "Operation cannot be fulfilled on Pod \"p\": the UID in the bound object reference (other) does not match the UID in record. The object might have been deleted and then recreated",
+        ),
+    ] {
+        api.call("POST", path, request).await.refused(code, text);
+    }
+    let other = json!({"metadata": {"uid": "other"}});
+    let conflict = api.call("POST", path, other).await;
+    let start = "Operation cannot be fulfilled on TokenRequest.authentication.k8s.io \"default\": the UID in the token request (other) does not match the UID of the service account (";
+    assert!(conflict.message().starts_with(start), "{}", conflict.text);
 }

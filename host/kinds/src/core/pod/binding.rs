@@ -36,6 +36,8 @@ pub enum BindError {
 pub fn bind_pod(pod: &mut Value, binding: &Value, now: &str) -> Result<(), BindError> {
     check_bindable(pod)?;
     tree::set(pod, "spec.nodeName", tree::text(binding, "target.name"));
+    // The node that scheduling had in mind before is no news to anybody now.
+    tree::remove(pod, "status.nominatedNodeName");
     for path in ["metadata.annotations", "metadata.labels"] {
         let added = tree::map(binding, path).clone();
         if !added.is_empty()
@@ -78,11 +80,11 @@ mod tests {
 
     #[test]
     fn a_pod_is_bound_once() {
-        let mut pod =
-            json!({"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending"}});
+        let mut pod = json!({"metadata": {"name": "p"}, "spec": {}, "status": {"phase": "Pending", "nominatedNodeName": "n2"}});
         let binding = json!({"target": {"kind": "Node", "name": "n1"}});
         bind_pod(&mut pod, &binding, "2026-01-02T03:04:05Z").unwrap();
         assert_eq!(tree::text(&pod, "spec.nodeName"), "n1");
+        assert!(!tree::has(&pod, "status.nominatedNodeName"));
         assert_eq!(
             tree::text(&tree::list(&pod, "status.conditions")[0], "status"),
             "True"

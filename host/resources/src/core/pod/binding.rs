@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k3s_base::clock::rfc3339;
 use k3s_kinds::{Subresource, bind_pod, validate_binding};
-use k3s_meta::{ErrorList, GroupResource, Status, object};
+use k3s_meta::{ErrorList, GroupResource, Status, tree};
 use k3s_registry::{Call, Registry, Resource, Result, Scope, Update};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const BINDING: Subresource = Subresource {
 ///
 /// # Errors
 /// 500 for a binding without a node, as upstream knows no status for it. A conflict when the pod is assigned already,
-/// is being deleted, or has another UID than the binding names.
+/// is being deleted, or has another UID or version than the binding names.
 pub async fn bind(
     registry: &Registry,
     pods: &Arc<Resource>,
@@ -45,7 +45,7 @@ pub async fn bind(
         |text: &str| Status::conflict(&GroupResource::new("", "pods/binding"), name, text);
     let assign = |current: Option<&Value>| {
         let mut pod = current.cloned().unwrap_or_default();
-        if let Some(text) = uid_mismatch(binding, &pod) {
+        if let Some(text) = mismatch(binding, &pod) {
             return Err(Status::conflict(&pods.gr(), name, &text).into());
         }
         bind_pod(&mut pod, binding, &now).map_err(|error| conflict(&error.to_string()))?;
@@ -54,11 +54,17 @@ pub async fn bind(
     registry.update(&update, call, assign).await.map(drop)
 }
 
-/// The text of the conflict where the binding is for an earlier pod of the same name.
-fn uid_mismatch(binding: &Value, pod: &Value) -> Option<String> {
-    let (wanted, found) = (object::uid(binding), object::uid(pod));
-    let differs = !wanted.is_empty() && wanted != found;
-    differs.then(|| {
-        format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
+/// The text of the conflict where the binding is for an earlier pod of the same name, or an earlier version.
+fn mismatch(binding: &Value, pod: &Value) -> Option<String> {
+    let parts = [("UID", "uid"), ("ResourceVersion", "resourceVersion")];
+    parts.into_iter().find_map(|(shown, name)| {
+        let path = format!("metadata.{name}");
+        let [wanted, found] = [binding, pod].map(|object| tree::text(object, &path));
+        let differs = !wanted.is_empty() && wanted != found;
+        differs.then(|| {
+            format!(
+                "Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {found}"
+            )
+        })
     })
 }
