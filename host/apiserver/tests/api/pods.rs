@@ -69,8 +69,8 @@ async fn a_pod_is_bound_once() {
             "ResourceVersion",
         ),
     ] {
-        let stale = api.call("POST", &format!("{PODS}/c/binding"), to_node(metadata));
-        let stale = stale.await;
+        let path = format!("{PODS}/c/binding");
+        let stale = api.call("POST", &path, to_node(metadata)).await;
         let start = format!(
             "Operation cannot be fulfilled on pods \"c\": Precondition failed: {part} in precondition: "
         );
