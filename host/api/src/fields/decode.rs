@@ -183,7 +183,7 @@ impl Walk {
 
     /// `unknown field "spec.containers[0].foo"`
     fn note_unknown(&mut self, key: &str) {
-        let Self { path, unknown } = self;
+        let Self { path, unknown, .. } = self;
         unknown.note(|| {
             let mut text = String::new();
             for step in path.iter() {

@@ -75,7 +75,9 @@ fn decode_over(first: &mut Value, second: Value) {
 
 impl State {
     fn note_duplicate(&mut self, key: &str) {
-        let Self { path, duplicates } = self;
+        let Self {
+            path, duplicates, ..
+        } = self;
         duplicates.note(|| {
             let dot = if path.is_empty() { "" } else { "." };
             format!("duplicate field \"{path}{dot}{key}\"")
