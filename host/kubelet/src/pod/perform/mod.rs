@@ -23,7 +23,6 @@ use crate::logs;
 use crate::model::Observed;
 use crate::volume::manager::VolumeManager;
 
-pub(crate) use resize::ContainerResize;
 pub(crate) use sandbox::SandboxContext;
 pub(crate) use start::StartRequest;
 

@@ -146,11 +146,10 @@ impl Performer {
             }
         }
         let limit: Of = |of| of.memory_limit_in_bytes;
-        let mut shrinking = containers
-            .iter()
-            .filter(|it| shrinks(limit(&it.before), limit(&it.after)))
-            .peekable();
-        if shrinking.peek().is_some() {
+        let shrinking = containers.iter();
+        let shrinking = shrinking.filter(|it| shrinks(limit(&it.before), limit(&it.after)));
+        let shrinking: Vec<&ContainerResize> = shrinking.collect();
+        if !shrinking.is_empty() {
             let stats = self.cri.container_stats().await;
             let stats = stats.map_err(ResizeError::Usage)?;
             for ContainerResize {
