@@ -10,7 +10,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use k3s_meta::Status;
 use k3s_registry::{Resource, Result};
 use k3s_resources::apiextensions::CustomResource;
@@ -53,7 +53,11 @@ pub(crate) async fn dispatch(
         return subresources::dispatch(context, resource, request).await;
     }
     let is_nameless = info.name.is_empty() && matches!(info.verb, "update" | "patch");
-    if !resource.kind.has_verb(info.verb) || is_nameless {
+    // The old form of a watch has one method; of custom resources only the verb counts.
+    let is_other_method = info.verb == "watch"
+        && !matches!(*request.method(), Method::GET | Method::HEAD)
+        && CustomResource::of(&resource).is_none();
+    if !resource.kind.has_verb(info.verb) || is_nameless || is_other_method {
         return Err(respond::route::without(&resource, info.verb));
     }
     check_scope(&context, &resource)?;

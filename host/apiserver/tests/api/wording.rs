@@ -308,6 +308,12 @@ async fn sizes_methods_and_paths() {
         ("POST", "/api/v1", 405, no_method),
         ("POST", "/version", 405, no_method),
         (
+            "POST",
+            "/api/v1/watch/namespaces/default/configmaps",
+            405,
+            no_method,
+        ),
+        (
             "PUT",
             "/api/v1/namespaces/default/configmaps",
             405,

@@ -38,10 +38,15 @@ impl FieldSelector {
         for term in terms.into_iter().filter(|t| !t.is_empty()) {
             let (field, equals, value) = split_term(term)
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
+            let value = unescape(value)?;
+            // Upstream drops what selects nothing by nothing.
+            if field.is_empty() && value.is_empty() {
+                continue;
+            }
             requirements.push(FieldRequirement {
                 field: field.to_owned(),
                 equals,
-                value: unescape(value)?,
+                value,
             });
         }
         Ok(Self(requirements))
@@ -180,6 +185,8 @@ mod tests {
             ("metadata.name=a,y=", true),
             ("y!=", false),
             ("x=b\\,c\\=d", true),
+            ("=", true),
+            ("!=,metadata.name=a", true),
         ] {
             let selector = FieldSelector::parse(text).unwrap();
             assert_eq!(selector.matches(fields), want, "{text}");
