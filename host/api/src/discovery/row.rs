@@ -44,20 +44,17 @@ pub struct SubRow<'a> {
     pub verbs: &'a [&'a str],
 }
 
-/// Kinds that are stored in another group or version than that in which they are served.
-const STORED_ELSEWHERE: [((&str, &str), (&str, &str, &str)); 2] = [
-    (
-        ("autoscaling", "v1"),
-        ("autoscaling", "v2", "HorizontalPodAutoscaler"),
-    ),
-    (("events.k8s.io", "v1"), ("", "v1", "Event")),
-];
+/// Group, version and kind.
+type Stored = (&'static str, &'static str, &'static str);
 
-fn stored(k: &'static Kind) -> Option<(&'static str, &'static str, &'static str)> {
-    let elsewhere = STORED_ELSEWHERE
-        .iter()
-        .find(|((group, version), _)| (*group, *version) == (k.group, k.version));
-    let at = elsewhere.map_or((k.group, k.version, k.kind), |(_, stored)| *stored);
+/// Where a kind is stored; the two that are served beside what they are stored as have a group and version of
+/// their own.
+fn stored(k: &'static Kind) -> Option<Stored> {
+    let at = match (k.group, k.version) {
+        ("autoscaling", "v1") => ("autoscaling", "v2", k.kind),
+        ("events.k8s.io", "v1") => ("", "v1", k.kind),
+        (group, version) => (group, version, k.kind),
+    };
     (k.has_verb("create") && k.has_verb("get")).then_some(at)
 }
 
