@@ -143,6 +143,16 @@ async fn an_eviction_asks_the_budget() {
 }
 
 #[tokio::test]
+async fn an_update_without_tolerations_keeps_those_of_every_pod() {
+    let api = start().await;
+    let mut made = api.ok("POST", PODS, pod("a")).await;
+    let spec = made["spec"].as_object_mut().unwrap();
+    let tolerations = spec.remove("tolerations").unwrap();
+    let updated = api.ok("PUT", &format!("{PODS}/a"), made).await;
+    assert_eq!(updated["spec"]["tolerations"], tolerations);
+}
+
+#[tokio::test]
 async fn an_eviction_is_of_the_pod_in_its_path() {
     let api = start().await;
     api.ok("POST", PODS, pod("a")).await;
