@@ -38,8 +38,10 @@ impl Generation {
             Self::Content(paths) => paths,
             Self::Body { status } => return body_changed(new, old, status),
         };
-        let at = |object, path| tree::get(object, path).unwrap_or(&Value::Null);
-        let differs = |path: &&str| !tree::same(at(new, path), at(old, path));
+        let differs = |path: &&str| {
+            let [new, old] = [new, old].map(|object| tree::get(object, path));
+            !tree::same(new.unwrap_or(&Value::Null), old.unwrap_or(&Value::Null))
+        };
         paths.iter().any(differs)
     }
 }
