@@ -95,7 +95,7 @@ fn claims(errors: &mut ErrorList, spec: &Value, path: &Path) {
     let templates = tree::list(spec, "volumeClaimTemplates").iter();
     for (index, template) in templates.enumerate() {
         let spec = tree::get(template, "spec").unwrap_or(&Value::Null);
-        claim::spec(errors, spec, &path.index(index).child("spec"));
+        claim::spec(errors, spec, &path.index(index).child("spec"), true);
     }
 }
 
