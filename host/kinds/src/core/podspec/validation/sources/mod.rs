@@ -74,11 +74,7 @@ fn details(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path, owne
     match kind {
         "awsElasticBlockStore" | "gcePersistentDisk" => disks::partition(errors, source, path),
         "azureDisk" => disks::azure(errors, source, path),
-        "azureFile" if !owner.is_pod() => {
-            if tree::get(source, "secretNamespace").is_some() {
-                checks::required(errors, source, "secretNamespace", path, "");
-            }
-        }
+        "azureFile" => azure_namespace(errors, source, path, owner),
         "cinder" => references::secret(errors, source, "secretRef", path, owner),
         "csi" => others::csi(errors, source, path, owner),
         "fc" => disks::fibre_channel(errors, source, path),
@@ -92,15 +88,25 @@ fn details(errors: &mut ErrorList, kind: &str, source: &Value, path: &Path, owne
         "glusterfs" if !owner.is_pod() => gluster_namespace(errors, source, path),
         "hostPath" => host_path(errors, source, path),
         "iscsi" => iscsi::validate(errors, source, path, owner),
-        "local" => {
-            if checks::required(errors, source, "path", path, "") {
-                no_backsteps(errors, tree::text(source, "path"), &path.child("path"));
-            }
-        }
+        "local" => local_path(errors, source, path),
         "nfs" => absolute(errors, source, &path.child("path")),
         "quobyte" => others::quobyte(errors, source, path),
         "storageos" => others::storageos(errors, source, path, owner),
         _ => {}
+    }
+}
+
+/// A namespace that a volume gives for its secret has a name.
+fn azure_namespace(errors: &mut ErrorList, source: &Value, path: &Path, owner: Owner<'_>) {
+    let name = "secretNamespace";
+    if !owner.is_pod() && tree::get(source, name).is_some() {
+        checks::required(errors, source, name, path, "");
+    }
+}
+
+fn local_path(errors: &mut ErrorList, source: &Value, path: &Path) {
+    if checks::required(errors, source, "path", path, "") {
+        no_backsteps(errors, tree::text(source, "path"), &path.child("path"));
     }
 }
 
