@@ -32,21 +32,25 @@ impl Outcome {
 
 /// The complaints about both selectors of a review, in one text; empty where there are none.
 pub(super) fn complaints(review: &Value) -> String {
-    let readers: [(&str, fn(&Value) -> Outcome); 2] =
-        [("fieldSelector", fields), ("labelSelector", labels)];
-    let complaints = readers.into_iter().filter_map(|(name, read)| {
-        let path = format!("spec.resourceAttributes.{name}");
-        let outcome = read(tree::get(review, &path)?);
-        let partially = if outcome.understood > 0 {
-            "partially "
-        } else {
-            ""
-        };
-        outcome
-            .failed
-            .then(|| format!("{path} {partially}ignored due to parse error"))
-    });
-    complaints.collect::<Vec<_>>().join("; ")
+    let complaints = [
+        complaint(review, "fieldSelector", fields),
+        complaint(review, "labelSelector", labels),
+    ];
+    let told: Vec<String> = complaints.into_iter().flatten().collect();
+    told.join("; ")
+}
+
+fn complaint(review: &Value, name: &str, read: fn(&Value) -> Outcome) -> Option<String> {
+    let path = format!("spec.resourceAttributes.{name}");
+    let outcome = read(tree::get(review, &path)?);
+    let partially = if outcome.understood > 0 {
+        "partially "
+    } else {
+        ""
+    };
+    outcome
+        .failed
+        .then(|| format!("{path} {partially}ignored due to parse error"))
 }
 
 fn fields(selector: &Value) -> Outcome {
