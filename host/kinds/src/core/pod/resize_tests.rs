@@ -66,7 +66,11 @@ fn cpu_and_memory_change_within_the_class() {
             json!({"limits": {"memory": "1Mi"}}),
         ),
     ] {
-        assert_eq!(errors(&of(&[before]), &of(&[after.clone()])), "", "{after}");
+        assert_eq!(
+            errors(&of(&[before]), &of(std::slice::from_ref(&after))),
+            "",
+            "{after}"
+        );
     }
 }
 
