@@ -1,3 +1,5 @@
+//! Expressions and what is said of them, in upstream's words.
+
 use super::*;
 
 fn environment() -> Environment {
