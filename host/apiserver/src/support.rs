@@ -39,7 +39,6 @@ const IDLE: &[(&str, &str, &str)] = &[
         "horizontalpodautoscalers",
         "nothing is scaled",
     ),
-    ("batch", "cronjobs", "no jobs are created"),
     (
         "certificates.k8s.io",
         "certificatesigningrequests",

@@ -5,13 +5,14 @@
 //! their own service account, read from one set of informers, and write only what differs: an idle
 //! cluster sees no request of theirs.
 //!
-//! Deliberately absent for now: CronJob, horizontal autoscaling, certificate signing. Their kinds are
-//! served and not acted on.
+//! Deliberately absent for now: horizontal autoscaling, certificate signing. Their kinds are served and not
+//! acted on.
 
 mod cloudnode;
 mod clusterrole;
 mod common;
 mod context;
+mod cronjob;
 mod daemonset;
 mod deployment;
 mod disruption;
@@ -79,6 +80,7 @@ impl Controllers {
 const STARTERS: &[fn(&Context)] = &[
     cloudnode::start,
     clusterrole::start,
+    cronjob::start,
     daemonset::start,
     deployment::start,
     disruption::start,

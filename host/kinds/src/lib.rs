@@ -69,6 +69,7 @@ mod webhook_client;
 
 pub use apiextensions::{definition_schema_errors, is_protected_group};
 pub use autoscaling::scale::validate as validate_scale;
+pub use batch::cronjob::schedule;
 pub use column::Column;
 pub use context::Context;
 pub use convert::Conversion;

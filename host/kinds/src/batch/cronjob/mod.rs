@@ -2,7 +2,7 @@
 
 mod columns;
 mod defaults;
-mod schedule;
+pub mod schedule;
 mod validation;
 
 use crate::generation::Generation;

@@ -1,10 +1,11 @@
 //! Validation of cron jobs.
 
+use jiff::tz::TimeZone;
 use k3s_meta::field::{self, ErrorList, Path};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use super::schedule;
+use super::schedule::{self, Schedule};
 use crate::batch::job::validation as job;
 use crate::checks;
 use crate::core::podspec::warnings as spec_warnings;
@@ -53,7 +54,7 @@ fn schedule(errors: &mut ErrorList, spec: &Value, old: Option<&Value>, path: &Pa
         errors.push(field::required(path, ""));
         return;
     }
-    if let Err(message) = schedule::check(text) {
+    if let Err(message) = Schedule::parse(text, TimeZone::UTC) {
         errors.push(field::invalid(path, text, message));
     }
     let had_zone = old.is_some_and(|old| tree::text(old, "schedule").contains("TZ"));
@@ -73,20 +74,24 @@ fn zone(errors: &mut ErrorList, zone: Option<&Value>, path: &Path) {
     if zone.is_empty() {
         let detail = "timeZone must be nil or non-empty string";
         errors.push(field::invalid(path, zone, detail));
-    } else if !zone.split('/').all(is_part_of_zone) {
-        errors.push(field::invalid(
-            path,
-            zone,
-            format!("unknown time zone {zone}"),
-        ));
-    } else if zone.eq_ignore_ascii_case("local") {
+        return;
+    }
+    let unknown = format!("unknown time zone {zone}");
+    if !zone.split('/').all(is_part_of_zone) {
+        errors.push(field::invalid(path, zone, unknown));
+        return;
+    }
+    if zone.eq_ignore_ascii_case("local") {
         let detail =
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         errors.push(field::invalid(path, zone, detail));
     }
+    if zone != "Local" && schedule::zone(zone).is_none() {
+        errors.push(field::invalid(path, zone, unknown));
+    }
 }
 
-/// The form of a zone's name; which zones exist depends on the data of the machine that runs the controller.
+/// The form of a zone's name.
 fn is_part_of_zone(part: &str) -> bool {
     let is_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
     (1..=14).contains(&part.len())
@@ -135,14 +140,18 @@ mod tests {
     #[test]
     fn mistakes_are_worded_as_upstream() {
         type Case = (fn(&mut Value), &'static str);
-        let cases: [Case; 5] = [
+        let cases: [Case; 6] = [
+            (
+                |it| tree::set(it, "spec.timeZone", "Europe/Atlantis"),
+                "spec.timeZone: Invalid value: \"Europe/Atlantis\": unknown time zone Europe/Atlantis",
+            ),
             (
                 |it| tree::set(it, "spec.timeZone", "Europe/Berlin-and-more"),
                 "spec.timeZone: Invalid value: \"Europe/Berlin-and-more\": unknown time zone Europe/Berlin-and-more",
             ),
             (
                 |it| tree::set(it, "spec.timeZone", "LOCAL"),
-                "spec.timeZone: Invalid value: \"LOCAL\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+                "[spec.timeZone: Invalid value: \"LOCAL\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones, spec.timeZone: Invalid value: \"LOCAL\": unknown time zone LOCAL]",
             ),
             (
                 |it| tree::set(it, "spec.jobTemplate.spec.selector", json!({})),
