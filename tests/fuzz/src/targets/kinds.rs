@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use k3s_api::fields;
 use k3s_cel::{Environment, Type};
+use k3s_kinds::schedule::Schedule;
 use k3s_kinds::{CustomRules, Strategy};
 use serde_json::{Value, json};
 
@@ -45,11 +47,35 @@ pub fn cel_expression(data: &[u8]) {
     }
 }
 
+/// No schedule is due for the first time later than this, in seconds: six years.
+const MAX_WAIT_SECONDS: i64 = 6 * 366 * 24 * 3600;
+
+/// Each moment at which a schedule is due is later than the one before, and none is far away.
+fn is_due_in_order(text: &str) {
+    let Ok(schedule) = Schedule::parse(text, TimeZone::UTC) else {
+        return;
+    };
+    let mut at = Timestamp::UNIX_EPOCH;
+    for _ in 0..5 {
+        let Some(next) = schedule.next(at) else {
+            return;
+        };
+        assert!(next > at && next.subsec_nanosecond() == 0, "{text:?}");
+        let wait = next.as_second() - at.as_second();
+        assert!(
+            wait <= MAX_WAIT_SECONDS || text.contains("@every"),
+            "{text:?}"
+        );
+        at = next;
+    }
+}
+
 /// The schedule of a CronJob.
 pub fn cron_schedule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
+    is_due_in_order(text);
     let strategy = Strategy::built_in("batch", "CronJob");
     let mut job = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"schedule": text}});
     strategy.default(&mut job);
