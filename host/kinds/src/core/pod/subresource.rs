@@ -41,7 +41,8 @@ fn prepare(new: &mut Value, old: &Value, _: &Context<'_>) {
 fn validate(new: &Value, old: &Value) -> ErrorList {
     if tree::map(old, "metadata.annotations").contains_key(MIRROR_ANNOTATION) {
         let detail = "static pods do not support ephemeral containers";
-        return field::forbidden(&Path::root(), detail).into();
+        // Upstream names no field here, which prints as an empty index.
+        return field::forbidden(&Path::new("[]"), detail).into();
     }
     let mut errors = validate_meta_update(new, old, true);
     errors.append(validation::validate_spec(new));

@@ -34,7 +34,7 @@ pub(super) fn validate_spec(pod: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let at = Path::new("metadata.annotations");
     annotations::validate(&mut errors, meta, spec, &at);
-    errors.append(validation::pod_spec(spec, &path, tree::text(meta, "name")));
+    errors.append(validation::pod_spec(spec, &path, meta));
     if !tree::has(spec, "serviceAccountName") {
         tokens_without_account(&mut errors, spec, &path.child("volumes"));
     }

@@ -4,14 +4,22 @@ use std::collections::BTreeSet;
 
 use k3s_meta::field::{self, BadValue, ErrorList, ErrorType, FieldError, Path};
 use k3s_meta::{names, tree};
+use k3s_objects::pod::MIRROR_ANNOTATION;
 use serde_json::Value;
 
 use crate::checks::Check;
 
-/// Validates `resourceClaims` of a pod spec (`validatePodResourceClaims`).
-pub(super) fn declared(errors: &mut ErrorList, spec: &Value, path: &Path) {
+/// Validates `resourceClaims` of the spec of a pod with the metadata `meta` (`validatePodResourceClaims`).
+pub(super) fn declared(errors: &mut ErrorList, spec: &Value, path: &Path, meta: &Value) {
     let mut seen = BTreeSet::new();
+    let is_static = tree::map(meta, "annotations").contains_key(MIRROR_ANNOTATION);
     for (index, claim) in tree::list(spec, "resourceClaims").iter().enumerate() {
+        if is_static {
+            let detail = "static pods do not support resource claims";
+            // Upstream names no field here, which prints as an empty index.
+            errors.push(field::forbidden(&Path::new("[]"), detail));
+            continue;
+        }
         let at = path.index(index);
         let name = tree::text(claim, "name");
         if name.is_empty() {
@@ -107,4 +115,28 @@ fn unknown(path: &Path, name: &str, declared: &BTreeSet<&str>) -> FieldError {
     };
     let detail = format!("must be one of the names in pod.spec.resourceClaims{rest}");
     FieldError::new(ErrorType::NotFound, path, BadValue::from(name), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn static_pods_have_no_claims() {
+        let spec = json!({"resourceClaims": [{"name": "a", "resourceClaimName": "a"}]});
+        for (meta, text) in [
+            (json!({}), "[]"),
+            (
+                json!({"annotations": {MIRROR_ANNOTATION: "x"}}),
+                "[]: Forbidden: static pods do not support resource claims",
+            ),
+        ] {
+            let mut errors = ErrorList::new();
+            let path = Path::new("spec.resourceClaims");
+            declared(&mut errors, &spec, &path, &meta);
+            assert_eq!(errors.to_string(), text);
+        }
+    }
 }

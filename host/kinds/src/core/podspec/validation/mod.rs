@@ -29,11 +29,12 @@ use crate::object_meta;
 pub(crate) use affinity::node_selector;
 pub(crate) use scheduling::tolerations;
 
-/// Errors of the pod spec `spec`, found at `path`. `pod` is the name of the pod, empty in a template.
-pub(crate) fn pod_spec(spec: &Value, path: &Path, pod: &str) -> ErrorList {
+/// Errors of the pod spec `spec`, found at `path`. `meta` is the metadata of the pod, null in a template.
+pub(crate) fn pod_spec(spec: &Value, path: &Path, meta: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"), pod);
-    claims::declared(&mut errors, spec, &path.child("resourceClaims"));
+    let name = tree::text(meta, "name");
+    let volumes = volumes::validate(&mut errors, spec, &path.child("volumes"), name);
+    claims::declared(&mut errors, spec, &path.child("resourceClaims"), meta);
     containers::validate(&mut errors, spec, path, &volumes);
     resources::of_pod(&mut errors, spec, path);
     ports::on_host_network(&mut errors, spec, path);
@@ -76,7 +77,7 @@ pub(crate) fn template(template: Option<&Value>, path: &Path) -> ErrorList {
     let at = path.child("annotations");
     errors.append(object_meta::validate_annotations(meta, &at));
     annotations::validate(&mut errors, meta, spec, &at);
-    errors.append(pod_spec(spec, &path.child("spec"), ""));
+    errors.append(pod_spec(spec, &path.child("spec"), &Value::Null));
     annotations::profiles_match(&mut errors, meta, spec, &path.child("spec"));
     if tree::has(template, "spec.ephemeralContainers") {
         errors.push(field::forbidden(
