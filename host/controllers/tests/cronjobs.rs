@@ -160,3 +160,20 @@ async fn finished_jobs_beyond_the_limit_and_deleted_ones_leave_the_status() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn another_schedule_starts_with_its_next_run() {
+    let (cluster, clock) = cluster_with(json!({"schedule": "0 12 * * *"})).await;
+    assert!(cluster.api.settles(Duration::from_millis(300)).await);
+    cluster.api.change(&CRON_JOBS, "n", "c", |cron| {
+        cron["spec"]["schedule"] = "*/5 * * * *".into();
+    });
+    assert!(cluster.api.settles(Duration::from_millis(300)).await);
+    assert!(cluster.api.all(&JOBS).is_empty());
+    let_next_run_come(&cluster, &clock);
+    cluster
+        .until("the next run's job is active", |api| {
+            active(api) == [SECOND]
+        })
+        .await;
+}
