@@ -150,6 +150,24 @@ fn attachments_and_capacities() {
                 "spec.source: Forbidden: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
             ],
         ),
+        (
+            json!({"inlineVolumeSpec": {"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}, "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}}),
+            vec![],
+        ),
+        (
+            json!({"inlineVolumeSpec": {"claimRef": {"name": "c"}, "capacity": {"storage": "1"}, "persistentVolumeReclaimPolicy": "Delete", "nodeAffinity": {}, "local": {"path": "/a"}, "storageClassName": "s", "volumeMode": "Block"}}),
+            vec![
+                "spec.source.inlineVolumeSpec.claimRef: Forbidden: may not be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.accessModes: Required value",
+                "spec.source.inlineVolumeSpec.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.nodeAffinity: Forbidden: may not be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.nodeAffinity: Required value: Local volume requires node affinity",
+                "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes",
+            ],
+        ),
     ] {
         assert_eq!(of_new(ATTACHMENT, of(source), false), expected);
     }

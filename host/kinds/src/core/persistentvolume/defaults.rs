@@ -15,6 +15,11 @@ pub(super) fn default(volume: &mut Value) {
     };
     tree::set_zero(spec, "persistentVolumeReclaimPolicy", "Retain");
     tree::set_missing(spec, "volumeMode", "Filesystem");
+    source(spec);
+}
+
+/// Defaults of what a volume holds, also of one inside another object.
+pub(crate) fn source(spec: &mut Value) {
     quantity::canonical_list(spec, "capacity");
     if let Some(path) = tree::get_mut(spec, "hostPath") {
         tree::set_missing(path, "type", "");

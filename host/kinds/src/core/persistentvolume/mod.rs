@@ -1,8 +1,8 @@
 //! Persistent volumes.
 
 mod columns;
-mod defaults;
-mod validation;
+pub(crate) mod defaults;
+pub(crate) mod validation;
 
 use k3s_meta::tree;
 use serde_json::{Value, json};

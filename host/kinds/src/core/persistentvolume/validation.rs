@@ -60,10 +60,7 @@ pub(super) fn validate(volume: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let spec = tree::get(volume, "spec").unwrap_or(&Value::Null);
-    if !tree::has(spec, "accessModes") {
-        errors.push(field::required(&path.child("accessModes"), ""));
-    }
-    claim::access_modes(&mut errors, spec, &path);
+    access(&mut errors, spec, &path);
     capacity(&mut errors, spec, &path.child("capacity"));
     let policies = ["Delete", "Recycle", "Retain"];
     let policy = "persistentVolumeReclaimPolicy";
@@ -75,6 +72,51 @@ pub(super) fn validate(volume: &Value) -> ErrorList {
     classes(&mut errors, spec, &path);
     mount_options(&mut errors, volume, spec);
     errors
+}
+
+/// Validates the spec of a volume that another object holds: only a CSI driver serves it.
+pub(crate) fn inline(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    const POLICY: &str = "persistentVolumeReclaimPolicy";
+    let forbid = |errors: &mut ErrorList, name: &str, detail: &str| {
+        let detail = format!("{detail} in the context of inline volumes");
+        errors.push(field::forbidden(&path.child(name), detail));
+    };
+    let absent = |errors: &mut ErrorList, name: &str| {
+        // An empty struct is there, an empty map or text is not.
+        let is_struct = matches!(name, "claimRef" | "nodeAffinity");
+        if tree::has(spec, name) || is_struct && tree::get(spec, name).is_some() {
+            forbid(errors, name, "may not be specified");
+        }
+    };
+    absent(errors, "claimRef");
+    absent(errors, "capacity");
+    if tree::get(spec, "csi").is_none() {
+        let detail = "has to be specified in the context of inline volumes";
+        errors.push(field::required(&path.child("csi"), detail));
+    }
+    access(errors, spec, path);
+    if !matches!(tree::text(spec, POLICY), "" | "Retain") {
+        forbid(errors, POLICY, "may only be Retain");
+    }
+    absent(errors, "nodeAffinity");
+    // No affinity counts here, so a local source lacks it in any case.
+    let mut plain = spec.clone();
+    tree::remove(&mut plain, "nodeAffinity");
+    source(errors, &plain, path, Owner::PersistentVolume(""));
+    recycled_root(errors, spec, &path.child(POLICY));
+    absent(errors, "storageClassName");
+    let mode = tree::get(spec, "volumeMode").and_then(Value::as_str);
+    if mode.is_some_and(|mode| mode != "Filesystem") {
+        let detail = "may not specify volumeMode other than Filesystem";
+        forbid(errors, "volumeMode", detail);
+    }
+}
+
+fn access(errors: &mut ErrorList, spec: &Value, path: &Path) {
+    if !tree::has(spec, "accessModes") {
+        errors.push(field::required(&path.child("accessModes"), ""));
+    }
+    claim::access_modes(errors, spec, path);
 }
 
 fn classes(errors: &mut ErrorList, spec: &Value, path: &Path) {

@@ -5,6 +5,7 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
+use crate::core::persistentvolume::validation as persistent;
 
 const MAX_METADATA_BYTES: usize = 256 * 1024;
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -26,7 +27,10 @@ pub(super) fn validate(attachment: &Value) -> ErrorList {
             let detail = "must specify non empty persistentVolumeName";
             errors.push(field::required(&at, detail));
         }
-        _ => {}
+        (Some(inline), None) => {
+            persistent::inline(&mut errors, inline, &at.child("inlineVolumeSpec"));
+        }
+        (None, Some(_)) => {}
     }
     let node = tree::text(spec, "nodeName");
     errors.check(
