@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use k3s_meta::{Path, field, tree};
+use k3s_meta::quote::quote;
+use k3s_meta::{Path, Status, field, object, tree};
 use serde_json::{Value, json};
 
 use super::settings::{family_of, nth, static_band, usable};
@@ -53,7 +54,8 @@ pub(super) fn assign(allocation: &mut Allocation<'_>, service: &mut Value, old: 
     for (index, family) in families.iter().enumerate().skip(first) {
         let asked = addresses.get(index).cloned().unwrap_or_default();
         let got = if asked.is_empty() {
-            pick(allocation, family.as_str().unwrap_or_default(), &addresses)
+            let family = family.as_str().unwrap_or_default();
+            pick(allocation, family, object::name(service))
         } else {
             claim(allocation, &asked, &addresses)
         };
@@ -94,8 +96,9 @@ fn is_usable(cidr: &IpNet, address: IpAddr) -> bool {
         && !(address.is_ipv4() && address == cidr.broadcast())
 }
 
-/// A free address: at random from the upper part of the range, then any.
-fn pick(allocation: &mut Allocation<'_>, family: &str, all: &[String]) -> Option<String> {
+/// A free address: at random from the upper part of the range, then any. That there is none is a failure of
+/// the server to upstream.
+fn pick(allocation: &mut Allocation<'_>, family: &str, name: &str) -> Option<String> {
     let cidr = *allocation.settings.cidr(family)?;
     let usable = usable(&cidr);
     let low = static_band(usable);
@@ -115,8 +118,9 @@ fn pick(allocation: &mut Allocation<'_>, family: &str, all: &[String]) -> Option
         .filter_map(|n| nth(&cidr, n))
         .find(|address| allocation.claim.address(*address));
     if found.is_none() {
-        let why = "failed to allocate a serviceIP: range is full";
-        refuse(allocation, all, why);
+        let name = quote(name);
+        let why = format!("failed to allocate a serviceIP for Service {name}: range is full");
+        allocation.failure = Some(Status::internal(&why));
     }
     found.map(|address| address.to_string())
 }

@@ -154,3 +154,62 @@ fn is_headless(service: &Value) -> bool {
 fn needs_address(service: &Value) -> bool {
     tree::text(service, "spec.type") != "ExternalName"
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the first services of one type after another get, and the failure of the last one.
+    fn failure(range: &str, ports: u16, kinds: &[&str]) -> (u16, String) {
+        let settings = ServiceSettings {
+            cidrs: vec![range.parse().unwrap()],
+            node_ports: 30000..=30000 + ports - 1,
+        };
+        let allocator = ServiceAllocator::new(settings, Random::seeded(7));
+        let mut held = Vec::new();
+        for (index, kind) in kinds.iter().enumerate() {
+            let spec =
+                json!({"type": kind, "externalTrafficPolicy": "Local", "ports": [{"port": 80}]});
+            let name = format!("s{index}");
+            let mut service = json!({"metadata": {"name": name, "namespace": "n"}, "spec": spec});
+            match allocator.begin_create(&mut service, false) {
+                Ok(reservation) => held.push(reservation),
+                Err(error) => {
+                    assert_eq!(held.len() + 1, kinds.len());
+                    let status = error.into_status();
+                    return (status.code, status.message);
+                }
+            }
+        }
+        panic!("nothing failed");
+    }
+
+    #[test]
+    fn a_full_range_is_a_failure_of_the_server() {
+        for (range, ports, kinds, why) in [
+            (
+                "10.0.0.0/30",
+                9,
+                &["ClusterIP", "ClusterIP", "ClusterIP"][..],
+                "failed to allocate a serviceIP for Service \"s2\": range is full",
+            ),
+            (
+                "10.0.0.0/24",
+                1,
+                &["NodePort", "NodePort"][..],
+                "failed to allocate a nodePort: range is full",
+            ),
+            (
+                "10.0.0.0/24",
+                1,
+                &["LoadBalancer"][..],
+                "failed to allocate a HealthCheck NodePort 0: range is full",
+            ),
+        ] {
+            let text = format!("Internal error occurred: {why}");
+            assert_eq!(failure(range, ports, kinds), (500, text));
+        }
+    }
+}

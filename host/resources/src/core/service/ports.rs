@@ -10,6 +10,7 @@ use super::Allocation;
 
 /// Random tries before the range is searched in order.
 const RANDOM_TRIES: usize = 32;
+const NODE_PORT: &str = "nodePort";
 
 /// The node ports a service holds.
 pub(super) fn held(service: &Value) -> HashSet<u16> {
@@ -61,7 +62,7 @@ fn all(allocation: &mut Allocation<'_>, service: &mut Value, gives: bool) {
             (Some(_), Some(own)) => claim(allocation, own, &path),
             (None, _) => match requested.get(&number) {
                 Some(wanted) => claim(allocation, *wanted, &path),
-                None => pick(allocation, &path),
+                None => pick(allocation, NODE_PORT),
             },
         };
         let Some(got) = got else {
@@ -91,7 +92,7 @@ fn changed(allocation: &mut Allocation<'_>, service: &mut Value, kept: &HashSet<
                 Ok(port) if own.contains(&port) || kept.contains(&port) => Some(port),
                 _ => claim(allocation, asked, &path),
             },
-            None if gives => pick(allocation, &path),
+            None if gives => pick(allocation, NODE_PORT),
             None => continue,
         };
         let Some(got) = got else {
@@ -105,7 +106,6 @@ fn changed(allocation: &mut Allocation<'_>, service: &mut Value, kept: &HashSet<
 /// The port for health checks. That it cannot be had is a failure of the server to upstream.
 fn assign_health_check(allocation: &mut Allocation<'_>, service: &mut Value) {
     let at = "spec.healthCheckNodePort";
-    let path = Path::new(at);
     let asked = tree::int(service, at).filter(|asked| *asked != 0);
     let got = match asked {
         Some(asked) => match take(allocation, asked) {
@@ -117,7 +117,7 @@ fn assign_health_check(allocation: &mut Allocation<'_>, service: &mut Value) {
                 None
             }
         },
-        None => pick(allocation, &path),
+        None => pick(allocation, "HealthCheck NodePort 0"),
     };
     if let Some(got) = got {
         tree::set(service, at, got);
@@ -181,7 +181,8 @@ fn take(allocation: &mut Allocation<'_>, port: i64) -> Result<u16, Sentence> {
     }
 }
 
-fn pick(allocation: &mut Allocation<'_>, path: &Path) -> Option<u16> {
+/// A free port for `what`. That there is none is a failure of the server to upstream.
+fn pick(allocation: &mut Allocation<'_>, what: &str) -> Option<u16> {
     let range = allocation.settings.node_ports.clone();
     let size = u64::from(range.end().saturating_sub(*range.start())).saturating_add(1);
     for _ in 0..RANDOM_TRIES {
@@ -193,10 +194,8 @@ fn pick(allocation: &mut Allocation<'_>, path: &Path) -> Option<u16> {
     }
     let found = range.clone().find(|port| allocation.claim.port(*port));
     if found.is_none() {
-        allocation.errors.push(field::internal(
-            path,
-            "failed to allocate a nodePort: range is full",
-        ));
+        let text = format!("failed to allocate a {what}: range is full");
+        allocation.failure = Some(Status::internal(&text));
     }
     found
 }
