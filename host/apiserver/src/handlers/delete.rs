@@ -81,8 +81,9 @@ pub(super) async fn collection(
     resource: Arc<Resource>,
     request: Request<Body>,
 ) -> Result<Response<Body>> {
-    let list = options::list(&context.info, &context.query, &resource)?;
+    let list = options::ListOptions::read(&context.info, &context.query, &resource)?;
     let (options, dry_run) = read_options(&context, request).await?;
+    let list = list.at(&context.query)?;
     warn_of_orphans(&context, &resource, &options);
     let call = context.call(dry_run);
     let (list, objects) = context

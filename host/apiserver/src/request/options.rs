@@ -160,41 +160,57 @@ fn version(query: &Query) -> std::result::Result<Option<u64>, FieldError> {
 /// # Errors
 /// 400 and 422 in upstream's words.
 pub(crate) fn list(info: &RequestInfo, query: &Query, resource: &Resource) -> Result<ListRequest> {
-    let parameters = ListParameters::read(query)?;
-    let mut errors = ErrorList::new();
-    let version_match = version_match(query, &mut errors);
-    if query.optional_flag("sendInitialEvents").is_some() {
-        errors.push(field::forbidden(
-            &Path::new("sendInitialEvents"),
-            "sendInitialEvents is forbidden for list",
-        ));
-    }
-    check(errors, LIST_OPTIONS)?;
-    let limit = usize::try_from(parameters.limit).unwrap_or(0);
-    let selectors = parameters.select(info, resource)?;
-    let continue_token = query
-        .get("continue")
-        .map(ContinueToken::parse)
-        .transpose()?;
-    let version = if continue_token.is_none() {
-        version(query)
-            .map_err(|error| Status::bad_request(format!("invalid resource version: {error}")))?
-    } else {
-        let version = query.get("resourceVersion");
-        if version.is_some_and(|version| version != "0") {
-            let why = "specifying resource version is not allowed when using continue";
-            return Err(Status::bad_request(why).into());
+    ListOptions::read(info, query, resource)?.at(query)
+}
+
+/// What a list is asked for, but not yet for which version: upstream reads that where it lists, after the options
+/// of a deletion.
+pub(crate) struct ListOptions(ListRequest);
+
+impl ListOptions {
+    /// # Errors
+    /// 400 and 422 in upstream's words.
+    pub(crate) fn read(info: &RequestInfo, query: &Query, resource: &Resource) -> Result<Self> {
+        let parameters = ListParameters::read(query)?;
+        let mut errors = ErrorList::new();
+        let version_match = version_match(query, &mut errors);
+        if query.optional_flag("sendInitialEvents").is_some() {
+            errors.push(field::forbidden(
+                &Path::new("sendInitialEvents"),
+                "sendInitialEvents is forbidden for list",
+            ));
         }
-        None
-    };
-    Ok(ListRequest {
-        namespace: info.namespace.clone(),
-        selectors,
-        limit,
-        continue_token,
-        version,
-        version_match,
-    })
+        check(errors, LIST_OPTIONS)?;
+        let limit = usize::try_from(parameters.limit).unwrap_or(0);
+        Ok(Self(ListRequest {
+            namespace: info.namespace.clone(),
+            selectors: parameters.select(info, resource)?,
+            limit,
+            continue_token: None,
+            version: None,
+            version_match,
+        }))
+    }
+
+    /// The list at the version, or from the token, of the query.
+    ///
+    /// # Errors
+    /// 400 in upstream's words.
+    pub(crate) fn at(mut self, query: &Query) -> Result<ListRequest> {
+        if let Some(token) = query.get("continue") {
+            self.0.continue_token = Some(ContinueToken::parse(token)?);
+            let version = query.get("resourceVersion");
+            if version.is_some_and(|version| version != "0") {
+                let why = "specifying resource version is not allowed when using continue";
+                return Err(Status::bad_request(why).into());
+            }
+        } else {
+            self.0.version = version(query).map_err(|error| {
+                Status::bad_request(format!("invalid resource version: {error}"))
+            })?;
+        }
+        Ok(self.0)
+    }
 }
 
 const LIST_OPTIONS: &str = "ListOptions";

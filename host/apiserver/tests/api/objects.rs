@@ -326,6 +326,22 @@ async fn mistakes_in_delete_options_are_named() {
         let answer = api.call("DELETE", &format!("{MAPS}/a?{query}"), body).await;
         answer.refused(code, &message);
     }
+    for (query, code, message) in [
+        (
+            "resourceVersion=x&fieldSelector=y",
+            400,
+            "invalid selector: 'y'; can't understand 'y'".to_owned(),
+        ),
+        (
+            "resourceVersion=x",
+            422,
+            format!("{head}propagationPolicy: Unsupported value: \"\": {policies}"),
+        ),
+    ] {
+        let body = json!({"propagationPolicy": ""});
+        let answer = api.call("DELETE", &format!("{MAPS}?{query}"), body).await;
+        answer.refused(code, &message);
+    }
     let stale = api
         .call("DELETE", &format!("{MAPS}/a?uid=other"), Value::Null)
         .await;
