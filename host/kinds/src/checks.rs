@@ -329,6 +329,18 @@ pub(crate) fn special_ip(ip: &str, path: &Path) -> ErrorList {
     field::invalid(path, ip, why).into()
 }
 
+/// An address in the form that its kind is written in (`IsValidIP`).
+pub(crate) fn canonical_ip(text: &str) -> Checked {
+    names::is_ip(text)?;
+    let canonical = text.parse::<IpAddr>().map(|address| address.to_string());
+    match canonical {
+        Ok(canonical) if canonical != text => {
+            Err(format!("must be in canonical form ({canonical:?})").into())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn is_local_multicast(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => matches!(v4.octets(), [224, 0, 0, _]),

@@ -5,7 +5,7 @@ use k3s_meta::names::{self, Checked};
 use k3s_meta::tree;
 use serde_json::Value;
 
-use crate::checks::Check;
+use crate::checks::{self, Check};
 use crate::equality::semantic_eq;
 
 /// Keys and values of all annotations together.
@@ -356,22 +356,8 @@ impl NameRule {
             Self::Subdomain => names::is_dns1123_subdomain(name),
             Self::Label => names::is_dns1123_label(name),
             Self::PathSegment => names::is_path_segment(name),
-            Self::IpAddress => canonical_ip(name),
+            Self::IpAddress => checks::canonical_ip(name),
         }
-    }
-}
-
-/// `IsValidIP`
-fn canonical_ip(name: &str) -> Checked {
-    names::is_ip(name)?;
-    let canonical = name
-        .parse::<std::net::IpAddr>()
-        .map(|address| address.to_string());
-    match canonical {
-        Ok(canonical) if canonical != name => {
-            Err(format!("must be in canonical form ({canonical:?})").into())
-        }
-        _ => Ok(()),
     }
 }
 

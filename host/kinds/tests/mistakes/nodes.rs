@@ -23,6 +23,14 @@ fn endpoint_slices() {
             ],
         ),
         (
+            json!({"addressType": "IPv6", "endpoints": [{"addresses": ["fd00::1", "fd00:0::1", "::ffff:1.2.3.4", "1.2.3.4"]}]}),
+            vec![
+                "endpoints[0].addresses[1]: Invalid value: \"fd00:0::1\": must be in canonical form (\"fd00::1\")",
+                "endpoints[0].addresses[2]: Invalid value: \"::ffff:1.2.3.4\": must not be an IPv4-mapped IPv6 address",
+                "endpoints[0].addresses: Invalid value: \"1.2.3.4\": must be an IPv6 address",
+            ],
+        ),
+        (
             json!({"addressType": "FQDN", "endpoints": [{"addresses": ["a.example.com.", "80", ""]}]}),
             vec![
                 "endpoints[0].addresses[1]: Invalid value: \"80\": should be a domain with at least two segments separated by dots",

@@ -71,7 +71,12 @@ fn addresses(errors: &mut ErrorList, endpoint: &Value, kind: &str, path: &Path) 
 
 fn ip(errors: &mut ErrorList, address: &str, list: &Path, path: &Path, is_v4: bool) {
     let before = errors.len();
-    errors.check(path, address, names::is_ip(address));
+    let outcome = if is_v4 {
+        names::is_ip(address)
+    } else {
+        checks::canonical_ip(address)
+    };
+    errors.check(path, address, outcome);
     if errors.len() > before {
         return;
     }
