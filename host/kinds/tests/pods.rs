@@ -57,6 +57,7 @@ fn a_bare_pod_gets_its_defaults() {
 fn defaults_are_idempotent_and_reach_everything() {
     let spec = json!({
         "hostNetwork": true,
+        "schedulingGroup": {"podGroupName": "none acts on it"},
         "serviceAccountName": "robot",
         "containers": [{
             "name": "c", "image": "registry:5000/a/b:v1",
@@ -102,6 +103,7 @@ fn defaults_are_idempotent_and_reach_everything() {
         "0"
     );
     assert_eq!(first["spec"]["serviceAccount"], "robot");
+    assert_eq!(first["spec"].get("schedulingGroup"), None);
     assert_eq!(first["status"]["qosClass"], "Guaranteed");
     let volumes = &first["spec"]["volumes"];
     assert_eq!(volumes[0], json!({"name": "a", "emptyDir": {}}));

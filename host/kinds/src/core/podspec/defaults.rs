@@ -32,6 +32,8 @@ pub(crate) fn pod_spec(spec: &mut Value) {
     tree::set_missing(spec, "terminationGracePeriodSeconds", 30);
     tree::set_zero(spec, "schedulerName", "default-scheduler");
     service_account(spec);
+    // Groups of pods are a feature that is off (`dropDisabledSchedulingGroup`).
+    tree::remove(spec, "schedulingGroup");
     quantity::canonical_list(spec, "overhead");
     quantity::canonical_requirements(spec, "resources");
     for list in CONTAINER_LISTS {
