@@ -97,6 +97,12 @@ pub(super) fn prepare_status_update(new: &mut Value, old: &Value, _: &Context<'_
             tree::copy(new, old, path);
         }
     }
+    // What claims take of a node is a feature that is off; a pod that has used it goes on
+    // (`dropPodNodeAllocatableResourceStatus`).
+    let of_node = "status.nodeAllocatableResourceClaimStatuses";
+    if !tree::has(old, of_node) {
+        tree::remove(new, of_node);
+    }
     let kind = |condition: &Value| tree::text(condition, "type").to_owned();
     let mut before: Vec<&Value> = tree::list(old, "status.conditions").iter().collect();
     for condition in tree::each_mut(new, "status.conditions") {
@@ -149,5 +155,19 @@ mod tests {
             ),
             (&json!(7), &expected)
         );
+    }
+
+    #[test]
+    fn what_claims_take_of_a_node_is_reported_of_pods_that_have_it() {
+        let claims = json!([{"resourceClaimName": "c"}]);
+        let with =
+            |claims: &Value| json!({"status": {"nodeAllocatableResourceClaimStatuses": claims}});
+        let user = UserInfo::default();
+        for (old, is_kept) in [(json!({"status": {}}), false), (with(&claims), true)] {
+            let mut new = with(&claims);
+            prepare_status_update(&mut new, &old, &Context::at_epoch(&user));
+            let kept = tree::has(&new, "status.nodeAllocatableResourceClaimStatuses");
+            assert_eq!(kept, is_kept);
+        }
     }
 }
