@@ -58,6 +58,11 @@ fn of_new(kind: &str, object: Value, namespaced: bool) -> Vec<String> {
     texts(&strategy.validate_create(&object, namespaced))
 }
 
+/// Warnings of a new object.
+fn warnings_of(kind: &str, object: Value, namespaced: bool) -> Vec<String> {
+    strategy(kind).warnings(&made(kind, object, namespaced), None)
+}
+
 /// Errors of an update.
 fn of_update(kind: &str, old: Value, new: Value, namespaced: bool) -> Vec<String> {
     let [old, new] = [old, new].map(|object| made(kind, object, namespaced));

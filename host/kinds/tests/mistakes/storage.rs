@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{of_new, of_status, of_update};
+use crate::{of_new, of_status, of_update, warnings_of};
 
 #[test]
 fn classes() {
@@ -193,4 +193,40 @@ fn attachments_and_capacities() {
         of_new(CAPACITY, negative, true),
         ["capacity: Invalid value: \"-1\": must be greater than or equal to 0"]
     );
+}
+
+#[test]
+fn labels_of_nodes_that_are_out_of_use_are_warned_of() {
+    const OLD: &str = "beta.kubernetes.io/os";
+    let instead = "deprecated since v1.14; use \"kubernetes.io/os\" instead";
+    let expressions =
+        json!([{"key": "a", "operator": "Exists"}, {"key": OLD, "operator": "Exists"}]);
+    let topologies = json!([{"matchLabelExpressions": [{"key": OLD, "values": ["linux"]}]}]);
+    for (kind, object, namespaced, expected) in [
+        (
+            "storage.k8s.io/StorageClass",
+            json!({"provisioner": "a.b/c", "allowedTopologies": topologies}),
+            false,
+            vec![format!(
+                "allowedTopologies[0].matchLabelExpressions[0].key: {instead}"
+            )],
+        ),
+        (
+            "storage.k8s.io/CSIStorageCapacity",
+            json!({"storageClassName": "a", "nodeTopology": {"matchExpressions": expressions, "matchLabels": {OLD: "linux"}}}),
+            true,
+            vec![
+                format!("nodeTopology.matchExpressions[1].key: {OLD} is {instead}"),
+                format!("nodeTopology.matchLabels.{OLD}: {instead}"),
+            ],
+        ),
+        (
+            "node.k8s.io/RuntimeClass",
+            json!({"handler": "a", "scheduling": {"nodeSelector": {OLD: "linux", "a": "b"}}}),
+            false,
+            vec![format!("scheduling.nodeSelector: {instead}")],
+        ),
+    ] {
+        assert_eq!(warnings_of(kind, object, namespaced), expected, "{kind}");
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) const RULES: Rules = Rules {
     name_on_update: true,
     validate: validation::validate,
     validate_update: Some(validation::validate_update),
+    warnings: validation::warnings,
     columns: columns::COLUMNS,
     cells: columns::cells,
     ..Rules::PLAIN

@@ -8,7 +8,17 @@ use serde_json::Value;
 
 use crate::checks::{self, Check};
 use crate::core::podspec::validation::{resources, tolerations};
+use crate::core::podspec::warnings::old_label;
 use crate::object_meta;
+
+/// Labels of nodes that are out of use (`GetWarningsForRuntimeClass`).
+pub(super) fn warnings(class: &Value) -> Vec<String> {
+    let labels = tree::map(class, "scheduling.nodeSelector").keys();
+    let texts = labels.filter_map(|label| old_label(label));
+    texts
+        .map(|text| format!("scheduling.nodeSelector: {text}"))
+        .collect()
+}
 
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -5,7 +5,27 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
+use crate::core::podspec::warnings::old_label;
 use crate::quantity;
+
+/// Labels of nodes that are out of use (`GetWarningsForNodeSelector`).
+pub(super) fn warnings(object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let expressions = tree::list(object, "nodeTopology.matchExpressions");
+    for (index, expression) in expressions.iter().enumerate() {
+        let key = tree::text(expression, "key");
+        if let Some(text) = old_label(key) {
+            let at = format!("nodeTopology.matchExpressions[{index}].key");
+            warnings.push(format!("{at}: {key} is {text}"));
+        }
+    }
+    for label in tree::map(object, "nodeTopology.matchLabels").keys() {
+        if let Some(text) = old_label(label) {
+            warnings.push(format!("nodeTopology.matchLabels.{label}: {text}"));
+        }
+    }
+    warnings
+}
 
 pub(super) fn validate(object: &Value) -> ErrorList {
     validate_with(object, false)

@@ -7,7 +7,24 @@ use k3s_meta::{names, tree};
 use serde_json::Value;
 
 use crate::checks::{self, Check};
+use crate::core::podspec::warnings::old_label;
 use crate::storage::class;
+
+/// Keys of nodes' labels that are out of use.
+pub(super) fn warnings(class: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, topology) in tree::list(class, "allowedTopologies").iter().enumerate() {
+        let expressions = tree::list(topology, "matchLabelExpressions");
+        for (position, expression) in expressions.iter().enumerate() {
+            if let Some(text) = old_label(tree::text(expression, "key")) {
+                let at =
+                    format!("allowedTopologies[{index}].matchLabelExpressions[{position}].key");
+                warnings.push(format!("{at}: {text}"));
+            }
+        }
+    }
+    warnings
+}
 
 pub(super) fn validate(class: &Value) -> ErrorList {
     let mut errors = ErrorList::new();

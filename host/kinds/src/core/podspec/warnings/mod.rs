@@ -324,7 +324,8 @@ impl Warnings {
     }
 }
 
-fn old_label(label: &str) -> Option<&'static str> {
+/// What to say of a label of nodes that has another in its place (`GetNodeLabelDeprecatedMessage`).
+pub(crate) fn old_label(label: &str) -> Option<&'static str> {
     let found = OLD_LABELS.iter().find(|(old, _)| *old == label);
     found.map(|(_, text)| *text)
 }
