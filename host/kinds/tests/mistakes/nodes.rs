@@ -92,8 +92,15 @@ fn leases() {
             vec!["spec.strategy.strategy: Invalid value: \"/x\": prefix part must be non-empty"],
         ),
     ] {
-        assert_eq!(of_new(LEASE, json!({ "spec": spec }), true), expected);
+        let stored = json!({"spec": {"strategy": "OldestEmulationVersion"}});
+        assert_eq!(
+            of_update(LEASE, stored, json!({ "spec": spec }), true),
+            expected
+        );
     }
+    // A new lease keeps neither: the elections that use them are off.
+    let unused = json!({"spec": {"strategy": "x", "preferredHolder": "a"}});
+    assert_eq!(of_new(LEASE, unused, true), [""; 0]);
 }
 
 #[test]
