@@ -34,8 +34,13 @@ fn of(resources: &[Value]) -> Value {
 fn step(old: &Value, new: &Value) -> (Value, String) {
     let mut new = new.clone();
     prepare(&mut new, old, &Context::at_epoch(&UserInfo::default()));
-    let errors = validate(&new, old).to_string();
-    (new, errors)
+    let errors = validate(&new, old);
+    let text = if errors.is_empty() {
+        String::new()
+    } else {
+        errors.to_string()
+    };
+    (new, text)
 }
 
 fn errors(old: &Value, new: &Value) -> String {
