@@ -325,7 +325,17 @@ async fn wait_for(observer: &mut Observer, wanted: &Change) {
 fn a_node_has_another_address_once_it_has_lost_the_old_one() {
     netns::run_in_new(|| {
         let net = Net::current().unwrap();
-        link("eth0", LinkKind::Dummy).unwrap();
+        let kind = LinkKind::Veth {
+            peer: "uplink",
+            namespace: None,
+        };
+        link("eth0", kind).unwrap();
+        let up = LinkChange {
+            up: Some(true),
+            ..Default::default()
+        };
+        let uplink = net.require_link("uplink").unwrap().index;
+        net.change_link(uplink, &up).unwrap();
         let index = net.require_link("eth0").unwrap().index;
         let old: Ipv4Addr = [192, 0, 2, 10].into();
         let instead = || net.address_instead_of(old).unwrap();
