@@ -372,27 +372,26 @@ fn make_node<R: Read>(
     name: &OsStr,
     kind: EntryType,
 ) -> io::Result<()> {
+    let (kind, (major, minor)) = match kind {
+        EntryType::Char => (FileType::CharacterDevice, device_numbers(entry)?),
+        EntryType::Block => (FileType::BlockDevice, device_numbers(entry)?),
+        // Some tools leave its numbers empty.
+        _ => (FileType::Fifo, (0, 0)),
+    };
+    if kind == FileType::CharacterDevice && (major, minor) == (0, 0) {
+        return Err(invalid("device 0:0 is overlayfs's own whiteout"));
+    }
+    let device = rustix::fs::makedev(major, minor);
+    rustix::fs::mknodat(parent, name, kind, Mode::from_raw_mode(0o600), device)?;
+    Ok(())
+}
+
+fn device_numbers<R: Read>(entry: &Entry<'_, R>) -> io::Result<(u32, u32)> {
     let header = entry.header();
-    let (major, minor) = (
+    Ok((
         header.device_major()?.unwrap_or(0),
         header.device_minor()?.unwrap_or(0),
-    );
-    let kind = match kind {
-        EntryType::Char if major == 0 && minor == 0 => {
-            return Err(invalid("device 0:0 is overlayfs's own whiteout"));
-        }
-        EntryType::Char => FileType::CharacterDevice,
-        EntryType::Block => FileType::BlockDevice,
-        _ => FileType::Fifo,
-    };
-    rustix::fs::mknodat(
-        parent,
-        name,
-        kind,
-        Mode::from_raw_mode(0o600),
-        rustix::fs::makedev(major, minor),
-    )?;
-    Ok(())
+    ))
 }
 
 fn uid<R: Read>(entry: &Entry<'_, R>) -> io::Result<rustix::fs::Uid> {

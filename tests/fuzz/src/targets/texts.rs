@@ -11,7 +11,7 @@ pub fn quantity(data: &[u8]) {
         return;
     };
     let printed = quantity.to_string();
-    assert!(printed.len() <= 40, "{printed}");
+    assert!(printed.len() <= 48, "{printed}");
     let read = Quantity::parse(&printed).unwrap();
     assert_eq!(read, quantity, "{printed} of {text}");
     assert_eq!(read.milli(), quantity.milli());
