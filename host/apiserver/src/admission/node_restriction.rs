@@ -73,6 +73,19 @@ impl NodeRestriction {
         }
     }
 
+    fn admit(
+        &self,
+        attributes: &Attributes<'_>,
+        new: Option<&Value>,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        let Some(node) = node_of(attributes.user) else {
+            return Ok(());
+        };
+        self.check_request(node, attributes, new, old)
+            .map_err(|denial| denial.into_error(attributes))
+    }
+
     fn check_request(
         &self,
         node: &str,
@@ -418,17 +431,27 @@ fn check_name(node: &str, attributes: &Attributes<'_>, what: &str) -> Verdict {
 
 #[async_trait]
 impl Step for NodeRestriction {
+    /// Changes nothing: what a node may not create is refused before it is validated, as upstream does.
+    async fn mutate(
+        &self,
+        attributes: &Attributes<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<()> {
+        if attributes.operation == Operation::Create {
+            self.admit(attributes, Some(new), old)
+        } else {
+            Ok(())
+        }
+    }
+
     async fn validate(
         &self,
         attributes: &Attributes<'_>,
         new: Option<&Value>,
         old: Option<&Value>,
     ) -> Result<()> {
-        let Some(node) = node_of(attributes.user) else {
-            return Ok(());
-        };
-        self.check_request(node, attributes, new, old)
-            .map_err(|denial| denial.into_error(attributes))
+        self.admit(attributes, new, old)
     }
 }
 

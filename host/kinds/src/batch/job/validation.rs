@@ -427,7 +427,7 @@ mod tests {
         let cases: [Case; 7] = [
             (
                 |it| tree::set(it, "spec.template.spec.restartPolicy", "Sometimes"),
-                "spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"OnFailure\", \"Never\"",
+                "[spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\", spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"OnFailure\", \"Never\"]",
             ),
             (
                 |it| tree::set(it, "spec.managedBy", "a"),
