@@ -26,7 +26,7 @@ impl SampleServer {
     /// Does not happen: the domain is a domain.
     pub fn new() -> Result<Self, DnsError> {
         let service_ip = Ipv4Addr::new(10, 43, 0, 10);
-        let (clock, random) = (Clock::system(), Random::seeded(1));
+        let (clock, random) = (Clock::system(), Random::from_os());
         Ok(Self(Server {
             zone: Arc::new(RwLock::new(zone())),
             domain: Domain::new("cluster.local", service_ip, 1)?,
