@@ -17,6 +17,7 @@ use k3s_resources::apiextensions::CustomResource;
 use k3s_serve::Body;
 
 use crate::context::Context;
+use crate::request::RequestInfo;
 use crate::{respond, reviews, subresources, support};
 
 pub(crate) use patch::{patch_tree, patch_with};
@@ -37,10 +38,7 @@ pub(crate) async fn dispatch(
         return respond::route::unknown(&info.group);
     };
     support::warn_if_deprecated(&resource, &context.warnings);
-    let is_outside =
-        !resource.kind.namespaced && !info.namespace.is_empty() && !resource.is("", "namespaces");
-    let is_nowhere = resource.kind.namespaced && info.namespace.is_empty() && info.is_named;
-    if is_outside || is_nowhere {
+    if is_misplaced(info, &resource) {
         return respond::route::unknown(&info.group);
     }
     if let Some(custom) = CustomResource::of(&resource) {
@@ -52,12 +50,7 @@ pub(crate) async fn dispatch(
     if !info.subresource.is_empty() {
         return subresources::dispatch(context, resource, request).await;
     }
-    let is_nameless = info.name.is_empty() && matches!(info.verb, "update" | "patch");
-    // The old form of a watch has one method; of custom resources only the verb counts.
-    let is_other_method = info.verb == "watch"
-        && !matches!(*request.method(), Method::GET | Method::HEAD)
-        && CustomResource::of(&resource).is_none();
-    if !resource.kind.has_verb(info.verb) || is_nameless || is_other_method {
+    if !takes(info, &resource, request.method()) {
         return Err(respond::route::without(&resource, info.verb));
     }
     check_scope(&context, &resource)?;
@@ -75,6 +68,26 @@ pub(crate) async fn dispatch(
         "deletecollection" => delete::collection(context, resource, request).await,
         verb => Err(respond::route::without(&resource, verb)),
     }
+}
+
+/// Whether the path gives a namespace to what has none, or names an object outside of its namespace.
+fn is_misplaced(info: &RequestInfo, resource: &Resource) -> bool {
+    if resource.kind.namespaced {
+        info.namespace.is_empty() && info.is_named
+    } else {
+        !info.namespace.is_empty() && !resource.is("", "namespaces")
+    }
+}
+
+/// Whether the resource has the verb, by this method.
+fn takes(info: &RequestInfo, resource: &Resource, method: &Method) -> bool {
+    // A collection is not replaced or patched as a whole.
+    let is_nameless = info.name.is_empty() && matches!(info.verb, "update" | "patch");
+    // The old form of a watch has one method; of custom resources only the verb counts.
+    let is_other_method = info.verb == "watch"
+        && !matches!(*method, Method::GET | Method::HEAD)
+        && CustomResource::of(resource).is_none();
+    resource.kind.has_verb(info.verb) && !is_nameless && !is_other_method
 }
 
 /// What the definition of a custom resource has to say about a request.
@@ -95,10 +108,6 @@ fn check_definition(context: &Context, resource: &Resource, custom: &CustomResou
 /// Single objects and writes of namespaced resources need a namespace.
 fn check_scope(context: &Context, resource: &Resource) -> Result<()> {
     let info = &context.info;
-    // A collection is not replaced or patched as a whole.
-    if info.name.is_empty() && matches!(info.verb, "update" | "patch") {
-        return Err(respond::route::without(resource, info.verb));
-    }
     let across = matches!(info.verb, "list" | "watch");
     if !resource.kind.namespaced || !info.namespace.is_empty() || across {
         return Ok(());

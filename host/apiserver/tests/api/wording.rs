@@ -117,7 +117,7 @@ async fn wrong_types_and_kinds() {
         ),
         (
             "{\"data\": {\"k\": \"v\"}} and something behind it",
-            "invalid character 'a' after top-level value ({\"data\": {\"k\": \"v\"}} and some ...)"
+            "invalid character 'a' after top-level value ({\"data\": {\"k\": \"v\"}} and somet ...)"
                 .to_owned(),
         ),
     ] {
