@@ -136,7 +136,7 @@ impl Field {
         self.flags >> 11 & 1 != 0
     }
 
-    /// Whether nobody can set the field: it is behind a feature gate that is off (`gen-source/dropped.json`).
+    /// Whether the field cannot be set, since it is behind a feature gate that is off (`gen-source/dropped.json`).
     pub(crate) fn is_dropped(&self) -> bool {
         self.flags >> 12 & 1 != 0
     }

@@ -1,5 +1,5 @@
 //! What the schema does not say about Go's structs, but the wire shows: what becomes of zero values, and which
-//! fields nobody can set.
+//! fields that cannot be set.
 
 use super::facts::{strings, text};
 use anyhow::{Context, Result};
