@@ -6,6 +6,7 @@ use k3s_tidy::public::unused;
 /// Public items that production code does not name, each with its reason.
 const KEPT: &[(&str, &str)] = &[
     ("manual", "a clock that tests move"),
+    ("seeded", "random numbers that a test can repeat"),
     ("eventually", "tests wait with it on the fake API server"),
     ("settles", "tests wait with it on the fake API server"),
     (
