@@ -434,7 +434,7 @@ fn a_network_in_javascript_serves_pods() -> Result<()> {
     let flags = vec![format!("--plugin=cni={network},grant=wasi")];
     let images = vec![busybox(SHELL)?];
     // The first start compiles 12 MB of JavaScript engine, before the node is there.
-    let cluster = Cluster::start_with(ClusterOptions {
+    let mut cluster = Cluster::start_with(ClusterOptions {
         flags,
         images,
         without_node: true,
@@ -445,6 +445,7 @@ fn a_network_in_javascript_serves_pods() -> Result<()> {
         ensure!(plugin["status"]["name"] == "javascript", "{plugin}");
         Ok(())
     })?;
+    cluster.take_as_fresh()?;
     cluster.wait_for_node()?;
     cluster.apply(&format!("{}---\n{}", shell("one"), shell("two")))?;
     wait_for_pod(&cluster, "one")?;

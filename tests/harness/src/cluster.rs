@@ -51,7 +51,7 @@ pub struct Cluster {
     kubectl: PathBuf,
     /// Whether the server must rest at the end: once it runs, unless something went wrong already.
     must_rest: AtomicBool,
-    /// Memory of the server when it had just started.
+    /// Memory of the server when it was complete.
     fresh_kib: u64,
     database: Option<Database>,
     corner: Corner,
@@ -102,9 +102,19 @@ impl Cluster {
         if !options.without_node {
             cluster.wait_for_node()?;
         }
-        cluster.fresh_kib = quiet::anonymous_kib(&cluster.server_pid()?)?;
+        cluster.take_as_fresh()?;
         cluster.must_rest.store(true, Ordering::SeqCst);
         Ok(cluster)
+    }
+
+    /// Holds the memory at the end against what the server has now instead of what it had at its start: for a
+    /// test whose server is complete only after something else, such as a large component that compiles.
+    ///
+    /// # Errors
+    /// When the server does not run.
+    pub fn take_as_fresh(&mut self) -> Result<()> {
+        self.fresh_kib = quiet::anonymous_kib(&self.server_pid()?)?;
+        Ok(())
     }
 
     /// Starts the server again after [`Cluster::kill_server`] or [`Cluster::stop_server`].
