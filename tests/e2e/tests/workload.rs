@@ -57,6 +57,38 @@ fn a_cluster_looks_as_on_k3s() -> Result<()> {
 }
 
 #[test]
+fn a_cron_job_makes_jobs_by_its_schedule_until_it_is_suspended() -> Result<()> {
+    let cluster = cluster()?;
+    cluster.apply(&fixture!("cron-job", IMAGE = SHELL))?;
+    cluster.wait_for("a job of the schedule completed", SOON, || {
+        let cron = cluster.get(&["cronjob", "often"])?;
+        let completed = cron["status"]["lastSuccessfulTime"].as_str();
+        ensure!(completed.is_some(), "{}", cron["status"]);
+        Ok(())
+    })?;
+    let jobs = cluster.get(&["jobs"])?;
+    let owner = &jobs["items"][0]["metadata"]["ownerReferences"][0];
+    ensure!(
+        owner["kind"] == "CronJob" && owner["name"] == "often",
+        "{owner}"
+    );
+    cluster
+        .kubectl(&[
+            "patch",
+            "cronjob",
+            "often",
+            "-p",
+            r#"{"spec":{"suspend":true}}"#,
+        ])?
+        .ok()?;
+    cluster.wait_for("no job runs any more", SOON, || {
+        let cron = cluster.get(&["cronjob", "often"])?;
+        ensure!(cron["status"]["active"].is_null(), "{}", cron["status"]);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_deployment_is_rolled_out_scaled_updated_and_undone() -> Result<()> {
     let cluster = cluster()?;
     cluster.apply(&web("web", 3, WEB_1))?;

@@ -257,7 +257,7 @@ async fn another_process_adopts_running_containers_and_removes_orphans() {
     }
     let before = bench.cri.newest("web").unwrap().0;
     bench.restart().await;
-    // Between the two processes nothing happened; now one of the pods goes without a word.
+    // Between the two processes nothing happened; now one of the pods ends without an event.
     bench.api.remove(&resources::PODS, "default", "orphan");
     bench
         .until("orphan removed", || bench.cri.newest("orphan").is_none())

@@ -128,7 +128,7 @@ fn numbers() {
     );
 }
 
-/// Upstream keeps what it takes for canonical; the rest is written anew.
+/// Upstream keeps what it takes for canonical; the rest is written in canonical form.
 #[test]
 fn texts_are_kept_or_written_anew_as_upstream_does() {
     for (text, want) in [

@@ -117,7 +117,7 @@ impl FakeCri {
             .map(|e| (e.status.id.clone(), e.config.clone()))
     }
 
-    /// Everything gone.
+    /// Whether no sandbox and no container is left.
     pub fn is_empty(&self) -> bool {
         let state = self.state.lock();
         state.sandboxes.is_empty() && state.containers.is_empty()

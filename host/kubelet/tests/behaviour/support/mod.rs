@@ -24,7 +24,7 @@ use cri::FakeCri;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The fake API, with reviews answered: the token `good` is somebody who may do everything.
+/// The fake API, with reviews answered: the token `good` may do everything.
 #[derive(Clone)]
 struct Reviewing(FakeApi);
 
